@@ -1,0 +1,278 @@
+"""`Connectivity`: which synapses exist. The one currency between the rooms of this library."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .errors import InputError
+from .selection import keep_largest
+from .storage import read_tensors, write_tensors
+from .synapses import Exclude, Geometry, find_synapses
+
+
+class Difference(NamedTuple):
+    """What changed between two connectivities: synapses that went and synapses that came (back)."""
+
+    pruned: "Connectivity"
+    regrown: "Connectivity"
+
+
+class Connectivity(Mapping[str, Tensor]):
+    """Named boolean tensors, one for each tensor of synapses: true where a synapse exists.
+
+    Immutable: tensors are copied on the way in and on the way out. The words, everywhere in this library:
+    `density` is present / prunable synapses, `sparsity` is 1 - density.
+
+    Args:
+        masks: parameter name -> boolean tensor of the weight's shape.
+
+    Raises:
+        InputError: no tensors, or one that is not boolean.
+    """
+
+    def __init__(self, masks: Mapping[str, Tensor]) -> None:
+        if not masks:
+            raise InputError("a connectivity needs at least one tensor of synapses, none were given")
+        for name, mask in masks.items():
+            if mask.dtype != torch.bool:
+                raise InputError(f"the connectivity of {name} must be torch.bool, found {mask.dtype}")
+        self._masks = {name: mask.detach().clone() for name, mask in masks.items()}
+
+    @classmethod
+    def from_network(cls, network: nn.Module, *, exclude: Exclude = ()) -> "Connectivity":
+        """The synapses of a network whose weight is not zero; `exclude` as in `find_synapses`."""
+        synapses = find_synapses(network, exclude=exclude)
+        return cls({name: entry.parameter.detach() != 0 for name, entry in synapses.items()})
+
+    @classmethod
+    def dense(cls, network: nn.Module, *, exclude: Exclude = ()) -> "Connectivity":
+        """Every synapse of a network; `exclude` as in `find_synapses`."""
+        synapses = find_synapses(network, exclude=exclude)
+        return cls({name: torch.ones_like(entry.parameter, dtype=torch.bool) for name, entry in synapses.items()})
+
+    @classmethod
+    def from_scores(cls, scores: Mapping[str, Tensor], density: float) -> "Connectivity":
+        """The synapses with the largest scores over all tensors, exactly round(density * prunable) of them.
+
+        Equal scores are taken in order of tensor and index.
+
+        Args:
+            scores: parameter name -> scores of the weight's shape, floating point.
+            density: share of synapses to keep, in (0, 1].
+
+        Raises:
+            InputError: a density outside (0, 1], no scores, or scores that are not finite numbers.
+        """
+        if not 0 < density <= 1:
+            raise InputError(f"density must be in (0, 1], found {density}")
+        if not scores:
+            raise InputError("a connectivity needs the scores of at least one tensor of synapses, none were given")
+        for name, tensor in scores.items():
+            if not tensor.is_floating_point() or bool(tensor.isnan().any()):
+                raise InputError(f"the scores of {name} must be floating point numbers, found {_describe(tensor)}")
+        total = sum(tensor.numel() for tensor in scores.values())
+        return cls(keep_largest({name: tensor.detach() for name, tensor in scores.items()}, round(density * total)))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Connectivity":
+        """Read a file that `save` wrote.
+
+        Raises:
+            InputError: no such file, or damaged, or no connectivity.
+        """
+        return cls(read_tensors(path, kind="connectivity")[0])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write as safetensors, one boolean tensor for each name, with schema and library version."""
+        write_tensors(path, self._masks, kind="connectivity", metadata={"layers": self.layers()})
+
+    # --- Mapping
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._masks[name].clone()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._masks)
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Connectivity):
+            return NotImplemented
+        return self._shapes() == other._shapes() and all(
+            torch.equal(mask.cpu(), other._masks[name].cpu()) for name, mask in self._masks.items()
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Connectivity({self.nonzero:,} of {self.prunable:,} synapses, density {self.density:.4%})"
+
+    # --- Counts
+
+    @property
+    def prunable(self) -> int:
+        """Synapses that could exist."""
+        return sum(mask.numel() for mask in self._masks.values())
+
+    @property
+    def nonzero(self) -> int:
+        """Synapses that exist."""
+        return sum(int(mask.sum()) for mask in self._masks.values())
+
+    @property
+    def density(self) -> float:
+        """Present / prunable synapses, in [0, 1]."""
+        return self.nonzero / self.prunable
+
+    @property
+    def sparsity(self) -> float:
+        """1 - density."""
+        return 1 - self.density
+
+    def layers(self) -> dict[str, dict[str, Any]]:
+        """Per tensor: `shape`, `prunable`, `nonzero`, `density`."""
+        table = {}
+        for name, mask in self._masks.items():
+            nonzero = int(mask.sum())
+            table[name] = {
+                "shape": list(mask.shape),
+                "prunable": mask.numel(),
+                "nonzero": nonzero,
+                "density": nonzero / mask.numel(),
+            }
+        return table
+
+    def connections(self, geometries: Mapping[str, Geometry]) -> dict[str, tuple[int, int]]:
+        """Per tensor: existing and possible connections, that is weights times the uses of each.
+
+        A convolution's weight serves many pairs of neurons, so this expanded count differs from `nonzero`.
+
+        Args:
+            geometries: from `synapses.geometry(network, example)`.
+
+        Raises:
+            InputError: a tensor without geometry, or a convolution whose spatial sizes are not known.
+        """
+        counts = {}
+        for name, mask in self._masks.items():
+            uses = geometries[name].uses if name in geometries else None
+            if uses is None:
+                raise InputError(f"the uses of {name} are not known: pass geometry(network, example)")
+            expanded = uses.to(mask.device).expand(mask.shape)
+            counts[name] = (int(expanded[mask].sum()), int(expanded.sum()))
+        return counts
+
+    def table(self, geometries: Mapping[str, Geometry] | None = None) -> str:
+        """A per-layer table as text, with expanded connections when `geometries` are given."""
+        connections = self.connections(geometries) if geometries is not None else {}
+        rows = [("layer", "shape", "synapses", "of", "density", *(("connections", "of") if connections else ()))]
+        for name, row in self.layers().items():
+            shape = "x".join(map(str, row["shape"]))
+            expanded = tuple(f"{count:,}" for count in connections.get(name, ()))
+            rows.append(
+                (name, shape, f"{row['nonzero']:,}", f"{row['prunable']:,}", f"{row['density']:.3%}", *expanded)
+            )
+        total = tuple(f"{sum(counts):,}" for counts in zip(*connections.values(), strict=True))
+        rows.append(("total", "", f"{self.nonzero:,}", f"{self.prunable:,}", f"{self.density:.3%}", *total))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        aligned = (
+            "  ".join(cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(cells))
+            for cells in (list(zip(row, widths, strict=True)) for row in rows)
+        )
+        return "\n".join(line.rstrip() for line in aligned)
+
+    # --- Comparison
+
+    def diff(self, other: "Connectivity") -> Difference:
+        """What changed from this connectivity to `other`.
+
+        Raises:
+            InputError: different names or shapes.
+        """
+        self._check_same(other)
+        pairs = {name: (mask, other._masks[name].to(mask.device)) for name, mask in self._masks.items()}
+        return Difference(
+            pruned=Connectivity({name: old & ~new for name, (old, new) in pairs.items()}),
+            regrown=Connectivity({name: new & ~old for name, (old, new) in pairs.items()}),
+        )
+
+    def jaccard(self, other: "Connectivity") -> float:
+        """|A and B| / |A or B| over all synapses, in [0, 1]; 1 for two empty ones.
+
+        Paganini and Forde, "On Iterative Neural Network Pruning, Reinitialization, and the Similarity of Masks", 2020.
+        """
+        pruned, regrown = self.diff(other)
+        common = self.nonzero - pruned.nonzero
+        union = self.nonzero + regrown.nonzero
+        return common / union if union else 1.0
+
+    def jaccard_excess(self, other: "Connectivity") -> float:
+        """The Jaccard index less that of two random connectivities with the same number in each layer.
+
+        With densities p and q in a layer of n synapses, chance alone gives n p q in common of n (p + q - p q).
+        """
+        self._check_same(other)
+        common = union = 0.0
+        for mine, theirs in zip(self.layers().values(), other.layers().values(), strict=True):
+            p, q, n = mine["density"], theirs["density"], mine["prunable"]
+            common += n * p * q
+            union += n * (p + q - p * q)
+        return self.jaccard(other) - (common / union if union else 1.0)
+
+    # --- Use
+
+    def check(self, network: nn.Module) -> None:
+        """Make sure that this connectivity belongs to a network.
+
+        Raises:
+            InputError: a name that the network has not, or a shape that differs; the message names both sides.
+        """
+        parameters = dict(network.named_parameters())
+        for name, mask in self._masks.items():
+            if name not in parameters:
+                raise InputError(
+                    f"the connectivity has {name}, {type(network).__name__} has not: it has {', '.join(parameters)}"
+                )
+            if parameters[name].shape != mask.shape:
+                raise InputError(
+                    f"the connectivity of {name} has shape {tuple(mask.shape)}, "
+                    f"the parameter of {type(network).__name__} has {tuple(parameters[name].shape)}"
+                )
+
+    @torch.no_grad()
+    def apply_(self, network: nn.Module) -> None:
+        """Set the weight of every absent synapse of a network to zero, in place.
+
+        Raises:
+            InputError: as `check`; the network is then unchanged.
+        """
+        self.check(network)
+        parameters = dict(network.named_parameters())
+        for name, mask in self._masks.items():
+            # masked_fill, not a product: 0 x inf would be nan
+            parameters[name].masked_fill_(~mask.to(parameters[name].device), 0)
+
+    def to(self, device: torch.device | str) -> "Connectivity":
+        """The same connectivity on another device."""
+        return Connectivity({name: mask.to(device) for name, mask in self._masks.items()})
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(mask.shape) for name, mask in self._masks.items()}
+
+    def _check_same(self, other: "Connectivity") -> None:
+        mine, theirs = self._shapes(), other._shapes()
+        if mine != theirs:
+            name = next(name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name))
+            raise InputError(
+                f"these connectivities do not match: {name} is {mine.get(name, 'absent')} in the first "
+                f"and {theirs.get(name, 'absent')} in the second"
+            )
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{tensor.dtype}" + (" with nan" if tensor.is_floating_point() else "")

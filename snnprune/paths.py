@@ -1,0 +1,128 @@
+"""Dead neurons: synapses that exist but lie on no path from an input to an output, and so can do nothing."""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.pooling import _MaxPoolNd
+
+from .connectivity import Connectivity
+from .synapses import find_synapses, reset_neurons
+
+_AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+
+
+def effective_connectivity(network: nn.Module, connectivity: Connectivity, example: Tensor) -> Connectivity:
+    """The synapses that lie on a path of existing synapses from an input to an output of the network.
+
+    The others touch a dead neuron: one without any incoming or without any outgoing synapse, directly or further
+    along. Its density is the effective density. Works for any wiring of layers (residual sums, pooling, voting),
+    because the network itself is run: with weights 1 where a synapse exists and 0 elsewhere, with neurons,
+    normalisation and dropout replaced by the identity and maximum by average pooling, each synapse's gradient is its
+    number of paths (the idea of SynFlow, Tanaka et al. 2020). Biases do not count as input.
+
+    Args:
+        network: a feed-forward network; unchanged afterwards, neuron state reset.
+        connectivity: of that network. Synapses that it does not name are taken as present.
+        example: one input batch; only its shape matters, one sample is enough.
+
+    Raises:
+        InputError: the connectivity does not match the network.
+    """
+    connectivity.check(network)
+    synapses = find_synapses(network)
+    weights = {
+        name: (connectivity[name] if name in connectivity else torch.ones_like(entry.parameter, dtype=torch.bool))
+        for name, entry in synapses.items()
+    }
+    paths = _count_paths(network, {name: mask.to(synapses[name].parameter) for name, mask in weights.items()}, example)
+    return Connectivity({name: mask & (paths[name] > 0).to(mask.device) for name, mask in connectivity.items()})
+
+
+def dead_neurons(network: nn.Module, connectivity: Connectivity, example: Tensor) -> dict[str, Tensor]:
+    """Per tensor of synapses: which postsynaptic units (neurons, or channels of a convolution) are dead.
+
+    A dead unit has no incoming synapse, or its spikes reach no output.
+
+    Returns:
+        parameter name -> boolean tensor of shape (units,), true where dead.
+
+    Raises:
+        InputError: the connectivity does not match the network.
+    """
+    effective = effective_connectivity(network, connectivity, example)
+    synapses = find_synapses(network)
+    dead = {}
+    for name, mask in effective.items():
+        module = synapses[name].module
+        if getattr(module, "transposed", False):  # (in, out / groups, *kernel): bring the outputs of each group first
+            groups = cast(int, module.groups)
+            mask = mask.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+        dead[name] = ~mask.flatten(1).any(1)
+    return dead
+
+
+def _count_paths(network: nn.Module, weights: dict[str, Tensor], example: Tensor) -> dict[str, Tensor]:
+    """The gradient of the summed output by each weight: its number of paths, up to a factor for each tensor."""
+    zeros = {name: torch.zeros_like(p) for name, p in network.named_parameters() if name.endswith("bias")}
+    leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
+    modes = {module: module.training for module in network.modules()}
+    handles = [module.register_forward_hook(hook) for module in network.modules() if (hook := _linear_hook(module))]
+    try:
+        network.eval()
+        reset_neurons(network)
+        ones = torch.ones_like(example, dtype=next(iter(weights.values())).dtype)
+        with torch.enable_grad():
+            output = torch.func.functional_call(network, {**zeros, **leaves}, (ones,))
+            gradients = torch.autograd.grad(output.sum(), list(leaves.values()), allow_unused=True)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes.items():
+            module.training = mode
+        reset_neurons(network)
+    return {
+        name: torch.zeros_like(leaf) if gradient is None else gradient
+        for (name, leaf), gradient in zip(leaves.items(), gradients, strict=True)
+    }
+
+
+def _linear_hook(module: nn.Module) -> Callable[..., Tensor] | None:
+    """A forward hook that makes a layer a positive linear map; None for a layer that may stay."""
+    from spikingjelly.activation_based.base import MemoryModule
+
+    synapses = nn.Linear | nn.modules.conv._ConvNd
+    if isinstance(module, synapses):
+        return _rescale
+    if isinstance(module, _MaxPoolNd):
+        return _average
+    if any(isinstance(part, synapses) for part in module.modules()):
+        return None  # a container, perhaps one with state of its own
+    activations = nn.ReLU | nn.LeakyReLU | nn.GELU | nn.SiLU | nn.Tanh | nn.Sigmoid
+    if isinstance(module, MemoryModule | _BatchNorm | nn.GroupNorm | nn.LayerNorm | _DropoutNd | activations):
+        return _identity
+    return None
+
+
+def _identity(_module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> Tensor:
+    return inputs[0]
+
+
+def _rescale(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    # Path counts grow by the fan-in at every layer: divide by the largest so that deep networks do not overflow.
+    return output / output.detach().amax().clamp(min=torch.finfo(output.dtype).tiny)
+
+
+def _average(module: _MaxPoolNd, inputs: tuple[Tensor, ...], _output: Tensor) -> Tensor:
+    spatial = _pool_dimensions(module)
+    flat = inputs[0].flatten(0, -spatial - 2)
+    pooled = _AVERAGE[spatial](flat, module.kernel_size, module.stride, module.padding, module.ceil_mode)
+    return pooled.unflatten(0, inputs[0].shape[: -spatial - 1])
+
+
+def _pool_dimensions(module: _MaxPoolNd) -> int:
+    return next(n for n, kind in ((1, nn.MaxPool1d), (2, nn.MaxPool2d), (3, nn.MaxPool3d)) if isinstance(module, kind))

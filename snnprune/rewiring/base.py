@@ -1,0 +1,192 @@
+"""What every rewiring method shares: it hangs on the optimizer's step and never changes the network's shape."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..connectivity import Connectivity
+from ..errors import InputError
+from ..synapses import Exclude, find_synapses
+
+
+class Rewiring(ABC):
+    """Decides, step by step, which synapses of a network exist while an optimizer trains it.
+
+    Constructing one hangs it on the optimizer (`register_step_pre_hook` and `register_step_post_hook`); the training
+    loop stays as it is. After every step the weight of an absent synapse is exactly 0. The network is never wrapped:
+    `network.state_dict()` has its plain keys at any moment.
+
+    A method overrides `_before` and `_after`, which see only parameters that have a gradient, and keeps its tensors in
+    `self.state[kind][parameter name]`. Both run without gradients, read nothing back from a device and have no shapes
+    that depend on data, so that a training step can be captured as a CUDA graph; work that is done every so many
+    steps goes into `_update`.
+
+    Args:
+        network: any module with synapses (see `find_synapses`).
+        optimizer: any torch optimizer that holds them and takes no closure.
+        exclude: synapses to leave dense, as in `find_synapses`.
+
+    Raises:
+        InputError: no synapses, an optimizer that does not hold them or works with closures, or synapses that
+            another rewiring holds already.
+    """
+
+    def __init__(self, network: nn.Module, optimizer: Optimizer, *, exclude: Exclude = ()) -> None:
+        self.parameters = {name: entry.parameter for name, entry in find_synapses(network, exclude=exclude).items()}
+        self.optimizer = optimizer
+        self.steps = 0
+        self.state: dict[str, dict[str, Tensor]] = {}
+        self._names = {id(parameter): name for name, parameter in self.parameters.items()}
+        self._check_optimizer()
+        self._handles = [
+            optimizer.register_step_pre_hook(self._pre_hook),
+            optimizer.register_step_post_hook(self._post_hook),
+        ]
+
+    # --- What a method answers
+
+    @abstractmethod
+    def _before(self, name: str, parameter: nn.Parameter, group: dict[str, Any]) -> None:
+        """Called for each parameter before the optimizer moves it."""
+
+    @abstractmethod
+    def _after(self, name: str, parameter: nn.Parameter, group: dict[str, Any]) -> None:
+        """Called for each parameter after the optimizer moved it; leaves exact zeros where no synapse is."""
+
+    def _start(self) -> None:
+        """Called once before the first step, when the weights are final: makes the state."""
+
+    def _update(self) -> None:
+        """Called after each step, with `self.steps` counted up."""
+
+    # --- What everybody may call
+
+    def connectivity(self) -> Connectivity:
+        """The synapses that exist now."""
+        return Connectivity({name: parameter.detach() != 0 for name, parameter in self.parameters.items()})
+
+    def detach(self) -> None:
+        """Let go of the optimizer. Weights stay as they are; from now on nothing holds absent synapses at zero."""
+        for handle in self._handles:
+            handle.remove()
+
+    def finalize(self) -> Connectivity:
+        """End the rewiring: detach, forget the state, and return the connectivity of the plain network that is left."""
+        self.detach()
+        connectivity = self.connectivity()
+        self.state = {}
+        return connectivity
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything that a resumed run needs besides network and optimizer, as named tensors."""
+        tensors = {f"{kind}/{name}": tensor for kind, named in self.state.items() for name, tensor in named.items()}
+        return {"steps": torch.tensor(self.steps), **tensors}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state_dict`; load the network and the optimizer as well.
+
+        Raises:
+            InputError: a tensor of another network (both sides are named); nothing is then loaded.
+        """
+        if "steps" not in state:
+            raise InputError(
+                f"this is no state of a rewiring: 'steps' is missing, found {', '.join(state) or 'nothing'}"
+            )
+        loaded: dict[str, dict[str, Tensor]] = {}
+        for key, tensor in state.items():
+            kind, slash, name = key.partition("/")
+            if not slash:
+                continue
+            parameter = self.parameters.get(name)
+            if parameter is None:
+                raise InputError(f"the state holds {name}, the network's synapses are {', '.join(self.parameters)}")
+            if parameter.shape != tensor.shape:
+                raise InputError(
+                    f"the state of {name} has shape {tuple(tensor.shape)}, the network's is {tuple(parameter.shape)}"
+                )
+            # empty_like keeps the parameter's memory layout (channels last), which a file does not
+            loaded.setdefault(kind, {})[name] = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+        for kind, named in loaded.items():
+            if missing := self.parameters.keys() - named.keys():
+                raise InputError(f"the state has no {kind} for {', '.join(sorted(missing))}: it is of another network")
+        self.steps, self.state = int(state["steps"]), loaded
+
+    # --- Hooks
+
+    @torch.no_grad()
+    def _pre_hook(self, _optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if kwargs.get("closure") is not None or any(callable(argument) for argument in args[1:]):
+            raise InputError(
+                "optimizer.step(closure) cannot be rewired: the closure would run the network in the middle of a step; "
+                "compute the loss first and call optimizer.step()"
+            )
+        if self.steps == 0 and not self.state:
+            self._start()
+        for name, parameter, group in self._moving():
+            self._before(name, parameter, group)
+
+    @torch.no_grad()
+    def _post_hook(self, _optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+        for name, parameter, group in self._moving():
+            self._after(name, parameter, group)
+        self.steps += 1
+        self._update()
+
+    def _moving(self) -> Iterator[tuple[str, nn.Parameter, dict[str, Any]]]:
+        """The parameters that the optimizer moves in this step: those with a gradient."""
+        for group in self.optimizer.param_groups:
+            for parameter in group["params"]:
+                if id(parameter) in self._names and parameter.grad is not None:
+                    yield self._names[id(parameter)], parameter, group
+
+    def _check_optimizer(self) -> None:
+        if isinstance(self.optimizer, torch.optim.LBFGS):
+            raise InputError(
+                "LBFGS cannot be rewired: its closure runs the network in the middle of a step; use a first-order "
+                "optimizer such as Adam or SGD"
+            )
+        held = {id(parameter) for group in self.optimizer.param_groups for parameter in group["params"]}
+        if missing := [name for name, parameter in self.parameters.items() if id(parameter) not in held]:
+            raise InputError(
+                f"the optimizer does not hold the network's synapses {', '.join(missing)}: "
+                "give it network.parameters(), or name them in exclude"
+            )
+        for hook in self.optimizer._optimizer_step_pre_hooks.values():
+            other = getattr(hook, "__self__", None)
+            if isinstance(other, Rewiring) and not other._names.keys().isdisjoint(self._names):
+                raise InputError(
+                    f"{type(other).__name__} rewires these synapses already: call its detach() or finalize() first"
+                )
+
+
+def prior_step(optimizer: Optimizer, group: dict[str, Any], parameter: nn.Parameter) -> float | Tensor:
+    """The step size that a prior's constant force is scaled with, after `parameter` was moved.
+
+    For the Adam family it is lr / (1 - beta1^t), the bias-corrected step of the first moment (as the published Grad R
+    code does); for all others it is lr. A tensor only where the optimizer keeps lr or t on a device, so that nothing
+    is read back from there.
+    """
+    lr, betas = group["lr"], group.get("betas")
+    count = optimizer.state[parameter].get("step")
+    if betas is None or count is None:
+        return _plain(lr)
+    return _plain(lr) / (1 - _plain(betas[0]) ** _plain(count))
+
+
+def clear_moments(optimizer: Optimizer, parameter: nn.Parameter, mask: Tensor) -> None:
+    """Set to zero, where `mask` (1 or 0, the parameter's dtype) is 0, whatever the optimizer remembers of a parameter.
+
+    These are all tensors of its shape: momentum buffers, first and second moments, their maxima.
+    """
+    for value in optimizer.state[parameter].values():
+        if isinstance(value, Tensor) and value.shape == parameter.shape:
+            value.mul_(mask)
+
+
+def _plain(value: float | Tensor) -> float | Tensor:
+    """A Python number where that costs no synchronisation."""
+    return value.item() if isinstance(value, Tensor) and value.device.type == "cpu" else value

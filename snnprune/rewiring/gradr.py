@@ -1,0 +1,242 @@
+"""Grad R: each synapse has a hidden strength that the gradient moves even while the synapse is dormant."""
+
+import logging
+import math
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..connectivity import Connectivity
+from ..errors import InputError
+from ..schedules import cubic
+from ..selection import keep_largest
+from ..synapses import Exclude
+from .base import Rewiring, clear_moments, prior_step
+from .decay import shield_dormant
+from .registry import register
+
+logger = logging.getLogger(__name__)
+
+# The closed loop's constants, chosen on a validation split of MNIST (docs/gradr.md has the figures).
+PRESSURE = 1e-2
+INTERVAL = 100  # steps between two selections; less in a short training, so that the ramp has at least 50 of them
+SETTLED = 0.5
+# Strength given to a dormant synapse that the exact rank lets in at the end: it exists, so its weight is not zero.
+SEEDLING = 1e-8
+
+
+@register("gradr")
+class GradR(Rewiring):
+    r"""Gradient rewiring (Chen, Yu, Fang, Huang, Tian: "Pruning of Deep Spiking Neural Networks through Gradient
+    Rewiring", IJCAI 2021).
+
+    A weight is :math:`w = s \cdot relu(\theta)` with a sign s drawn once and a hidden strength
+    :math:`\theta`. A synapse with :math:`\theta \le 0` is dormant, its weight is 0. The gradient
+    :math:`\partial L / \partial\theta := s \cdot \partial L / \partial w` is used for dormant synapses too,
+    so that they can grow back. A Laplace prior around :math:`\mu = \ln(2 (1 - p)) / \alpha` presses strengths down:
+
+    .. math:: \theta \leftarrow \theta - \eta\, s\, \partial L / \partial w - \eta\, \alpha\, sign(\theta - \mu)
+
+    The optimizer takes the first part of that step, whatever it does with a gradient (momentum, Adam's scaling).
+
+    Two ways to say how sparse the network shall be:
+
+    - `alpha` (and `sparsity`): the published rule. With Adam alpha is a threshold on the gradient's signal-to-noise
+      ratio, with SGD on the gradient itself. The sparsity is an outcome. The published target p=`sparsity` only acts
+      where :math:`\mu` is within reach, which it rarely is: at alpha=1e-2 in the published settings 0.8, 0.95 and 0.99
+      all end at the same sparsity.
+    - `density` and `steps`: a closed loop, ours. Every 100 steps the weakest strengths are made dormant, by exact
+      rank, so that the density falls on a cubic schedule (Zhu and Gupta 2017) over the first half of `steps`; a small
+      pressure (alpha=0.01, mu out of reach) and regrowth act in between. Then the connectivity is frozen, at exactly
+      `density`, and the weights that are left train on, their signs free.
+
+    Strengths are taken from the weights at the first step. Memory: two tensors the size of the weights.
+
+    Args:
+        network: any module with synapses; see `find_synapses`.
+        optimizer: any torch optimizer that holds them and takes no closure.
+        alpha: the prior's pressure, > 0. Default 1e-2 when no density is given.
+        sparsity: the published target p, in [0.5, 1). Default 0.95 when no density is given.
+        density: share of the synapses to end with, in (0, 1]. Excludes `alpha` and `sparsity`.
+        steps: optimizer steps of the whole training; needed with `density`, unused without.
+        scope: "global" ranks all synapses together, "layer" gives every tensor the same density.
+        draw_zero_signs: a weight that starts at exactly 0 has no sign and could never grow under the published rule;
+            it gets a random one. False keeps the published behaviour.
+        exclude: synapses to leave dense.
+
+    Raises:
+        InputError: a value outside its range, `density` with `alpha` or `sparsity`, `density` without `steps`,
+            or as `Rewiring`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        alpha: float | None = None,
+        sparsity: float | None = None,
+        density: float | None = None,
+        steps: int | None = None,
+        scope: Literal["global", "layer"] = "global",
+        draw_zero_signs: bool = True,
+        exclude: Exclude = (),
+    ) -> None:
+        _check_options(alpha, sparsity, density, steps, scope)
+        super().__init__(network, optimizer, exclude=exclude)
+        self.density, self.scope, self.draw_zero_signs = density, scope, draw_zero_signs
+        self.total_steps = steps or 0
+        if density is None:
+            self.alpha = 1e-2 if alpha is None else alpha
+            self.mu = math.log(2 * (1 - (0.95 if sparsity is None else sparsity))) / self.alpha
+        else:
+            self.alpha, self.mu = PRESSURE, -math.inf
+        self._weights: dict[str, Tensor] = {}
+
+    # --- One step
+
+    def _start(self) -> None:
+        hidden = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        self.state = {"hidden": hidden, "sign": {name: self._signs(name, h) for name, h in hidden.items()}}
+
+    def _before(self, name: str, parameter: nn.Parameter, group: dict[str, Any]) -> None:
+        if self.frozen:
+            assert parameter.grad is not None
+            parameter.grad.mul_(self.state["mask"][name])
+            return
+        hidden, sign = self.state["hidden"][name], self.state["sign"][name]
+        shield_dormant(self.optimizer, group, parameter, hidden)
+        # The optimizer moves the hidden tensor: the parameter points at it during the step, at the weights otherwise,
+        # so that nothing is copied. The weights' memory, unused meanwhile, holds the direction of the prior.
+        weight = self._weights[name] = parameter.data
+        if self.mu > -math.inf:  # s * sign(theta - mu), with hidden = s * theta
+            torch.add(hidden, sign, alpha=-self.mu, out=weight).sign_()
+        parameter.data = hidden
+
+    def _after(self, name: str, parameter: nn.Parameter, group: dict[str, Any]) -> None:
+        if self.frozen:
+            parameter.mul_(self.state["mask"][name])
+            return
+        hidden, sign = self.state["hidden"][name], self.state["sign"][name]
+        weight = parameter.data = self._weights.pop(name)
+        pull = weight if self.mu > -math.inf else sign
+        step = prior_step(self.optimizer, group, parameter)
+        if isinstance(step, Tensor):
+            hidden.addcmul_(pull, step, value=-self.alpha)
+        else:
+            hidden.add_(pull, alpha=-self.alpha * step)
+        _reveal(hidden, sign, weight)
+
+    # --- The closed loop
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the closed loop has ended and the connectivity is fixed."""
+        return "mask" in self.state
+
+    def density_at(self, step: int) -> float:
+        """The density that the closed loop asks for after so many steps."""
+        assert self.density is not None
+        return cubic(step, start=1.0, end=self.density, steps=self._settled_at)
+
+    @property
+    def _settled_at(self) -> int:
+        return max(1, round(SETTLED * self.total_steps))
+
+    def _update(self) -> None:
+        if self.density is None or self.frozen:
+            return
+        if self.steps >= self._settled_at:
+            self._freeze()
+        elif self.steps % min(INTERVAL, max(1, self._settled_at // 50)) == 0:
+            for name, keep in self._strongest(self.density_at(self.steps)).items():
+                hidden, sign = self.state["hidden"][name], self.state["sign"][name]
+                hidden.masked_fill_((hidden * sign > 0).logical_and_(~keep), 0)
+                _reveal(hidden, sign, self.parameters[name].data)
+
+    def _strongest(self, density: float) -> dict[str, Tensor]:
+        strengths = {name: hidden * self.state["sign"][name] for name, hidden in self.state["hidden"].items()}
+        groups = [strengths] if self.scope == "global" else [{name: theta} for name, theta in strengths.items()]
+        kept: dict[str, Tensor] = {}
+        for group in groups:
+            kept |= keep_largest(group, max(1, round(density * sum(theta.numel() for theta in group.values()))))
+        return kept
+
+    def _freeze(self) -> None:
+        """Fix the connectivity at the exact density; what the optimizer remembers of absent synapses is cleared."""
+        masks = {}
+        assert self.density is not None
+        for name, keep in self._strongest(self.density).items():
+            parameter, sign = self.parameters[name], self.state["sign"][name]
+            strength = (self.state["hidden"][name] * sign).clamp_(min=SEEDLING)
+            mask = torch.empty_like(parameter, requires_grad=False).copy_(keep)
+            parameter.data.copy_(strength.mul_(sign).mul_(mask))
+            clear_moments(self.optimizer, parameter, mask)
+            masks[name] = mask
+        self.state = {"mask": masks}
+
+    def connectivity(self) -> Connectivity:
+        """The synapses that exist now: strength above 0, or the frozen connectivity."""
+        if self.frozen:
+            return Connectivity({name: mask != 0 for name, mask in self.state["mask"].items()})
+        return super().connectivity()
+
+    @torch.no_grad()
+    def finalize(self) -> Connectivity:
+        """End the rewiring and return the connectivity of the plain network that is left.
+
+        A closed loop that was stopped before it settled is brought to its exact density now, which costs accuracy.
+        """
+        if self.density is not None and not self.frozen:
+            logger.warning(
+                "finalize() after %d of %d steps: pruned to density %g at once",
+                self.steps,
+                self.total_steps,
+                self.density,
+            )
+            if not self.state:
+                self._start()
+            self._freeze()
+        return super().finalize()
+
+    def _signs(self, name: str, hidden: Tensor) -> Tensor:
+        signs = hidden.sign()
+        zeros = signs == 0
+        if self.draw_zero_signs and (count := int(zeros.sum())):
+            drawn = torch.empty_like(signs).bernoulli_(0.5).mul_(2).sub_(1)
+            signs = torch.where(zeros, drawn, signs)
+            logger.warning(
+                "%s: drew the sign of %d synapses whose weight starts at exactly 0; without one they could never grow "
+                "(draw_zero_signs=False keeps the published behaviour)",
+                name,
+                count,
+            )
+        return signs
+
+
+def _reveal(hidden: Tensor, sign: Tensor, weight: Tensor) -> None:
+    """weight = sign * relu(strength), in place: the hidden value where both agree in sign, 0 elsewhere."""
+    torch.mul(hidden, sign, out=weight).clamp_(min=0).mul_(sign)
+
+
+def _check_options(
+    alpha: float | None, sparsity: float | None, density: float | None, steps: int | None, scope: str
+) -> None:
+    if alpha is not None and not (alpha > 0 and math.isfinite(alpha)):
+        raise InputError(f"alpha must be a positive number, found {alpha}")
+    if sparsity is not None and not 0.5 <= sparsity < 1:
+        raise InputError(f"sparsity must be in [0.5, 1): the prior's centre is ln(2 (1 - sparsity)); found {sparsity}")
+    if scope not in ("global", "layer"):
+        raise InputError(f"scope must be 'global' or 'layer', found {scope!r}")
+    if density is None:
+        return
+    if not 0 < density <= 1:
+        raise InputError(f"density must be in (0, 1], found {density}")
+    if alpha is not None or sparsity is not None:
+        raise InputError(
+            "give density, or alpha (with sparsity), not both: each decides how sparse the network becomes"
+        )
+    if steps is None or steps < 1:
+        raise InputError(f"density needs steps, the optimizer steps of the whole training; found {steps}")

@@ -1,0 +1,80 @@
+"""Methods by name. One file and one `register` line each; other packages register theirs in the same way."""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from torch import nn
+from torch.optim import Optimizer
+
+from ..errors import InputError
+from .base import Rewiring
+
+Method = TypeVar("Method", bound=type[Rewiring])
+_METHODS: dict[str, type[Rewiring]] = {}
+
+
+def register(name: str) -> Callable[[Method], Method]:
+    """Class decorator that makes a method known under a name.
+
+    Raises:
+        InputError: the name is taken by another class.
+    """
+
+    def add(method: Method) -> Method:
+        known = _METHODS.setdefault(name, method)
+        if known is not method:
+            raise InputError(f"the method name {name!r} is taken by {known.__module__}.{known.__qualname__}")
+        return method
+
+    return add
+
+
+def names() -> list[str]:
+    """The known method names, sorted."""
+    return sorted(_METHODS)
+
+
+def find(name: str) -> type[Rewiring]:
+    """The class of a method: a registered name, or `package.module:Class` for one that is not registered.
+
+    Raises:
+        InputError: unknown name (the known ones are listed), or `package.module:Class` leads to no method.
+    """
+    if name in _METHODS:
+        return _METHODS[name]
+    module_name, colon, attribute = name.partition(":")
+    if not colon:
+        raise InputError(f"unknown method {name!r}: known are {', '.join(names())}, or package.module:Class")
+    try:
+        method = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"method {name!r} cannot be imported: {error}") from error
+    if not (isinstance(method, type) and issubclass(method, Rewiring)):
+        raise InputError(f"{name} is no snnprune.Rewiring: found {method!r}")
+    return method
+
+
+def create(name: str, network: nn.Module, optimizer: Optimizer, *, steps: int, **options: Any) -> Rewiring:
+    """A method on a network and its optimizer.
+
+    Args:
+        name: as in `find`.
+        network: the network whose synapses are rewired.
+        optimizer: the one that trains it.
+        steps: optimizer steps of the whole training, for the methods that follow a schedule.
+        options: passed on; those that are None are left out.
+
+    Raises:
+        InputError: unknown name, or an option that the method does not take (those it takes are listed).
+    """
+    method = find(name)
+    known = inspect.signature(method).parameters
+    given = {option: value for option, value in options.items() if value is not None}
+    if unknown := [option for option in given if option not in known]:
+        takes = [option for option in known if option not in ("network", "optimizer", "steps")]
+        raise InputError(f"{name} does not take {', '.join(unknown)}: it takes {', '.join(takes) or 'no options'}")
+    if "steps" in known:
+        given["steps"] = steps
+    return method(network, optimizer, **given)

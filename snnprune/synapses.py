@@ -1,0 +1,237 @@
+"""Which parameters of a network are synapses, and the geometry of each."""
+
+import fnmatch
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from .errors import InputError
+
+Exclude = Iterable[str | type[nn.Module]]
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """One tensor of synapses: the weight of a linear layer or a convolution.
+
+    Attributes:
+        name: the parameter's name in `network.named_parameters()`, such as "fc1.weight".
+        parameter: the weight; (out, in) for Linear, (out, in / groups, *kernel) for convolutions,
+            (in, out / groups, *kernel) for transposed ones.
+        module: the layer that holds it.
+    """
+
+    name: str
+    parameter: nn.Parameter
+    module: nn.Linear | _ConvNd
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How the synapses of one tensor connect neurons.
+
+    For convolutions, units are channels, and fans count shared weights: one channel's kernel entries, borders ignored.
+
+    Attributes:
+        inputs: presynaptic units (features or channels).
+        outputs: postsynaptic units.
+        groups: convolution groups; 1 for Linear.
+        kernel: kernel size; empty for Linear.
+        fan_in: weights that lead into one postsynaptic unit.
+        fan_out: weights that leave one presynaptic unit.
+        output_axis: the axis of the weight tensor that counts postsynaptic units (within a group when transposed).
+        uses: how many connections (pairs of neurons) share each weight; broadcasts over the weight tensor. Ones
+            for Linear. None for a convolution whose spatial sizes are not known.
+    """
+
+    inputs: int
+    outputs: int
+    groups: int
+    kernel: tuple[int, ...]
+    fan_in: int
+    fan_out: int
+    output_axis: int
+    uses: Tensor | None
+
+
+def find_synapses(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Synapses]:
+    """The synapses of a network, in the order of its modules.
+
+    Synapses are the weights of Linear, Conv1d/2d/3d and ConvTranspose1d/2d/3d and of their subclasses, SpikingJelly's
+    included. Biases, normalisation and neuron parameters never are. A weight shared by two layers counts once.
+
+    Args:
+        network: any module.
+        exclude: what to leave out: parameter names ("fc2.weight"), module names ("fc2"), globs ("head.*"), or
+            module types (`nn.Conv2d`).
+
+    Raises:
+        InputError: nothing is left, an entry of `exclude` matches nothing, a weight is parametrized or pruned by
+            torch.nn.utils, or it is not initialised yet (lazy layers).
+    """
+    found: dict[str, Synapses] = {}
+    seen: set[int] = set()
+    for module_name, module in network.named_modules():
+        if not isinstance(module, nn.Linear | _ConvNd):
+            continue
+        name = f"{module_name}.weight".lstrip(".")
+        parameter = _plain_weight(name, module)
+        if id(parameter) not in seen:
+            seen.add(id(parameter))
+            found[name] = Synapses(name, parameter, module)
+    kept = _without(found, tuple(exclude))
+    if not kept:
+        raise InputError(
+            f"{type(network).__name__} has no synapses"
+            + (f" left: exclude takes all of {', '.join(found)}" if found else "")
+            + "; wanted: weights of Linear or convolution layers"
+        )
+    return kept
+
+
+def geometry(network: nn.Module, example: Tensor | None = None, *, exclude: Exclude = ()) -> dict[str, Geometry]:
+    """The geometry of every tensor of synapses.
+
+    Args:
+        network: any module.
+        example: one input batch, as the network takes it. With it the network runs once (in evaluation mode, without
+            gradients; neuron state is reset before and after) and the uses of convolution weights are counted exactly:
+            a kernel entry that falls on the zero padding at a border is not used there.
+        exclude: as in `find_synapses`.
+
+    Raises:
+        InputError: as `find_synapses`, or a convolution did not run on the example.
+    """
+    synapses = find_synapses(network, exclude=exclude)
+    shapes = {name: static_geometry(entry.module) for name, entry in synapses.items()}
+    if example is None:
+        return shapes
+    for name, (input_size, output_size) in _trace_sizes(network, synapses, example).items():
+        module = cast(_ConvNd, synapses[name].module)
+        shapes[name] = replace(shapes[name], uses=_count_uses(module, input_size, output_size))
+    return shapes
+
+
+def static_geometry(module: nn.Linear | _ConvNd) -> Geometry:
+    """The geometry that a layer's type and sizes tell, without spatial sizes."""
+    if isinstance(module, nn.Linear):
+        uses = torch.ones((1, 1), dtype=torch.int64)
+        n_in, n_out = module.in_features, module.out_features
+        return Geometry(n_in, n_out, 1, (), fan_in=n_in, fan_out=n_out, output_axis=0, uses=uses)
+    n_in, n_out, groups = module.in_channels, module.out_channels, module.groups
+    kernel = tuple(module.kernel_size)
+    taps = int(torch.Size(kernel).numel())
+    fan_in, fan_out = n_in // groups * taps, n_out // groups * taps
+    output_axis = 1 if isinstance(module, _ConvTransposeNd) else 0
+    return Geometry(n_in, n_out, groups, kernel, fan_in, fan_out, output_axis, uses=None)
+
+
+def run_once(network: nn.Module, example: Tensor, *, hooks: Callable[[], list] = list) -> None:
+    """Run a network on an example in evaluation mode without a trace: mode and neuron state are as before.
+
+    Args:
+        network: any module; neuron state is reset before and after, as SpikingJelly's `reset_net` does.
+        example: one input batch.
+        hooks: registers forward hooks and returns their handles, which are removed afterwards.
+    """
+    training = {module: module.training for module in network.modules()}
+    handles = hooks()
+    try:
+        network.eval()
+        reset_neurons(network)
+        network(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in training.items():
+            module.training = mode
+        reset_neurons(network)
+
+
+def reset_neurons(network: nn.Module) -> None:
+    """Reset the state of all neurons (SpikingJelly's `functional.reset_net`)."""
+    from spikingjelly.activation_based import functional
+
+    functional.reset_net(network)
+
+
+def _plain_weight(name: str, module: nn.Module) -> nn.Parameter:
+    weight = module._parameters.get("weight")
+    if weight is None:
+        raise InputError(
+            f"{name} is not a plain parameter (parametrized, or pruned by torch.nn.utils.prune): "
+            "remove the parametrization first"
+        )
+    if isinstance(weight, nn.parameter.UninitializedParameter):
+        raise InputError(f"{name} has no shape yet (a lazy layer): run the network once first")
+    return cast(nn.Parameter, weight)
+
+
+def _without(found: dict[str, Synapses], exclude: tuple[str | type[nn.Module], ...]) -> dict[str, Synapses]:
+    kept = dict(found)
+    for entry in exclude:
+        matched = [name for name, synapses in found.items() if _matches(synapses, entry)]
+        if not matched:
+            shown = entry if isinstance(entry, str) else entry.__name__
+            raise InputError(f"exclude {shown!r} matches no synapses: there are {', '.join(found) or 'none'}")
+        for name in matched:
+            kept.pop(name, None)
+    return kept
+
+
+def _matches(synapses: Synapses, entry: str | type[nn.Module]) -> bool:
+    if isinstance(entry, type):
+        return isinstance(synapses.module, entry)
+    module_name = synapses.name.rpartition(".")[0]
+    return any(fnmatch.fnmatchcase(name, entry) for name in (synapses.name, module_name))
+
+
+def _trace_sizes(
+    network: nn.Module, synapses: dict[str, Synapses], example: Tensor
+) -> dict[str, tuple[torch.Size, torch.Size]]:
+    """Spatial input and output sizes of each convolution when the network runs on `example`."""
+    sizes: dict[str, tuple[torch.Size, torch.Size]] = {}
+    convolutions = {name: entry.module for name, entry in synapses.items() if isinstance(entry.module, _ConvNd)}
+
+    def watch(name: str, module: _ConvNd):
+        spatial = len(module.kernel_size)
+
+        def note(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            sizes[name] = (inputs[0].shape[-spatial:], output.shape[-spatial:])
+
+        return module.register_forward_hook(note)
+
+    with torch.no_grad():
+        run_once(network, example, hooks=lambda: [watch(name, module) for name, module in convolutions.items()])
+    if missed := [name for name in convolutions if name not in sizes]:
+        raise InputError(f"{', '.join(missed)} did not run on the example: its uses cannot be counted; exclude it")
+    return sizes
+
+
+def _count_uses(module: _ConvNd, input_size: torch.Size, output_size: torch.Size) -> Tensor:
+    """Connections that share each kernel entry, shape (1, 1, *kernel): the product of the counts along each axis."""
+    uses = torch.ones((), dtype=torch.int64)
+    # A transposed convolution is the convolution from its output back to its input.
+    transposed = isinstance(module, _ConvTransposeNd)
+    sources, targets = (output_size, input_size) if transposed else (input_size, output_size)
+    for axis, taps in enumerate(module.kernel_size):
+        first = torch.arange(targets[axis]) * module.stride[axis] - _padding(module, axis)
+        position = first[:, None] + torch.arange(taps) * module.dilation[axis]
+        inside = (position >= 0) & (position < sources[axis])
+        if module.padding_mode != "zeros":  # the border is filled with real activity: every entry is used
+            inside = torch.ones_like(inside)
+        uses = uses[..., None] * inside.sum(0)
+    return uses[None, None]
+
+
+def _padding(module: _ConvNd, axis: int) -> int:
+    """Zeros before the first input along an axis; "same" pads the smaller half first."""
+    if module.padding == "valid":
+        return 0
+    if module.padding == "same":
+        return module.dilation[axis] * (module.kernel_size[axis] - 1) // 2
+    return cast(tuple[int, ...], module.padding)[axis]

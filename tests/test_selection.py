@@ -1,0 +1,46 @@
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snnprune.selection import keep_largest
+
+
+def test_hand_computed_over_two_tensors():
+    scores = {"a": torch.tensor([[3.0, 1.0], [2.0, 5.0]]), "b": torch.tensor([4.0, 0.0])}
+    kept = keep_largest(scores, 3)
+    assert kept["a"].tolist() == [[True, False], [False, True]]
+    assert kept["b"].tolist() == [True, False]
+
+
+def test_ties_go_by_index():
+    kept = keep_largest({"a": torch.tensor([1.0, 2.0, 1.0]), "b": torch.tensor([1.0, 1.0])}, 3)
+    assert kept["a"].tolist() == [True, True, True]
+    assert kept["b"].tolist() == [False, False]
+
+
+def test_none_and_all():
+    scores = {"a": torch.tensor([1.0, 2.0])}
+    assert keep_largest(scores, 0)["a"].tolist() == [False, False]
+    assert keep_largest(scores, 2)["a"].tolist() == [True, True]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    values=st.lists(st.integers(-3, 3), min_size=1, max_size=40),
+    share=st.floats(0, 1),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+)
+def test_equals_a_stable_sort(values, share, dtype):
+    count = round(share * len(values))
+    scores = torch.tensor(values, dtype=dtype)
+    expected = torch.zeros(len(values), dtype=torch.bool)
+    expected[sorted(range(len(values)), key=lambda i: -values[i])[:count]] = True
+    cut = len(values) // 2
+    kept = keep_largest({"a": scores[:cut], "b": scores[cut:]}, count)
+    assert torch.equal(torch.cat([kept["a"], kept["b"]]), expected)
+
+
+def test_a_channels_last_tensor_is_ranked_in_its_logical_order():
+    plain = torch.zeros(2, 3, 2, 2)
+    kept = keep_largest({"a": plain.to(memory_format=torch.channels_last)}, 5)["a"]
+    assert torch.equal(kept, keep_largest({"a": plain}, 5)["a"])
