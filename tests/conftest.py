@@ -1,4 +1,4 @@
-"""Shared by all tests. Set before torch is imported: idle OpenMP threads sleep, so that busy cores do not stall them."""
+"""Shared by all tests. Before torch is imported: idle OpenMP threads are to sleep, or busy cores stall them."""
 
 import os
 

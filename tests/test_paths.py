@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from snnprune import Connectivity, InputError, dead_neurons, effective_connectiv
 
 def chain(*sizes: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out, bias=True), neuron.LIFNode()]
     return nn.Sequential(*layers)
 
@@ -48,7 +50,7 @@ def slow_effective(masks: list[torch.Tensor]) -> list[torch.Tensor]:
     masks = [mask.clone() for mask in masks]
     while True:
         before = [mask.clone() for mask in masks]
-        for first, second in zip(masks, masks[1:], strict=False):
+        for first, second in pairwise(masks):
             first[~second.any(0)] = False
             second[:, ~first.any(1)] = False
         if all(torch.equal(old, new) for old, new in zip(before, masks, strict=True)):

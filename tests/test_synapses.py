@@ -116,7 +116,7 @@ def test_multi_step_input_is_traced():
 def test_a_convolution_that_does_not_run_is_named():
     network = nn.Sequential(nn.Conv1d(1, 1, 1))
     network.spare = nn.Conv1d(1, 1, 1)
-    network.forward = lambda x: network[0](x)  # type: ignore[method-assign]
+    network.forward = lambda x: network[0](x)
     with pytest.raises(InputError, match=r"spare\.weight did not run"):
         geometry(network, torch.rand(1, 1, 4))
 

@@ -1,0 +1,122 @@
+import pytest
+import torch
+from torch import nn
+from torch.optim import LBFGS, SGD, Adam
+
+from snnprune import Connectivity, Dense, GradR, InputError, Rewiring, rewiring
+
+
+def pair() -> tuple[nn.Sequential, Adam]:
+    network = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    return network, Adam(network.parameters())
+
+
+def test_the_known_methods_are_listed():
+    assert {"dense", "gradr"} <= set(rewiring.names())
+    assert rewiring.find("gradr") is GradR
+
+
+def test_a_third_party_registers_a_method_and_uses_it_by_name(monkeypatch):
+    monkeypatch.setattr("snnprune.rewiring.registry._METHODS", dict(rewiring.registry._METHODS))
+
+    @rewiring.register("frozen-first-row")
+    class Mine(Dense):
+        pass
+
+    network, optimizer = pair()
+    assert isinstance(rewiring.create("frozen-first-row", network, optimizer, steps=3), Mine)
+    with pytest.raises(InputError, match=r"'gradr' is taken by snnprune\.rewiring\.gradr\.GradR"):
+        rewiring.register("gradr")(Mine)
+
+
+def test_a_class_is_found_by_its_import_path():
+    assert rewiring.find("snnprune.rewiring.dense:Dense") is Dense
+    with pytest.raises(InputError, match="cannot be imported"):
+        rewiring.find("no_such_package:Method")
+    with pytest.raises(InputError, match="cannot be imported"):
+        rewiring.find("snnprune:Nothing")
+    with pytest.raises(InputError, match=r"is no snnprune\.Rewiring"):
+        rewiring.find("torch.nn:Linear")
+
+
+def test_unknown_names_and_options_list_the_known_ones():
+    network, optimizer = pair()
+    with pytest.raises(InputError, match=r"unknown method 'grad-r': known are .*dense, gradr"):
+        rewiring.create("grad-r", network, optimizer, steps=1)
+    with pytest.raises(InputError, match="gradr does not take beta: it takes alpha, sparsity, density"):
+        rewiring.create("gradr", network, optimizer, steps=1, beta=3)
+    with pytest.raises(InputError, match="dense does not take density: it takes exclude"):
+        rewiring.create("dense", network, optimizer, steps=1, density=0.5, alpha=None)
+
+
+def test_closures_are_refused_with_a_reason():
+    network, optimizer = pair()
+    GradR(network, optimizer)
+    with pytest.raises(InputError, match=r"optimizer\.step\(closure\) cannot be rewired"):
+        optimizer.step(lambda: 0.0)
+    with pytest.raises(InputError, match=r"optimizer\.step\(closure\) cannot be rewired"):
+        optimizer.step(closure=lambda: 0.0)
+    with pytest.raises(InputError, match="LBFGS cannot be rewired"):
+        GradR(network, LBFGS(network.parameters()))
+
+
+def test_an_optimizer_without_the_synapses_is_refused():
+    network, _ = pair()
+    with pytest.raises(InputError, match=r"does not hold the network's synapses 1\.weight: give it"):
+        GradR(network, SGD(network[0].parameters(), lr=0.1))
+    GradR(network, SGD(network[0].parameters(), lr=0.1), exclude=["1"])
+
+
+def test_two_rewirings_cannot_hold_the_same_synapses():
+    network, optimizer = pair()
+    first = GradR(network, optimizer)
+    with pytest.raises(InputError, match="GradR rewires these synapses already"):
+        Dense(network, optimizer)
+    first.detach()
+    Dense(network, optimizer, exclude=["0"])
+    GradR(network, optimizer, exclude=["1"])
+
+
+def test_excluded_synapses_stay_dense():
+    network, optimizer = pair()
+    method = GradR(network, optimizer, density=0.1, steps=2, exclude=["1"])
+    for _ in range(2):
+        optimizer.zero_grad()
+        network(torch.rand(5, 3)).square().mean().backward()
+        optimizer.step()
+    assert list(method.connectivity()) == ["0.weight"]
+    assert Connectivity.from_network(network)["1.weight"].all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("steps"), "'steps' is missing"),
+        (lambda state: state.clear(), "found nothing"),
+        (lambda state: state.update({"hidden/9.weight": torch.ones(1)}), r"holds 9\.weight, .* are 0\.weight"),
+        (
+            lambda state: state.update({"hidden/0.weight": torch.ones(1)}),
+            r"has shape \(1,\), the network's is \(4, 3\)",
+        ),
+        (lambda state: state.pop("sign/1.weight"), r"no sign for 1\.weight"),
+    ],
+)
+def test_a_state_of_another_network_is_refused_and_nothing_is_loaded(change, message):
+    network, optimizer = pair()
+    method = GradR(network, optimizer)
+    network(torch.rand(5, 3)).sum().backward()
+    optimizer.step()
+    state = method.state_dict()
+    change(state)
+    with pytest.raises(InputError, match=message):
+        method.load_state_dict(state)
+    assert method.steps == 1
+    assert set(method.state) == {"hidden", "sign"}
+
+
+def test_dense_leaves_training_alone():
+    network, optimizer = pair()
+    method = Dense(network, optimizer)
+    assert method.state_dict().keys() == {"steps"}
+    assert method.connectivity().density == 1
+    assert isinstance(method, Rewiring)

@@ -1,0 +1,229 @@
+"""What must hold for every registered method with every optimizer. A new method gets all of it by one `register`."""
+
+import copy
+import math
+
+import pytest
+import torch
+from spikingjelly.activation_based import functional, layer, neuron, surrogate
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, NAdam, Optimizer, RMSprop
+
+from snnprune import Connectivity, rewiring
+from snnprune.storage import read_tensors, write_tensors
+
+STEPS = 24
+DENSITY = 0.2
+
+OPTIMIZERS = {
+    "adam": lambda p: Adam(p, lr=1e-2),
+    "adam-decay": lambda p: Adam(p, lr=1e-2, weight_decay=1e-2),
+    "adam-fused": lambda p: Adam(p, lr=1e-2, fused=True),
+    "adam-foreach": lambda p: Adam(p, lr=1e-2, foreach=True),
+    "adamw": lambda p: AdamW(p, lr=1e-2, weight_decay=1e-1),
+    "adamw-amsgrad": lambda p: AdamW(p, lr=1e-2, amsgrad=True),
+    "sgd-momentum": lambda p: SGD(p, lr=1e-1, momentum=0.9, weight_decay=1e-3),
+    "sgd-nesterov-foreach": lambda p: SGD(p, lr=1e-1, momentum=0.9, nesterov=True, foreach=True),
+    "nadam": lambda p: NAdam(p, lr=1e-2),
+    "rmsprop": lambda p: RMSprop(p, lr=1e-3, momentum=0.9, weight_decay=1e-3),
+}
+# The options each method is tried with. A method that is not named here takes a density and the number of steps.
+OPTIONS: dict[str, list[dict]] = {
+    "dense": [{}],
+    "gradr": [{"alpha": 0.1}, {"density": DENSITY}, {"density": DENSITY, "scope": "layer"}],
+}
+CASES = [
+    pytest.param(name, options, id="-".join([name, *options]))
+    for name in rewiring.names()
+    for options in OPTIONS.get(name, [{"density": DENSITY}])
+]
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")),
+]
+
+
+def spiking(**options: object) -> nn.Module:
+    return neuron.LIFNode(surrogate_function=surrogate.ATan(), detach_reset=True, step_mode="m", **options)
+
+
+def convolutional() -> nn.Sequential:
+    return nn.Sequential(
+        layer.Conv2d(1, 4, 3, padding=1, bias=False, step_mode="m"),
+        layer.BatchNorm2d(4, step_mode="m"),
+        spiking(),
+        layer.AvgPool2d(2, step_mode="m"),
+        layer.Flatten(step_mode="m"),
+        layer.Linear(4 * 9, 12, step_mode="m"),
+        spiking(),
+        layer.Linear(12, 3, bias=False, step_mode="m"),
+        spiking(),
+    )
+
+
+def batch(step: int, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(step)
+    images = 3 * torch.rand(4, 8, 1, 6, 6, generator=generator)
+    return images.to(device), torch.randint(0, 3, (8,), generator=generator).to(device)
+
+
+def train(
+    network: nn.Module, optimizer: Optimizer, first: int, last: int, *, device: str = "cpu", bf16: bool = False
+) -> None:
+    for step in range(first, last):
+        images, labels = batch(step, device)
+        functional.reset_net(network)
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            loss = nn.functional.cross_entropy(network(images).mean(0).float(), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    functional.reset_net(network)
+
+
+def start(name: str, options: dict, optimizer: str = "adam", device: str = "cpu"):
+    torch.manual_seed(1)
+    network = convolutional().to(device)
+    chosen = OPTIMIZERS[optimizer](network.parameters())
+    return network, chosen, rewiring.create(name, network, chosen, steps=STEPS, **options)
+
+
+def absent_weights(network: nn.Module, connectivity: Connectivity) -> torch.Tensor:
+    parameters = dict(network.named_parameters())
+    return torch.cat([parameters[name].detach()[~mask] for name, mask in connectivity.items()])
+
+
+def same(first: dict, second: dict) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_absent_synapses_are_exactly_zero_after_every_step(name, options, optimizer, device):
+    network, chosen, method = start(name, options, optimizer, device)
+    keys = list(network.state_dict())
+    for step in range(STEPS):
+        train(network, chosen, step, step + 1, device=device)
+        assert not absent_weights(network, method.connectivity()).any()
+        assert list(network.state_dict()) == keys
+    assert all(parameter.isfinite().all() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("name", "options"), [case for case in CASES if "density" in case.values[1]])
+def test_the_density_is_exact_and_does_not_drift(name, options, optimizer):
+    network, chosen, method = start(name, options, optimizer)
+    train(network, chosen, 0, STEPS)
+    reached = method.connectivity()
+    if options.get("scope") == "layer":
+        wanted = sum(round(DENSITY * row["prunable"]) for row in reached.layers().values())
+    else:
+        wanted = round(DENSITY * reached.prunable)
+    assert reached.nonzero == wanted
+    train(network, chosen, STEPS, STEPS + 20)
+    assert method.connectivity() == reached
+    assert not absent_weights(network, reached).any()
+    for parameter_name, mask in reached.items():
+        for value in chosen.state[dict(network.named_parameters())[parameter_name]].values():
+            if isinstance(value, torch.Tensor) and value.shape == mask.shape:
+                assert not value[~mask].any()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("stop", [1, STEPS // 2 - 1, STEPS // 2, STEPS - 3])
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(name, options, optimizer, stop, tmp_path):
+    network, chosen, method = start(name, options, optimizer)
+    train(network, chosen, 0, stop)
+    write_tensors(tmp_path / "rewiring", method.state_dict(), kind="checkpoint", metadata={})
+    saved = copy.deepcopy((network.state_dict(), chosen.state_dict()))
+    train(network, chosen, stop, STEPS)
+
+    again, other, resumed = start(name, options, optimizer)
+    again.load_state_dict(saved[0])
+    other.load_state_dict(saved[1])
+    resumed.load_state_dict(read_tensors(tmp_path / "rewiring", kind="checkpoint")[0])
+    train(again, other, stop, STEPS)
+    assert same(again.state_dict(), network.state_dict())
+    assert same(resumed.state_dict(), method.state_dict())
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_a_plain_network_loads_the_weights_and_answers_the_same(name, options):
+    network, chosen, method = start(name, options)
+    train(network, chosen, 0, STEPS)
+    plain = convolutional()
+    plain.load_state_dict(network.state_dict())
+    connectivity = method.finalize()
+    images, _ = batch(99)
+    network.eval()
+    plain.eval()
+    assert torch.equal(plain(images), network(images))
+    assert not absent_weights(plain, connectivity).any()
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_the_network_can_be_copied(name, options):
+    network, chosen, _ = start(name, options)
+    train(network, chosen, 0, 3)
+    twin = copy.deepcopy(network)
+    before = copy.deepcopy(twin.state_dict())
+    train(network, chosen, 3, 6)
+    assert same(twin.state_dict(), before)
+    assert not same(twin.state_dict(), network.state_dict())
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_bf16_autocast(name, options, device):
+    network, chosen, method = start(name, options, device=device)
+    train(network, chosen, 0, STEPS, device=device, bf16=True)
+    assert not absent_weights(network, method.connectivity()).any()
+    assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_channels_last_weights_keep_their_layout_and_learn_the_same(name, options):
+    network, chosen, method = start(name, options)
+    other, optimizer, last = start(name, options)
+    other.to(memory_format=torch.channels_last)
+    train(network, chosen, 0, 6)
+    train(other, optimizer, 0, 6)
+    assert other[0].weight.stride() == torch.empty(4, 1, 3, 3).to(memory_format=torch.channels_last).stride()
+    torch.testing.assert_close(other[0].weight, network[0].weight, rtol=1e-3, atol=1e-5)
+    assert last.connectivity().jaccard(method.connectivity()) > 0.95
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_a_parameter_without_gradient_rests(name, options):
+    network, chosen, method = start(name, options)
+    network[5].weight.requires_grad_(False)
+    before = network[5].weight.clone()
+    train(network, chosen, 0, 2)
+    kept = network[5].weight != 0  # the closed loop may prune what does not move
+    assert torch.equal(network[5].weight[kept], before[kept])
+    assert kept.any()
+    assert method.steps == 2
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_after_detach_the_optimizer_is_on_its_own(name, options):
+    network, chosen, method = start(name, options)
+    train(network, chosen, 0, STEPS)
+    method.detach()
+    train(network, chosen, STEPS, STEPS + 3)
+    assert method.steps == STEPS
+    again = rewiring.create(name, network, chosen, steps=STEPS, **options)
+    assert again.steps == 0
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_a_learning_rate_schedule_works_beside_it(name, options):
+    network, chosen, method = start(name, options)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(chosen, STEPS)
+    for step in range(STEPS):
+        train(network, chosen, step, step + 1)
+        schedule.step()
+    assert math.isclose(schedule.get_last_lr()[0], 0, abs_tol=1e-9)
+    assert not absent_weights(network, method.connectivity()).any()
