@@ -83,11 +83,12 @@ class Connectivity(Mapping[str, Tensor]):
         Raises:
             InputError: no such file, or damaged, or no connectivity.
         """
-        return cls(read_tensors(path, kind="connectivity")[0])
+        masks, metadata = read_tensors(path, kind="connectivity")
+        return cls({name: masks[name] for name in metadata["order"]})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as safetensors, one boolean tensor for each name, with schema and library version."""
-        write_tensors(path, self._masks, kind="connectivity", metadata={"layers": self.layers()})
+        write_tensors(path, self._masks, kind="connectivity", metadata={"order": list(self)})
 
     # --- Mapping
 
@@ -232,7 +233,7 @@ class Connectivity(Mapping[str, Tensor]):
         Raises:
             InputError: a name that the network has not, or a shape that differs; the message names both sides.
         """
-        parameters = dict(network.named_parameters())
+        parameters = {name: entry.parameter for name, entry in find_synapses(network).items()}
         for name, mask in self._masks.items():
             if name not in parameters:
                 raise InputError(
@@ -252,7 +253,7 @@ class Connectivity(Mapping[str, Tensor]):
             InputError: as `check`; the network is then unchanged.
         """
         self.check(network)
-        parameters = dict(network.named_parameters())
+        parameters = {name: entry.parameter for name, entry in find_synapses(network).items()}
         for name, mask in self._masks.items():
             # masked_fill, not a product: 0 x inf would be nan
             parameters[name].masked_fill_(~mask.to(parameters[name].device), 0)

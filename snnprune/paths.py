@@ -1,7 +1,6 @@
 """Dead neurons: synapses that exist but lie on no path from an input to an output, and so can do nothing."""
 
 from collections.abc import Callable
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +10,8 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.pooling import _MaxPoolNd
 
 from .connectivity import Connectivity
-from .synapses import find_synapses, reset_neurons
+from .layout import to_rows
+from .synapses import find_synapses, reset_neurons, static_geometry
 
 _AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
@@ -58,11 +58,7 @@ def dead_neurons(network: nn.Module, connectivity: Connectivity, example: Tensor
     synapses = find_synapses(network)
     dead = {}
     for name, mask in effective.items():
-        module = synapses[name].module
-        if getattr(module, "transposed", False):  # (in, out / groups, *kernel): bring the outputs of each group first
-            groups = cast(int, module.groups)
-            mask = mask.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
-        dead[name] = ~mask.flatten(1).any(1)
+        dead[name] = ~to_rows(mask, static_geometry(synapses[name].module)).any(1)
     return dead
 
 

@@ -39,9 +39,9 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
+    except (OSError, safetensors.SafetensorError) as error:
         temporary.unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -91,6 +91,19 @@ def test_save_and_load(connectivity, tmp_path):
     assert (header["kind"], header["schema"], header["version"]) == ("connectivity", 1, "0.1.0")
 
 
+def test_the_order_of_the_layers_survives_a_file(tmp_path):
+    layers = {f"{index}.weight": A for index in (2, 0, 10, 1)}
+    Connectivity(layers).save(tmp_path / "c")
+    assert list(Connectivity.load(tmp_path / "c")) == list(layers)
+
+
+def test_a_weight_tied_to_an_embedding_is_found_under_its_layer():
+    network = nn.ModuleDict({"embedding": nn.Embedding(3, 2), "read": nn.Linear(2, 3, bias=False)})
+    network["read"].weight = network["embedding"].weight
+    Connectivity({"read.weight": A.T.contiguous()}).apply_(network)
+    assert (network["embedding"].weight[~A.T] == 0).all()
+
+
 def test_table_counts_every_layer_and_the_total(connectivity):
     lines = connectivity.table().splitlines()
     assert lines[0].split() == ["layer", "shape", "synapses", "of", "density"]

@@ -1,0 +1,132 @@
+"""What a run is told. The fields are the options of `experiments.train`; their order is that of its `--help`."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, get_args
+
+from snnprune import InputError
+
+
+def _option(default: Any, text: str, *choices: str) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices or None})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What decides a run's result; `config.json` in the run folder.
+
+    Raises:
+        InputError: a value outside its range.
+    """
+
+    model: str = _option("mnist-mlp", "a network of models/ by name, or package.module:factory for one of your own")
+    data: str = _option("mnist", "digits, mnist, fashion-mnist, cifar10 or cifar100")
+    method: str = _option("gradr", "dense, gradr, or package.module:Class for a rewiring of your own")
+    density: float | None = _option(None, "share of the synapses to end with, in (0, 1]")
+    alpha: float | None = _option(None, "the published Grad R's pressure, instead of a density")
+    epochs: int = _option(15, "passes over the training images")
+    batch_size: int = _option(128, "images in a step")
+    lr: float = _option(1e-3, "learning rate of Adam at the start")
+    hold: float = _option(0.8, "share of the training at that rate; it then falls to 0 on a cosine")
+    weight_decay: float = _option(0.0, "decoupled weight decay (AdamW)")
+    loss: str = _option(
+        "mse", "on the output's firing rates; tet: cross-entropy at every time step", "mse", "ce", "tet"
+    )
+    timesteps: int = _option(8, "time steps for which an image is shown")
+    neuron: str = _option("lif", "lif, or relu for the ANN twin", "lif", "relu")
+    augment: str = _option("default", "default: crop-flip for CIFAR", "default", "none", "crop-flip", "affine")
+    precision: str = _option("fp32", "bf16: autocast", "fp32", "bf16")
+    validation: int = _option(0, "training images to hold out and measure accuracy on; the test set is then not read")
+    seed: int = _option(0, "of the weights, the order of the images and the augmentation")
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            _check(entry.name, getattr(self, entry.name), entry.type, entry.metadata["choices"])
+        for name in ("epochs", "batch_size", "lr", "timesteps"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{_flag(name)} must be above 0, found {getattr(self, name)}")
+        for name in ("validation", "seed", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{_flag(name)} must not be negative, found {getattr(self, name)}")
+        if not 0 <= self.hold <= 1:
+            raise InputError(f"--hold must be in [0, 1], found {self.hold}")
+        if self.density is not None and not 0 < self.density <= 1:
+            raise InputError(f"--density must be in (0, 1], found {self.density}")
+        if self.alpha is not None and not self.alpha > 0:
+            raise InputError(f"--alpha must be above 0, found {self.alpha}")
+        if self.density is not None and self.alpha is not None:
+            raise InputError("--density with --alpha: give one, each decides how sparse the network becomes")
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Config":
+        """A config from a run folder's `config.json`.
+
+        Raises:
+            InputError: an unknown key, or a value outside its range.
+        """
+        known = [entry.name for entry in fields(cls)]
+        if unknown := [key for key in content if key not in known]:
+            raise InputError(f"config.json has unknown keys {', '.join(unknown)}: known are {', '.join(known)}")
+        return cls(**content)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for `config.json`."""
+        return asdict(self)
+
+    def different(self, other: "Config") -> list[str]:
+        """The names of the fields in which two configs differ."""
+        return [entry.name for entry in fields(self) if getattr(self, entry.name) != getattr(other, entry.name)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """Where and how a run is carried out; it can differ when the run is resumed."""
+
+    out: str = _option("runs/train", "the run folder")
+    resume: bool = _option(False, "go on with the run in --out; its options need not be given again")
+    device: str = _option("auto", "cpu, cuda, cuda:1, ...; auto: cuda where there is one")
+    data_root: str | None = _option(None, "folder of the data sets; else SNNPRUNE_DATA, else data")
+    no_download: bool = _option(False, "do not fetch missing data sets")
+    compile: str = _option("auto", "auto: where there is a compiler and the run is long", "auto", "on", "off")
+    tensorboard: bool = _option(False, "write TensorBoard files as well")
+    stop_after: float | None = _option(None, "seconds after which to save and stop, to be resumed later")
+
+
+def add_options(parser: argparse.ArgumentParser, *kinds: type) -> None:
+    """Give a parser one option for each field; options that are not given are absent from what it returns."""
+    for kind in kinds:
+        group = parser.add_argument_group({Config: "what decides the result", Runtime: "where and how"}[kind])
+        for entry in fields(kind):
+            text = entry.metadata["help"]
+            if entry.type is bool:
+                group.add_argument(_flag(entry.name), action="store_true", default=argparse.SUPPRESS, help=text)
+                continue
+            shown = "" if entry.default in (None, MISSING) else f" (default: {entry.default})"
+            group.add_argument(
+                _flag(entry.name),
+                type=_plain_type(entry.type),
+                choices=entry.metadata["choices"],
+                default=argparse.SUPPRESS,
+                metavar=None if entry.metadata["choices"] else _plain_type(entry.type).__name__.upper(),
+                help=text + shown,
+            )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _plain_type(annotation: Any) -> type:
+    """`float` for both `float` and `float | None`."""
+    return next((kind for kind in get_args(annotation) if kind is not type(None)), annotation)
+
+
+def _check(name: str, value: Any, annotation: Any, choices: tuple[str, ...] | None) -> None:
+    optional = type(None) in get_args(annotation)
+    kind = _plain_type(annotation)
+    fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+    if not (fits or (optional and value is None)) or isinstance(value, bool) != (kind is bool):
+        raise InputError(f"{_flag(name)} must be of type {kind.__name__}, found {value!r}")
+    if choices and value not in choices:
+        raise InputError(f"{_flag(name)} must be one of {', '.join(choices)}, found {value!r}")

@@ -1,0 +1,215 @@
+"""One run from its config to its summary: what `experiments.train` and `experiments.quickstart` share."""
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from experiments.config import Config, Runtime
+from experiments.parts import build_network, build_optimizer, pick_device
+from snnprune import InputError, dead_neurons, effective_connectivity, geometry, rewiring
+from snnprune.export import save_csr
+from snnprune.report import plot_run
+from snnprune.training import (
+    Recipe,
+    RunFolder,
+    Trainer,
+    augmentation,
+    default_augmentation,
+    find_loss,
+    forward_of,
+    load,
+    load_checkpoint,
+    save_checkpoint,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Stopped(Exception):
+    """A run was stopped before its end and can be resumed."""
+
+
+def execute(config: Config, runtime: Runtime) -> dict[str, Any]:
+    """Carry out a run, or the rest of one, and return its summary.
+
+    Raises:
+        InputError: something in the config or the folder is wrong; a folder that did not exist is not created.
+        Stopped: by Ctrl-C or `stop_after`; the checkpoint is written.
+    """
+    trainer = make_trainer(config, runtime)
+    with RunFolder(runtime.out) as folder, ExitStack() as stack:
+        if not runtime.resume:
+            folder.start(config.to_json())
+        elif (folder.path / "summary.json").is_file():
+            return folder.read_json("summary.json")
+        if folder.checkpoint.is_file():
+            load_checkpoint(folder.checkpoint, trainer)
+        folder.keep_rows(trainer.epoch)
+        log = stack.enter_context(_tensorboard(folder.path)) if runtime.tensorboard else None
+        stop = stack.enter_context(_stop_on_request(runtime.stop_after))
+        _train(trainer, folder, stop, log)
+        return _finish(config, trainer, folder)
+
+
+def make_trainer(config: Config, runtime: Runtime) -> Trainer:
+    """Everything that a run needs, at its start. Nothing is written.
+
+    Raises:
+        InputError: as the parts: unknown names, missing data, no such device, options that do not fit the method.
+    """
+    device = pick_device(runtime.device)
+    data = load(
+        config.data,
+        root=runtime.data_root,
+        download=not runtime.no_download,
+        validation=config.validation,
+        device=device,
+    )
+    torch.manual_seed(config.seed)
+    network = build_network(config, data.classes).to(device)
+    if device.type == "cuda":
+        network = network.to(memory_format=torch.channels_last)  # what the convolutions of cuDNN want
+    optimizer = build_optimizer(config, network)
+    recipe = Recipe(
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.lr,
+        hold=config.hold,
+        seed=config.seed,
+        loss=find_loss(config.loss),
+        augment=augmentation(default_augmentation(config.data) if config.augment == "default" else config.augment),
+        bf16=config.precision == "bf16",
+    )
+    steps = config.epochs * (len(data.train) // config.batch_size)
+    method = rewiring.create(config.method, network, optimizer, steps=steps, density=config.density, alpha=config.alpha)
+    forward = forward_of(network, runtime.compile, steps=steps)  # type: ignore[arg-type]
+    return Trainer(network, optimizer, method, data, recipe, forward=forward)
+
+
+def _train(trainer: Trainer, folder: RunFolder, stop: Callable[[], bool], log: Any) -> None:
+    bar = tqdm(total=trainer.steps, initial=trainer.step, unit="step", dynamic_ncols=True, disable=None)
+    with bar:
+        while trainer.epoch < trainer.recipe.epochs:
+            began = time.perf_counter()
+            for _ in trainer.train_epoch(stop):
+                bar.update()
+            if trainer.batch < trainer.steps_per_epoch:
+                _save_and_stop(trainer, folder)
+            row = trainer.finish_epoch()
+            if trainer.data.evaluated_on == "validation":
+                row["evaluation_accuracy"] = trainer.evaluate()
+            row["seconds"] = time.perf_counter() - began
+            folder.add_row(row)
+            save_checkpoint(folder.checkpoint, trainer)
+            _show(row, bar, log)
+            if stop() and trainer.epoch < trainer.recipe.epochs:
+                _save_and_stop(trainer, folder)
+
+
+def _show(row: dict[str, Any], bar: tqdm, log: Any) -> None:
+    figures = {"loss": f"{row['train_loss']:.4f}", "accuracy": f"{row['train_accuracy']:.2%}"}
+    if "evaluation_accuracy" in row:
+        figures["validation"] = f"{row['evaluation_accuracy']:.2%}"
+    figures["density"] = f"{row['density']:.3%}"
+    bar.set_postfix(figures)
+    if bar.disable:
+        print(f"epoch {row['epoch']}:", ", ".join(f"{k} {v}" for k, v in figures.items()), file=sys.stderr, flush=True)
+    if log is not None:
+        for name in ("train_loss", "train_accuracy", "evaluation_accuracy", "density"):
+            if name in row:
+                log.add_scalar(name, row[name], row["epoch"])
+
+
+def _save_and_stop(trainer: Trainer, folder: RunFolder) -> None:
+    save_checkpoint(folder.checkpoint, trainer)
+    raise Stopped(
+        f"stopped at step {trainer.step} of {trainer.steps}, saved; "
+        f"go on with: python -m experiments.train --resume --out {folder.path}"
+    )
+
+
+def _finish(config: Config, trainer: Trainer, folder: RunFolder) -> dict[str, Any]:
+    """Evaluate once, write connectivity, exports, pictures, and last of all the summary."""
+    connectivity = trainer.method.finalize().to("cpu")
+    network, rows = trainer.network, folder.rows()
+    accuracy = trainer.evaluate()
+    connectivity.save(folder.path / "connectivity.safetensors")
+    save_csr(folder.path / "connectivity.npz", network, connectivity)
+    plot_run(
+        folder.path / "figures",
+        metrics=rows,
+        connectivity=connectivity,
+        image_shape=trainer.data.shape,
+        geometries=geometry(network),
+    )
+    summary = {
+        "accuracy": accuracy,
+        "evaluated_on": trainer.data.evaluated_on,
+        "density": connectivity.density,
+        "nonzero": connectivity.nonzero,
+        "prunable": connectivity.prunable,
+        **_effective(trainer),
+        "layers": connectivity.layers(),
+        "seconds": sum(row["seconds"] for row in rows),
+        "method": config.method,
+        "model": config.model,
+        "data": config.data,
+        "neuron": config.neuron,
+        "epochs": config.epochs,
+        "steps": trainer.steps,
+        "seed": config.seed,
+    }
+    folder.write_json("summary.json", summary)
+    return summary
+
+
+def _effective(trainer: Trainer) -> dict[str, Any]:
+    """What is left without dead neurons; nothing for a network on which paths cannot be counted."""
+    example = trainer.data.prepare(trainer.data.train.images[:1].to(trainer.device))
+    connectivity = trainer.method.connectivity()
+    try:
+        effective = effective_connectivity(trainer.network, connectivity, example)
+        dead = dead_neurons(trainer.network, connectivity, example)
+    except Exception as error:  # a network of the user's own may do anything in its forward pass
+        logger.warning("no effective density: paths cannot be counted in this network (%s)", error)
+        return {"effective_density": None, "dead_neurons": None}
+    return {
+        "effective_density": effective.density,
+        "dead_neurons": {name: int(units.sum()) for name, units in dead.items()},
+    }
+
+
+@contextmanager
+def _stop_on_request(stop_after: float | None) -> Iterator[Callable[[], bool]]:
+    """Ask between steps whether to stop: Ctrl-C (a second one interrupts at once), or time is up."""
+    began, asked = time.monotonic(), False
+
+    def note(_number: int, _frame: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: asked or (stop_after is not None and time.monotonic() - began > stop_after)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _tensorboard(path: Path) -> Iterator[Any]:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise InputError("--tensorboard needs tensorboard: pip install snnprune[tensorboard]") from error
+    with SummaryWriter(path / "tensorboard") as log:
+        yield log

@@ -1,0 +1,26 @@
+"""Groups of layers that several networks are made of. No layer has a bias."""
+
+from spikingjelly.activation_based import layer
+from torch import nn
+
+from .neurons import Neuron
+
+Layers = dict[str, nn.Module]
+
+
+def conv(index: int, inputs: int, outputs: int, neuron: Neuron, *, kernel: int = 3, padding: int = 1) -> Layers:
+    """Convolution, batch normalisation and neuron, named conv1, bn1, neuron1 for index 1.
+
+    Index 1 stands before the first neuron, where there is no time axis: plain torch layers.
+    """
+    kind = nn if index == 1 else layer
+    return {
+        f"conv{index}": kind.Conv2d(inputs, outputs, kernel, padding=padding, bias=False),
+        f"bn{index}": kind.BatchNorm2d(outputs),
+        f"neuron{index}": neuron(),
+    }
+
+
+def pool(index: int) -> Layers:
+    """Max-pooling over 2x2, named pool1 for index 1; the largest of spikes is a spike."""
+    return {f"pool{index}": layer.MaxPool2d(2)}

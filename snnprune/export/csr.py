@@ -1,0 +1,198 @@
+"""Compressed sparse rows: every layer as one scipy matrix, all of them in one `.npz` file."""
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+
+from ..connectivity import Connectivity
+from ..errors import InputError
+from ..layout import from_rows, to_rows
+from ..storage import write_atomically
+from ..synapses import Synapses, find_synapses, static_geometry
+
+_PARTS = ("data", "indices", "indptr", "shape")
+
+
+def save_csr(path: str | os.PathLike[str], network: nn.Module, connectivity: Connectivity | None = None) -> None:
+    """Write the weights of the existing synapses, one compressed sparse row matrix for each layer.
+
+    Rows are postsynaptic units, columns the flattened presynaptic side: the inputs of a Linear layer, (in / groups,
+    *kernel) of a convolution, transposed or not. The file is a plain `.npz`, which numpy alone reads: `layers`, the
+    names, and for each `<name>/data`, `<name>/indices`, `<name>/indptr` and `<name>/shape`, that of the weight tensor.
+
+    Lossless: an existing synapse whose weight is exactly 0 stays as an explicit zero, narrower weights than float32
+    are stored as float32, float64 as float64, and before the file takes its place it is read back and compared with
+    the network bit for bit. Equal input gives equal bytes. Only layers that the connectivity names are written.
+
+    Args:
+        path: the file to replace; the suffix `.npz` is usual and not added.
+        network: the network whose weights are written; unchanged.
+        connectivity: of that network; by default its weights that are not zero.
+
+    Raises:
+        InputError: the connectivity is of another network, the network has weights where the connectivity has no
+            synapse, or the file cannot be written.
+        RuntimeError: what was read back differs from the network; `path` is then as it was before.
+    """
+    synapses = find_synapses(network)
+    if connectivity is None:
+        connectivity = Connectivity.from_network(network)
+    _check_network(connectivity, network, synapses)
+    # The order of the network, so that equal connectivities give equal files whatever order they were built in.
+    masks = {name: connectivity[name].cpu() for name in synapses if name in connectivity}
+    arrays: dict[str, Any] = {"layers": np.array(list(masks))}
+    for name, mask in masks.items():
+        for part, array in _compress(synapses[name], mask).items():
+            arrays[f"{name}/{part}"] = array
+
+    def write(temporary: Path) -> None:
+        # Not compressed, because weights are noise to zip: a layer of 2048 x 16384 at 5 % takes 13.4 MB in 0.04 s,
+        # compressed 9.4 MB in 0.63 s. And deflated bytes would differ from one zlib to the next.
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)
+        _prove(temporary, synapses, masks)
+
+    write_atomically(path, write)
+
+
+def load_csr(path: str | os.PathLike[str]) -> dict[str, csr_array]:
+    """Read a file that `save_csr` wrote.
+
+    Returns:
+        parameter name -> matrix of shape (postsynaptic units, in / groups * kernel), weights as float32 (float64
+        where the network had that), with explicit zeros where an existing synapse has weight 0.
+
+    Raises:
+        InputError: no such file, damaged, or no CSR file.
+    """
+    return {name: matrix for name, (matrix, _) in _read(Path(path)).items()}
+
+
+def restore_csr(path: str | os.PathLike[str], network: nn.Module) -> Connectivity:
+    """Write the weights of a file into a network, in place, and return which synapses exist.
+
+    Absent synapses get weight 0. Layers that the file does not hold stay as they are.
+
+    Args:
+        path: a file that `save_csr` wrote.
+        network: a network with the layers of the one that was saved, on any device.
+
+    Raises:
+        InputError: as `load_csr`, a layer that the network has not or has in another shape, or a weight that the
+            network's dtype cannot hold exactly. The network is then unchanged.
+    """
+    synapses = find_synapses(network)
+    stored = _read(Path(path))
+    weights, masks = {}, {}
+    for name, (matrix, shape) in stored.items():
+        _check_layer(f"{path}", name, shape, network, synapses)
+        weights[name], masks[name] = _expand(matrix, synapses[name])
+    with torch.no_grad():
+        for name, weight in weights.items():
+            synapses[name].parameter.copy_(weight)
+    return Connectivity({name: mask.to(synapses[name].parameter.device) for name, mask in masks.items()})
+
+
+def _compress(synapses: Synapses, mask: Tensor) -> dict[str, np.ndarray]:
+    """The arrays of one layer. Built by hand, because scipy would drop existing synapses of weight 0."""
+    geometry = static_geometry(synapses.module)
+    exists = to_rows(mask, geometry).numpy()
+    weights = to_rows(_widen(synapses.parameter.detach().cpu()), geometry).numpy()
+    places = np.flatnonzero(exists)
+    size = np.int32 if max(len(places), exists.shape[1]) < 2**31 else np.int64
+    ends = np.cumsum(exists.sum(axis=1, dtype=np.int64))
+    return {
+        "data": weights.reshape(-1)[places],
+        "indices": (places % exists.shape[1]).astype(size),
+        "indptr": np.concatenate(([0], ends)).astype(size),
+        "shape": np.array(mask.shape, dtype=np.int64),
+    }
+
+
+def _expand(matrix: csr_array, synapses: Synapses) -> tuple[Tensor, Tensor]:
+    """The weight tensor and the boolean tensor of existing synapses, in the shape and dtype of the parameter."""
+    geometry, shape = static_geometry(synapses.module), synapses.parameter.shape
+    data = torch.from_numpy(matrix.data)
+    weights = data.to(synapses.parameter.dtype)
+    if not torch.equal(_bits(weights.to(data.dtype)), _bits(data)):
+        raise InputError(
+            f"the weights of {synapses.name} do not fit in {weights.dtype} without loss: "
+            "restore them into a network of their own dtype, then convert that"
+        )
+    # Not matrix.toarray(), which adds to zeros and so turns -0.0 into 0.0.
+    rows = np.repeat(np.arange(len(matrix.indptr) - 1), np.diff(matrix.indptr))
+    places = torch.from_numpy(rows * (shape.numel() // geometry.outputs) + matrix.indices)
+    weight, exists = torch.zeros(shape.numel(), dtype=weights.dtype), torch.zeros(shape.numel(), dtype=torch.bool)
+    weight[places], exists[places] = weights, torch.tensor(True)
+    return from_rows(weight, geometry, shape), from_rows(exists, geometry, shape)
+
+
+def _widen(weight: Tensor) -> Tensor:
+    """Numpy has no bfloat16: anything up to float32 becomes float32, which is exact."""
+    return weight if weight.dtype == torch.float64 else weight.float()
+
+
+def _prove(path: Path, synapses: Mapping[str, Synapses], masks: Mapping[str, Tensor]) -> None:
+    """Read an export back and compare it with the network, bit for bit."""
+    stored = _read(path)
+    for name, mask in masks.items():
+        weight, exists = _expand(stored[name][0], synapses[name])
+        original = synapses[name].parameter.detach().cpu()
+        same = torch.equal(exists, mask) and torch.equal(_bits(weight[mask]), _bits(original[mask]))
+        if not same:
+            raise RuntimeError(f"the export of {name} differs from the network when read back: nothing was saved")
+
+
+def _bits(values: Tensor) -> Tensor:
+    """Equal where and only where the values are equal, -0.0 and every nan told apart."""
+    return values.view({2: torch.int16, 4: torch.int32, 8: torch.int64}[values.element_size()])
+
+
+def _read(path: Path) -> dict[str, tuple[csr_array, tuple[int, ...]]]:
+    """Name -> matrix and weight shape, every array checked."""
+    if not path.is_file():
+        raise InputError(f"no CSR file at {path}")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            names = [str(name) for name in arrays["layers"]]
+            return {name: _matrix(*(arrays[f"{name}/{part}"] for part in _PARTS)) for name in names}
+    except Exception as error:  # zipfile, numpy and scipy raise a dozen kinds on damaged bytes
+        raise InputError(f"{path} is no CSR file of snnprune, or it is damaged ({error}): use another copy") from error
+
+
+def _matrix(
+    data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: np.ndarray
+) -> tuple[csr_array, tuple[int, ...]]:
+    sizes = tuple(int(size) for size in shape)
+    rows = len(indptr) - 1
+    matrix = csr_array((data, indices, indptr), shape=(rows, math.prod(sizes) // rows))
+    matrix.check_format(full_check=True)
+    return matrix, sizes
+
+
+def _check_network(connectivity: Connectivity, network: nn.Module, synapses: Mapping[str, Synapses]) -> None:
+    for name, mask in connectivity.items():
+        _check_layer("the connectivity", name, tuple(mask.shape), network, synapses)
+        weight = synapses[name].parameter.detach()
+        if lost := int((weight.masked_fill(mask.to(weight.device), 0) != 0).sum()):
+            raise InputError(
+                f"{name} has {lost} weights that are not 0 where the connectivity has no synapse: "
+                "they would be lost; call connectivity.apply_(network) first"
+            )
+
+
+def _check_layer(
+    source: str, name: str, shape: tuple[int, ...], network: nn.Module, synapses: Mapping[str, Synapses]
+) -> None:
+    kind = type(network).__name__
+    if name not in synapses:
+        raise InputError(f"{source} has {name}, {kind} has no such synapses: it has {', '.join(synapses)}")
+    if (found := tuple(synapses[name].parameter.shape)) != shape:
+        raise InputError(f"{source} has {name} with shape {shape}, in {kind} it has {found}")

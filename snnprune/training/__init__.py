@@ -1,0 +1,27 @@
+"""Training: the loop, data by name, losses, checkpoints, run folders."""
+
+from .augment import augmentation, default_augmentation
+from .checkpoint import load_checkpoint, load_network, save_checkpoint
+from .compiling import forward_of
+from .data import Data, Split, load
+from .folder import RunFolder, environment
+from .losses import find_loss, rates
+from .trainer import Recipe, Trainer
+
+__all__ = [
+    "Data",
+    "Recipe",
+    "RunFolder",
+    "Split",
+    "Trainer",
+    "augmentation",
+    "default_augmentation",
+    "environment",
+    "find_loss",
+    "forward_of",
+    "load",
+    "load_checkpoint",
+    "load_network",
+    "rates",
+    "save_checkpoint",
+]

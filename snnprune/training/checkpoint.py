@@ -1,0 +1,117 @@
+"""The whole state of a training as one checked file of tensors; nothing in it is ever executed."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..errors import InputError
+from ..storage import read_tensors, write_tensors
+from .trainer import Trainer
+
+
+def save_checkpoint(path: str | os.PathLike[str], trainer: Trainer) -> None:
+    """Write network, optimizer, method, position and random state atomically. Equal states give equal bytes.
+
+    The file is safetensors; the network's tensors are called `network/<their plain name>`.
+    """
+    optimizer, numbers = _optimizer_tensors(trainer.optimizer)
+    parts = {
+        "network": trainer.network.state_dict(),
+        "optimizer": optimizer,
+        "rewiring": trainer.method.state_dict(),
+        "progress": {"losses": trainer.losses, "correct": trainer.correct},
+        "random": _random_state(trainer.device),
+    }
+    tensors = {f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
+    position = {"epoch": trainer.epoch, "batch": trainer.batch, "optimizer": numbers}
+    write_tensors(path, tensors, kind="checkpoint", metadata=position)
+
+
+def load_checkpoint(path: str | os.PathLike[str], trainer: Trainer) -> None:
+    """Bring a trainer to the state that `save_checkpoint` wrote.
+
+    Raises:
+        InputError: no such file, damaged, or of another network or method; the trainer is then unchanged.
+    """
+    tensors, position = read_tensors(path, kind="checkpoint")
+    parts: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        part, _, name = key.partition("/")
+        parts.setdefault(part, {})[name] = tensor
+    _check_network(path, parts.get("network", {}), trainer.network)
+    if parts["progress"]["losses"].shape != trainer.losses.shape:
+        raise InputError(
+            f"{path} is of a training with {len(parts['progress']['losses'])} steps an epoch, "
+            f"this one has {len(trainer.losses)}: take the same data and batch size"
+        )
+    trainer.method.load_state_dict(parts["rewiring"])
+    trainer.network.load_state_dict(parts["network"])
+    _load_optimizer(trainer.optimizer, parts.get("optimizer", {}), position["optimizer"])
+    trainer.losses.copy_(parts["progress"]["losses"])
+    trainer.correct.copy_(parts["progress"]["correct"])
+    trainer.epoch, trainer.batch = position["epoch"], position["batch"]
+    _set_random_state(parts["random"], trainer.device)
+
+
+def load_network(path: str | os.PathLike[str], network: nn.Module) -> None:
+    """Load only a checkpoint's weights into a plain network.
+
+    Raises:
+        InputError: no such file, damaged, or of another network (both sides are named).
+    """
+    tensors, _ = read_tensors(path, kind="checkpoint")
+    prefix = "network/"
+    state = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    _check_network(path, state, network)
+    network.load_state_dict(state)
+
+
+def _check_network(path: str | os.PathLike[str], state: Mapping[str, Tensor], network: nn.Module) -> None:
+    own = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    for name in {**own, **found}:
+        if own.get(name) != found.get(name):
+            raise InputError(
+                f"{path} is of another network: {name} is {found.get(name, 'absent')} in the file "
+                f"and {own.get(name, 'absent')} in {type(network).__name__}"
+            )
+
+
+def _optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimizer's state, split into tensors and what JSON can hold."""
+    tensors, numbers = {}, {}
+    for index, state in optimizer.state_dict()["state"].items():
+        for key, value in state.items():
+            (tensors if isinstance(value, Tensor) else numbers)[f"{index}/{key}"] = value
+    return tensors, numbers
+
+
+def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+    plain = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in {**tensors, **numbers}.items():
+        index, _, key = name.partition("/")
+        parameter = parameters[int(index)]
+        if isinstance(value, Tensor) and value.shape == parameter.shape:
+            # a file has no memory layout, and fused optimizers want that of the parameter (channels last)
+            value = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": plain["param_groups"]})
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _set_random_state(states: Mapping[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

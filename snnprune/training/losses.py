@@ -1,0 +1,57 @@
+"""Losses on the spikes of the output neurons over time, by name."""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import InputError
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def rates(output: Tensor) -> Tensor:
+    """Firing rates [B, classes] of outputs over time [T, B, classes]; what is [B, classes] already passes through."""
+    return output.mean(0) if output.dim() == 3 else output
+
+
+def mse(output: Tensor, labels: Tensor) -> Tensor:
+    """Mean squared error between firing rates and one-hot labels, the loss of the Grad R paper.
+
+    Args:
+        output: [T, B, classes] or [B, classes], float.
+        labels: [B], int64.
+    """
+    rate = rates(output)
+    return F.mse_loss(rate, F.one_hot(labels, rate.shape[-1]).to(rate.dtype))
+
+
+def cross_entropy(output: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of the firing rates as logits; arguments as in `mse`."""
+    return F.cross_entropy(rates(output), labels)
+
+
+def tet(output: Tensor, labels: Tensor) -> Tensor:
+    """The mean of the cross-entropies of each time step (Deng et al., "Temporal Efficient Training", ICLR 2022).
+
+    Arguments as in `mse`; with [B, classes] it is the plain cross-entropy.
+    """
+    if output.dim() == 2:
+        return F.cross_entropy(output, labels)
+    from spikingjelly.activation_based import functional
+
+    return functional.temporal_efficient_training_cross_entropy(output, labels)
+
+
+LOSSES: dict[str, Loss] = {"mse": mse, "ce": cross_entropy, "tet": tet}
+
+
+def find_loss(name: str) -> Loss:
+    """A loss by name.
+
+    Raises:
+        InputError: unknown name; the known ones are listed.
+    """
+    if name not in LOSSES:
+        raise InputError(f"unknown loss {name!r}: known are {', '.join(LOSSES)}")
+    return LOSSES[name]

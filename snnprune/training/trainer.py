@@ -1,0 +1,178 @@
+"""The training loop: one network, one optimizer, one rewiring method, one data set."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..errors import InputError
+from ..rewiring import Rewiring
+from ..schedules import hold_then_cosine
+from ..synapses import reset_neurons
+from .augment import Augmentation
+from .data import Data, batches, epoch_order
+from .losses import Loss, mse, rates
+
+# Batches between two looks at the loss: each look waits for the device.
+_LOOK_EVERY = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to train, apart from what is trained.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images in a step; what does not fill the last batch of an epoch is left out.
+        learning_rate: at the start.
+        hold: share of the training at that rate, before it falls to 0 on a cosine; 1 is a constant rate.
+        seed: of the order of the images.
+        loss: of the outputs [T, B, classes] and the labels [B].
+        augment: of images in 0..1, or None.
+        bf16: run the network under bfloat16 autocast.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    hold: float = 0.8
+    seed: int = 0
+    loss: Loss = mse
+    augment: Augmentation | None = None
+    bf16: bool = False
+
+
+class Trainer:
+    """Trains epoch by epoch and can be stopped and resumed between any two steps.
+
+    `checkpoint.save_checkpoint` writes everything that the rest of a training depends on.
+
+    Args:
+        network: takes images [B, C, H, W], returns outputs [T, B, classes] or [B, classes]; on its device.
+        optimizer: holds the network's parameters. Its learning rate is set at every step.
+        method: hangs on that optimizer.
+        data: on the network's device, or in host memory.
+        recipe: how to train.
+        forward: called in place of the network in training; a compiled form of it.
+
+    Raises:
+        InputError: a batch larger than the training set.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        method: Rewiring,
+        data: Data,
+        recipe: Recipe,
+        *,
+        forward: Callable[..., Tensor] | None = None,
+    ) -> None:
+        self.network, self.optimizer, self.method, self.data, self.recipe = network, optimizer, method, data, recipe
+        self.forward = forward or network
+        self.device = next(network.parameters()).device
+        self.steps_per_epoch = len(data.train) // recipe.batch_size
+        if not self.steps_per_epoch:
+            raise InputError(f"batch size {recipe.batch_size} is more than the {len(data.train)} training images")
+        self.epoch = self.batch = 0
+        self.losses = torch.zeros(self.steps_per_epoch, device=self.device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+        return self.epoch * self.steps_per_epoch + self.batch
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self.recipe.epochs * self.steps_per_epoch
+
+    def train_epoch(self, stop: Callable[[], bool] = lambda: False) -> Iterator[int]:
+        """Run the rest of the current epoch, yielding the number of steps done after each.
+
+        Leaves early, between two steps, when `stop` says so; then `self.batch` is not 0.
+
+        Raises:
+            InputError: the loss is no longer a finite number; the message names the step.
+        """
+        self.network.train()
+        for images, labels in self._batches():
+            self._step(images, labels)
+            self.batch += 1
+            if self.batch % _LOOK_EVERY == 0:
+                self._check_losses()
+            yield self.step
+            if stop() and self.batch < self.steps_per_epoch:
+                break
+        self._check_losses()
+
+    def finish_epoch(self) -> dict[str, Any]:
+        """Close an epoch that ran to its end: its figures; the next epoch stands ready."""
+        self._check_losses()
+        row = {
+            "epoch": self.epoch + 1,
+            "step": self.step,
+            "train_loss": self.losses.mean().item(),
+            "train_accuracy": self.correct.item() / (self.steps_per_epoch * self.recipe.batch_size),
+            "density": self.method.connectivity().density,
+        }
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.losses.zero_()
+        self.correct.zero_()
+        return row
+
+    @torch.no_grad()
+    def evaluate(self) -> float:
+        """Share of the evaluation images that are answered right, in [0, 1]; ties go to the lower class."""
+        self.network.eval()
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        for images, labels in batches(self.data.evaluation, 500, device=self.device, prepare=self.data.prepare):
+            correct += self._right(self._run(self.network, images), labels)
+        reset_neurons(self.network)
+        self.network.train()
+        return correct.item() / len(self.data.evaluation)
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = epoch_order(len(self.data.train), self.recipe.seed, self.epoch)
+        prepare = partial(self.data.prepare, augment=self.recipe.augment)
+        size, start = self.recipe.batch_size, self.batch
+        return batches(self.data.train, size, device=self.device, order=order, start=start, prepare=prepare)
+
+    def _step(self, images: Tensor, labels: Tensor) -> None:
+        """One optimizer step. Nothing here waits for the device."""
+        factor = hold_then_cosine(self.step, steps=self.steps, hold=self.recipe.hold)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * factor
+        output = self._run(self.forward, images)
+        loss = self.recipe.loss(output, labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.losses[self.batch] = loss.detach()
+        self.correct += self._right(output.detach(), labels)
+
+    def _run(self, forward: Callable[..., Tensor], images: Tensor) -> Tensor:
+        reset_neurons(self.network)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16):
+            return forward(images).float()
+
+    @staticmethod
+    def _right(output: Tensor, labels: Tensor) -> Tensor:
+        return (rates(output).argmax(-1) == labels).sum()
+
+    def _check_losses(self) -> None:
+        losses = self.losses[: self.batch].tolist()
+        bad = next((index for index, loss in enumerate(losses) if not math.isfinite(loss)), None)
+        if bad is not None:
+            step = self.epoch * self.steps_per_epoch + bad + 1
+            raise InputError(
+                f"the loss is {losses[bad]} at step {step} of {self.steps} (epoch {self.epoch + 1}): "
+                "lower the learning rate"
+            )

@@ -1,0 +1,192 @@
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.axes import Axes
+from matplotlib.image import imread
+from torch import Tensor
+
+from snnprune import Connectivity, InputError
+from snnprune.report import figures, plot_connectivity, plot_layers, plot_run, plot_training
+
+METRICS = [
+    {"epoch": 1, "density": 1.0, "train_loss": 2.0, "train_accuracy": 0.3},
+    {"epoch": 2, "density": 0.3, "train_loss": 1.0, "train_accuracy": 0.8, "evaluation_accuracy": 0.75},
+    {"epoch": 3, "density": 0.03, "train_loss": 0.9, "train_accuracy": 0.9, "evaluation_accuracy": None},
+]
+TWO = Connectivity({"fc1.weight": torch.eye(4, 6, dtype=torch.bool), "fc2.weight": torch.ones(2, 4, dtype=torch.bool)})
+
+
+def mask(*shape: int, density: float = 0.3) -> Tensor:
+    return torch.rand(shape) < density
+
+
+def drawn(path: Path) -> np.ndarray:
+    """The picture, after making sure that it is one of a useful size."""
+    picture = imread(path)
+    assert picture.shape[0] >= 300
+    assert picture.shape[1] >= 1000
+    assert picture[..., :3].std() > 0.02
+    return picture
+
+
+@pytest.fixture
+def images(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """What is given to `imshow`, in order."""
+    shown, imshow = [], Axes.imshow
+
+    def note(axes: Axes, values: np.ndarray, **options):
+        shown.append(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan))
+        return imshow(axes, values, **options)
+
+    monkeypatch.setattr(Axes, "imshow", note)
+    return shown
+
+
+def test_the_map_of_a_linear_layer_is_its_mask(tmp_path: Path, images: list[np.ndarray]):
+    wanted = mask(3, 8)
+    plot_connectivity(tmp_path / "a.png", wanted, name="fc1", image_shape=(2, 2, 2))
+    drawn(tmp_path / "a.png")
+    assert images[0].tolist() == wanted.float().tolist()
+    assert images[1].tolist() == wanted.sum(0).view(2, 2, 2).sum(0).float().tolist()
+
+
+def test_the_map_of_a_large_layer_shows_densities(tmp_path: Path, images: list[np.ndarray]):
+    wanted = torch.zeros(1600, 900, dtype=torch.bool)
+    wanted[:2, :2] = torch.tensor([[True, True], [True, False]])
+    plot_connectivity(tmp_path / "a.png", wanted, name="fc1")
+    drawn(tmp_path / "a.png")
+    assert images[0].shape == (800, 450)
+    assert images[0][0, 0] == 0.75
+    assert images[0].sum() == 0.75
+
+
+def test_the_map_of_a_convolution_shows_shares_of_kernels(tmp_path: Path, images: list[np.ndarray]):
+    wanted = torch.zeros(2, 1, 2, 2, dtype=torch.bool)
+    wanted[0, 0, 0] = True
+    wanted[1, 0, 0, 0] = True
+    plot_connectivity(tmp_path / "a.png", wanted, name="conv1", image_shape=(1, 1, 1))
+    drawn(tmp_path / "a.png")
+    assert images[0].tolist() == [[0.5], [0.25]]
+    assert images[1].tolist() == [[1, 0.5], [0, 0]]
+
+
+def test_the_map_of_weights_shows_means_of_existing_synapses(tmp_path: Path, images: list[np.ndarray]):
+    wanted = torch.tensor([[[True, True]], [[False, True]], [[False, False]]])
+    weights = torch.tensor([[[1.0, 2.0]], [[9.0, -4.0]], [[9.0, 9.0]]], dtype=torch.bfloat16)
+    plot_connectivity(tmp_path / "a.png", wanted, name="conv1", weights=weights)
+    drawn(tmp_path / "a.png")
+    assert np.nan_to_num(images[0]).tolist() == [[1.5], [-4.0], [0.0]]
+    assert np.isnan(images[0]).tolist() == [[False], [False], [True]]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 900), (3, 2, 1, 1), (2, 3, 5), (2, 2, 3, 3, 3)])
+@pytest.mark.parametrize("density", [0, 1])
+def test_odd_layers_are_drawn(tmp_path: Path, shape: tuple[int, ...], density: float):
+    plot_connectivity(tmp_path / "a.png", mask(*shape, density=density), name="a $odd$ _{name}")
+    picture = imread(tmp_path / "a.png")
+    assert min(picture.shape[:2]) > 1000
+    assert picture.min() < 0.5
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [METRICS, METRICS[:1], [{**row, "density": 0.0} for row in METRICS], [{**METRICS[1], "density": 1e-4}] * 60],
+)
+def test_training_is_drawn(tmp_path: Path, metrics: list[dict]):
+    plot_training(tmp_path / "a.png", metrics)
+    drawn(tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("density", [0, 0.5, 1])
+def test_a_single_layer_is_drawn(tmp_path: Path, density: float):
+    plot_layers(tmp_path / "a.png", Connectivity({"weight": mask(5, 7, density=density)}))
+    assert len(drawn(tmp_path / "a.png")) < 600
+
+
+def test_many_layers_make_a_taller_picture(tmp_path: Path):
+    plot_layers(tmp_path / "a.png", Connectivity({f"conv{i}.weight": mask(i, 7, 3, 3) for i in range(1, 30)}))
+    assert len(drawn(tmp_path / "a.png")) > 2000
+
+
+DRAW: dict[str, Callable[[Path, bool], None]] = {
+    "training": lambda path, other: plot_training(path, METRICS[: 2 + other]),
+    "layers": lambda path, other: plot_layers(path, Connectivity(dict(TWO) | {"fc2.weight": torch.eye(2, 4) > other})),
+    "linear": lambda path, other: plot_connectivity(path, torch.eye(4) > other, name="fc"),
+    "large": lambda path, other: plot_connectivity(path, torch.eye(1000, 2000) > other, name="fc"),
+    "convolution": lambda path, other: plot_connectivity(path, torch.eye(9).view(3, 3, 3, 3) > other, name="conv"),
+}
+
+
+@pytest.mark.parametrize("kind", DRAW)
+def test_equal_input_gives_equal_bytes_and_other_input_another_picture(tmp_path: Path, kind: str):
+    for name, other in {"a": False, "b": False, "c": True}.items():
+        DRAW[kind](tmp_path / name, other)
+    first, second, third = ((tmp_path / name).read_bytes() for name in "abc")
+    assert first == second
+    assert first != third
+    assert b"matplotlib" not in first.lower()
+
+
+def test_a_run_is_drawn_into_its_folder(tmp_path: Path, images: list[np.ndarray]):
+    connectivity = Connectivity({"fc1.weight": mask(4, 6), "fc2.weight": mask(6, 4), "fc3.weight": mask(2, 6)})
+    paths = plot_run(tmp_path / "new" / "run", metrics=METRICS, connectivity=connectivity, image_shape=(1, 2, 3))
+    names = ["training.png", "layers.png", "connectivity-fc1.png", "connectivity-fc2.png", "connectivity-fc3.png"]
+    assert [path.name for path in paths] == names
+    assert sorted(names) == sorted(path.name for path in (tmp_path / "new" / "run").iterdir())
+    assert [image.shape for image in images] == [(4, 6), (2, 3), (6, 4), (2, 6)]  # fc3 does not see the image
+
+
+@settings(max_examples=200, deadline=None)
+@given(first=st.text(min_size=1), second=st.text(min_size=1, max_size=300))
+def test_file_names_are_safe_and_differ(first: str, second: str):
+    names = [figures._file_part(name) for name in (first, second)]
+    assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") for name in names)
+    assert max(map(len, names)) < 100
+    assert (names[0] == names[1]) == (first == second)
+    assert figures._file_part("layer1.0.conv_a") == "layer1.0.conv_a"
+
+
+@pytest.mark.parametrize("wrong", [torch.ones(2, 2), torch.ones(3) > 0, torch.ones(0, 3) > 0])
+def test_what_is_no_mask_is_refused(tmp_path: Path, wrong: Tensor):
+    with pytest.raises(InputError, match=r"the mask of fc1 must be torch\.bool"):
+        plot_connectivity(tmp_path / "a.png", wrong, name="fc1")
+
+
+def test_weights_of_another_shape_are_refused(tmp_path: Path):
+    with pytest.raises(InputError, match=r"weights of fc1 must have the shape of its mask, \(2, 3\), found \(3, 2\)"):
+        plot_connectivity(tmp_path / "a.png", mask(2, 3), name="fc1", weights=torch.ones(3, 2))
+
+
+def test_metrics_that_cannot_be_plotted_are_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="no metrics to plot"):
+        plot_training(tmp_path / "a.png", [])
+    with pytest.raises(InputError, match="row 1 has no train_accuracy"):
+        plot_training(tmp_path / "a.png", [METRICS[0], {"epoch": 2, "density": math.nan}])
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot make the folder"):
+        plot_run(tmp_path / "file", metrics=METRICS, connectivity=TWO)
+    with pytest.raises(InputError, match="cannot write"):
+        plot_layers(tmp_path / "missing" / "a.png", TWO)
+
+
+def test_the_library_itself_does_not_import_matplotlib():
+    code = """
+import sys, snnprune
+print("matplotlib" in sys.modules)
+import snnprune.report
+print("matplotlib.pyplot" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
