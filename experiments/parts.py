@@ -9,7 +9,7 @@ from torch.optim import Adam, AdamW, Optimizer
 
 import models
 from experiments.config import Config
-from snnprune import InputError
+from snnprune import InputError, find_synapses
 
 
 def pick_device(name: str) -> torch.device:
@@ -40,7 +40,7 @@ def build_network(config: Config, classes: int) -> nn.Module:
     that it takes; the module that it returns takes images [B, C, H, W] and gives outputs [T, B, classes].
 
     Raises:
-        InputError: unknown model, or a factory that cannot be imported or returns no module.
+        InputError: unknown model, or a factory that cannot be imported or returns no module with synapses.
     """
     options = {"timesteps": config.timesteps, "neuron": config.neuron, "classes": classes}
     if ":" not in config.model:
@@ -54,6 +54,7 @@ def build_network(config: Config, classes: int) -> nn.Module:
     network = factory(**{name: value for name, value in options.items() if name in taken})
     if not isinstance(network, nn.Module):
         raise InputError(f"--model {config.model} returned {type(network).__name__}, a torch module is wanted")
+    find_synapses(network)
     return network
 
 

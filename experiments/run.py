@@ -28,6 +28,7 @@ from snnprune.training import (
     load,
     load_checkpoint,
     save_checkpoint,
+    steps_in_epoch,
 )
 
 logger = logging.getLogger(__name__)
@@ -88,9 +89,11 @@ def make_trainer(config: Config, runtime: Runtime) -> Trainer:
         augment=augmentation(default_augmentation(config.data) if config.augment == "default" else config.augment),
         bf16=config.precision == "bf16",
     )
-    steps = config.epochs * (len(data.train) // config.batch_size)
+    steps = config.epochs * steps_in_epoch(data, config.batch_size)
     method = rewiring.create(config.method, network, optimizer, steps=steps, density=config.density, alpha=config.alpha)
     forward = forward_of(network, runtime.compile, steps=steps)  # type: ignore[arg-type]
+    if forward is not network:
+        method.compile()
     return Trainer(network, optimizer, method, data, recipe, forward=forward)
 
 

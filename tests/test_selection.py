@@ -2,7 +2,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snnprune.selection import keep_largest
+from snnprune.selection import _largest_on_device, keep_largest
 
 
 def test_hand_computed_over_two_tensors():
@@ -36,6 +36,8 @@ def test_equals_a_stable_sort(values, share, dtype):
     expected = torch.zeros(len(values), dtype=torch.bool)
     expected[sorted(range(len(values)), key=lambda i: -values[i])[:count]] = True
     cut = len(values) // 2
+    if 0 < count < len(values):
+        assert torch.equal(_largest_on_device(scores, count), expected)
     kept = keep_largest({"a": scores[:cut], "b": scores[cut:]}, count)
     assert torch.equal(torch.cat([kept["a"], kept["b"]]), expected)
 

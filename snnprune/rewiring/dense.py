@@ -1,12 +1,11 @@
 """Dense training under the interface of the others: the baseline."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from ..connectivity import Connectivity
-from .base import Rewiring
+from .base import Moved, Rewiring
 from .registry import register
 
 
@@ -14,10 +13,10 @@ from .registry import register
 class Dense(Rewiring):
     """Leaves everything as it is: the network that the others are compared with."""
 
-    def _before(self, name: str, parameter: nn.Parameter, group: dict[str, Any]) -> None:
+    def _before(self, moved: Sequence[Moved]) -> None:
         """Nothing to do."""
 
-    def _after(self, name: str, parameter: nn.Parameter, group: dict[str, Any]) -> None:
+    def _after(self, moved: Sequence[Moved]) -> None:
         """Nothing to do."""
 
     def connectivity(self) -> Connectivity:

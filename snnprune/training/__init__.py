@@ -6,7 +6,7 @@ from .compiling import forward_of
 from .data import Data, Split, load
 from .folder import RunFolder, environment
 from .losses import find_loss, rates
-from .trainer import Recipe, Trainer
+from .trainer import Recipe, Trainer, steps_in_epoch
 
 __all__ = [
     "Data",
@@ -24,4 +24,5 @@ __all__ = [
     "load_network",
     "rates",
     "save_checkpoint",
+    "steps_in_epoch",
 ]

@@ -47,6 +47,19 @@ class Recipe:
     bf16: bool = False
 
 
+def steps_in_epoch(data: Data, batch_size: int) -> int:
+    """Optimizer steps in an epoch; what does not fill the last batch is left out.
+
+    Raises:
+        InputError: a batch larger than the training set.
+    """
+    if batch_size > len(data.train):
+        raise InputError(
+            f"batch size {batch_size} is more than the {len(data.train)} training images: take a smaller one"
+        )
+    return len(data.train) // batch_size
+
+
 class Trainer:
     """Trains epoch by epoch and can be stopped and resumed between any two steps.
 
@@ -77,9 +90,7 @@ class Trainer:
         self.network, self.optimizer, self.method, self.data, self.recipe = network, optimizer, method, data, recipe
         self.forward = forward or network
         self.device = next(network.parameters()).device
-        self.steps_per_epoch = len(data.train) // recipe.batch_size
-        if not self.steps_per_epoch:
-            raise InputError(f"batch size {recipe.batch_size} is more than the {len(data.train)} training images")
+        self.steps_per_epoch = steps_in_epoch(data, recipe.batch_size)
         self.epoch = self.batch = 0
         self.losses = torch.zeros(self.steps_per_epoch, device=self.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)

@@ -1,0 +1,370 @@
+"""The scripts, as a user calls them."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import models
+from experiments import quickstart, run, train
+from experiments.config import Config, Runtime
+from snnprune import Connectivity, Dense, InputError
+from snnprune.export import load_csr
+from snnprune.training import RunFolder, load_network
+
+SMALL = [
+    "--model",
+    "digits-mlp",
+    "--data",
+    "digits",
+    "--epochs",
+    "3",
+    "--batch-size",
+    "64",
+    "--timesteps",
+    "3",
+    "--lr",
+    "0.01",
+]
+DENSITY = ["--density", "0.1"]
+SAME = ("checkpoint.safetensors", "connectivity.safetensors", "connectivity.npz", "config.json")
+WIDTH = 12
+
+
+def factory(timesteps: int) -> nn.Module:
+    """A user's own network, found as tests.experiments.test_train:factory would be."""
+    assert timesteps == 3
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 10))
+
+
+class Mine(Dense):
+    """A user's own method."""
+
+
+def not_a_network() -> str:
+    return "nothing"
+
+
+def call(*arguments: str | Path) -> int:
+    return train.main([str(argument) for argument in arguments])
+
+
+def summary(folder: Path) -> dict:
+    return json.loads((folder / "summary.json").read_text())
+
+
+def test_a_run_folder_holds_everything(tmp_path, capsys):
+    assert call(*SMALL, *DENSITY, "--out", tmp_path / "run") == 0
+    folder = tmp_path / "run"
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.json", "environment.json", "metrics.jsonl", "summary.json", "figures", *SAME} <= names
+    told = summary(folder)
+    assert told["nonzero"] == round(0.1 * told["prunable"]) == round(0.1 * 9472)
+    assert told["accuracy"] > 0.3
+    assert told["method"] == "gradr"
+    assert told["effective_density"] <= told["density"] == told["nonzero"] / told["prunable"]
+    assert told["layers"].keys() == {"fc1.weight", "fc2.weight"}
+    assert {"seconds", "seed", "evaluated_on", "dead_neurons"} <= told.keys()
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
+    pictures = {path.name for path in (folder / "figures").iterdir()}
+    assert pictures == {"training.png", "layers.png", "connectivity-fc1.png", "connectivity-fc2.png"}
+    out = capsys.readouterr().out
+    assert "fc1.weight" in out
+    assert "on the test images with 9.998% of the synapses" in out
+
+
+def test_connectivity_weights_and_export_agree(tmp_path):
+    call(*SMALL, *DENSITY, "--out", tmp_path)
+    network = models.build("digits-mlp", timesteps=3)
+    load_network(tmp_path / "checkpoint.safetensors", network)
+    connectivity = Connectivity.load(tmp_path / "connectivity.safetensors")
+    assert connectivity == Connectivity.from_network(network)
+    for name, matrix in load_csr(tmp_path / "connectivity.npz").items():
+        weight = dict(network.named_parameters())[name].detach().numpy()
+        assert np.array_equal(matrix.toarray(), weight)
+
+
+def test_an_accuracy_on_held_out_images_does_not_read_the_test_set(tmp_path, monkeypatch):
+    seen = []
+    read = run.load
+    monkeypatch.setattr(run, "load", lambda *args, **options: seen.append(read(*args, **options)) or seen[-1])
+    call(*SMALL, "--method", "dense", "--validation", "200", "--out", tmp_path)
+    assert seen[0].evaluated_on == summary(tmp_path)["evaluated_on"] == "validation"
+    assert len(seen[0].train) + len(seen[0].evaluation) == 1437
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["evaluation_accuracy"] == summary(tmp_path)["accuracy"]
+
+
+def test_stop_and_resume_end_with_the_same_bytes(tmp_path, capsys):
+    assert call(*SMALL, *DENSITY, "--out", tmp_path / "whole") == 0
+    assert call(*SMALL, *DENSITY, "--out", tmp_path / "parts", "--stop-after", "0") == 130
+    assert "stopped at step 1 of 66, saved; go on with: python -m experiments.train --resume" in capsys.readouterr().err
+    assert not (tmp_path / "parts" / "summary.json").exists()
+    while call("--resume", "--out", tmp_path / "parts", "--stop-after", "0.05") == 130:
+        pass
+    for name in SAME:
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert summary(tmp_path / "parts")["accuracy"] == summary(tmp_path / "whole")["accuracy"]
+
+
+def test_a_finished_run_is_not_run_again(tmp_path, capsys):
+    call(*SMALL, *DENSITY, "--out", tmp_path)
+    written = (tmp_path / "summary.json").stat().st_mtime_ns
+    capsys.readouterr()
+    assert call("--resume", "--out", tmp_path) == 0
+    assert "of the synapses" in capsys.readouterr().out
+    assert (tmp_path / "summary.json").stat().st_mtime_ns == written
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    step = run.Trainer._step
+
+    def interrupt(self, images, labels):
+        step(self, images, labels)
+        if self.step == 30:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(run.Trainer, "_step", interrupt)
+    assert call(*SMALL, *DENSITY, "--out", tmp_path) == 130
+    assert f"stopped at step 31 of 66, saved; go on with: python -m experiments.train --resume --out {tmp_path}" in (
+        capsys.readouterr().err
+    )
+    monkeypatch.undo()
+    assert call("--resume", "--out", tmp_path) == 0
+
+
+def test_a_second_ctrl_c_interrupts_at_once():
+    before = signal.getsignal(signal.SIGINT)
+    with run._stop_on_request(None) as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(tmp_path):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # one number of threads in both, and no waiting for cores
+    options = [*SMALL, "--epochs", "40", *DENSITY, "--device", "cpu"]
+    command = [sys.executable, "-m", "experiments.train"]
+
+    def start(*arguments: str) -> subprocess.Popen:
+        return subprocess.Popen([*command, *arguments], env=environment, stderr=subprocess.PIPE, text=True)
+
+    whole = start(*options, "--out", str(tmp_path / "whole"))
+    folder = tmp_path / "killed"
+    chance, kills = random.Random(0), 0
+    process = start(*options, "--out", str(folder))
+    for _ in range(10):
+        while process.poll() is None and not (folder / "metrics.jsonl").exists():
+            time.sleep(0.01)
+        before = (folder / "metrics.jsonl").stat().st_mtime_ns
+        while process.poll() is None and (folder / "metrics.jsonl").stat().st_mtime_ns == before:
+            time.sleep(0.01)  # until it trains again
+        time.sleep(chance.uniform(0, 0.15))
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        process = start("--resume", "--out", str(folder))
+    assert process.communicate()[1].count("epoch") > 0
+    assert (process.returncode, whole.wait(), kills) == (0, 0, 10)
+    for name in SAME:
+        assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert [row["epoch"] for row in RunFolder(folder).rows()] == list(range(1, 41))
+
+
+def test_a_network_and_a_method_of_the_users_own(tmp_path, capsys):
+    mine = ["--model", f"{__name__}:factory", "--method", f"{__name__}:Mine"]
+    assert call(*SMALL, *mine, "--out", tmp_path) == 0
+    assert summary(tmp_path)["prunable"] == 64 * WIDTH + WIDTH * 10
+    # a run folder is data: what it names is imported only when it is named again
+    (tmp_path / "summary.json").unlink()
+    assert call("--resume", "--out", tmp_path) == 2
+    assert f"has --model {__name__}:factory: give that option again to import it" in capsys.readouterr().err
+    assert call("--resume", "--out", tmp_path, *mine) == 0
+
+
+def test_the_ann_twin_and_weight_decay_and_bf16(tmp_path):
+    options = [
+        "--neuron",
+        "relu",
+        "--weight-decay",
+        "0.01",
+        "--precision",
+        "bf16",
+        "--loss",
+        "ce",
+        "--augment",
+        "affine",
+    ]
+    assert call(*SMALL, *DENSITY, *options, "--out", tmp_path) == 0
+    assert summary(tmp_path)["neuron"] == "relu"
+    assert summary(tmp_path)["nonzero"] == 947
+
+
+def test_the_published_rule_by_alpha(tmp_path):
+    assert call(*SMALL, "--alpha", "0.3", "--out", tmp_path) == 0
+    assert 0 < summary(tmp_path)["density"] < 0.9
+
+
+def test_tensorboard_files_are_written(tmp_path):
+    assert call(*SMALL, *DENSITY, "--tensorboard", "--out", tmp_path) == 0
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert call(*SMALL, "--tensorboard", "--out", tmp_path) == 2
+    assert "--tensorboard needs tensorboard: pip install snnprune[tensorboard]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model", "resnet"], "unknown model 'resnet': known are cifar10-cnn, digits-mlp"),
+        (["--model", "no.such:thing"], "--model no.such:thing cannot be imported"),
+        (["--model", f"{__name__}:not_a_network"], "returned str, a torch module is wanted"),
+        (["--data", "imagenet"], "unknown data 'imagenet': known are digits, mnist"),
+        (["--method", "magic"], "unknown method 'magic': known are dense, gradr"),
+        (["--density", "0"], "--density must be in (0, 1], found 0.0"),
+        (["--density", "1.2"], "--density must be in (0, 1], found 1.2"),
+        (["--alpha", "0"], "--alpha must be above 0, found 0.0"),
+        (["--alpha", "-1"], "--alpha must be above 0, found -1.0"),
+        (["--density", "0.1", "--alpha", "0.1"], "--density with --alpha: give one"),
+        (["--method", "dense", "--density", "0.1"], "dense does not take density: it takes exclude"),
+        (["--model", "torch.nn:Flatten"], "Flatten has no synapses"),
+        (["--epochs", "0"], "--epochs must be above 0, found 0"),
+        (["--lr", "nan"], "--lr must be above 0, found nan"),
+        (["--seed", "-1"], "--seed must not be negative, found -1"),
+        (["--hold", "1.5"], "--hold must be in [0, 1], found 1.5"),
+        (["--batch-size", "5000"], "batch size 5000 is more than the 1437 training images"),
+        (["--validation", "1437"], "validation=1437"),
+        (["--device", "cuda:99"], "CUDA devices; take --device cpu"),
+        (["--device", "abacus"], "--device 'abacus' is no device: take cpu, cuda or cuda:N"),
+        (["--device", "meta"], "--device 'meta' is not supported"),
+        (["--data", "mnist", "--data-root", "/nowhere", "--no-download"], "mnist is not in '/nowhere', or not whole"),
+    ],
+)
+def test_bad_input_gets_one_line_exit_code_2_and_no_folder(options, message, tmp_path, capsys):
+    assert call(*SMALL, *options, "--out", tmp_path / "run") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_that_is_absent(tmp_path, capsys):
+    assert call(*SMALL, "--device", "cuda", "--out", tmp_path / "run") == 2
+    assert "error: --device cuda: this machine has 0 CUDA devices; take --device cpu" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--loss", "--neuron", "--precision", "--compile", "--augment"])
+def test_choices_are_listed_by_the_parser(option, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        call(*SMALL, option, "else", "--out", tmp_path / "run")
+    assert stopped.value.code == 2
+    assert "choose from" in capsys.readouterr().err
+
+
+def test_a_loss_that_turns_nan_keeps_the_last_good_checkpoint(tmp_path, monkeypatch, capsys):
+    step = run.Trainer._step
+
+    def poisoned(self, images, labels):
+        if self.step == 45:
+            next(iter(self.network.parameters())).data.fill_(float("nan"))
+        step(self, images, labels)
+
+    monkeypatch.setattr(run.Trainer, "_step", poisoned)
+    assert call(*SMALL, "--method", "dense", "--neuron", "relu", "--out", tmp_path) == 2
+    assert "error: the loss is nan at step 46 of 66 (epoch 3)" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert call("--resume", "--out", tmp_path) == 0
+    assert len(RunFolder(tmp_path).rows()) == 3
+
+
+def test_resuming_nothing_and_resuming_with_other_options(tmp_path, capsys):
+    assert call("--resume", "--out", tmp_path / "none") == 2
+    assert "holds no run: config.json is missing" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+    call(*SMALL, *DENSITY, "--out", tmp_path / "run", "--stop-after", "0")
+    assert call("--resume", "--out", tmp_path / "run", "--epochs", "9", "--seed", "4") == 2
+    assert "has --epochs 3, --seed 0: resume it with the same options" in capsys.readouterr().err
+    assert call(*SMALL, *DENSITY, "--out", tmp_path / "run") == 2
+    assert "holds a run already: add --resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-100], lambda content: content[:-5] + b"\0\1\2\3\4"])
+def test_a_damaged_checkpoint_is_refused(damage, tmp_path, capsys):
+    call(*SMALL, *DENSITY, "--out", tmp_path, "--stop-after", "0")
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    assert call("--resume", "--out", tmp_path) == 2
+    assert "is damaged" in capsys.readouterr().err.replace("or it is damaged", "is damaged")
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path, capsys):
+    call(*SMALL, *DENSITY, "--out", tmp_path / "a", "--stop-after", "0")
+    wide = [f"{__name__}:factory" if option == "digits-mlp" else option for option in SMALL]
+    call(*wide, *DENSITY, "--out", tmp_path / "b", "--stop-after", "0")
+    (tmp_path / "b" / "checkpoint.safetensors").replace(tmp_path / "a" / "checkpoint.safetensors")
+    assert call("--resume", "--out", tmp_path / "a") == 2
+    assert "is of another network" in capsys.readouterr().err
+
+
+def test_a_folder_in_use_is_refused(tmp_path, capsys):
+    with RunFolder(tmp_path):
+        assert call(*SMALL, "--out", tmp_path) == 2
+    assert "is in use by another run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"epochs": 3, "colour": "red"}, "config.json has unknown keys colour: known are model, data"),
+        ({"epochs": "many"}, "--epochs must be of type int, found 'many'"),
+        ({"epochs": True}, "--epochs must be of type int, found True"),
+        ({"model": None}, "--model must be of type str, found None"),
+        ({"loss": "hinge"}, "--loss must be one of mse, ce, tet, found 'hinge'"),
+    ],
+)
+def test_a_config_is_checked_when_it_is_read(content, message):
+    with pytest.raises(InputError) as error:
+        Config.from_json(content)
+    assert message in str(error.value)
+
+
+def test_help_explains_every_option_with_its_default(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        call("--help")
+    assert stopped.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for told in ("--density FLOAT share of the synapses to end with, in (0, 1]", "(default: 15)", "--resume"):
+        assert told in text
+    assert Runtime().out in text
+
+
+def test_quickstart_prints_a_table_and_can_be_called_again(tmp_path, capsys):
+    for _ in range(2):
+        assert quickstart.main(["--out", str(tmp_path), "--epochs", "2"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines[2:6]] == ["dense", "gradr-20", "gradr-10", "gradr-5"]
+        assert lines[5].split()[2:4] == ["5.00%", "474"]
+    assert (tmp_path / "gradr-5" / "figures" / "layers.png").is_file()
+
+
+def test_mnist_from_a_script(data_root, tmp_path):
+    options = ["--model", "mnist-mlp", "--data", "mnist", "--data-root", data_root, "--no-download", "--epochs", "1"]
+    assert call(*options, "--density", "0.2", "--timesteps", "2", "--out", tmp_path) == 0
+    assert summary(tmp_path)["accuracy"] > 0.9
+    assert summary(tmp_path)["nonzero"] == round(0.2 * 635_200)
