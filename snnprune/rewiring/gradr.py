@@ -2,8 +2,8 @@
 
 import logging
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,11 @@ from ..synapses import Exclude
 from .base import Moved, Rewiring, clear_moments, hold_gradients, hold_weights, prior_step
 from .decay import shield_dormant
 from .registry import register
-from .strength import advance, aim, reveal
+from .strength import aim, compiled, press, reveal
 
 logger = logging.getLogger(__name__)
 
 # The closed loop's constants, chosen on a validation split of MNIST (docs/gradr.md has the figures).
-PRESSURE = 1e-2
 INTERVAL = 100  # steps between two selections; less in a short training, so that the ramp has at least 50 of them
 SETTLED = 0.5
 # Strength given to a dormant synapse that the exact rank lets in at the end: it exists, so its weight is not zero.
@@ -50,9 +49,9 @@ class GradR(Rewiring):
       where :math:`\mu` is within reach, which it rarely is: at alpha=1e-2 in the published settings 0.8, 0.95 and 0.99
       all end at the same sparsity.
     - `density` and `steps`: a closed loop, ours. Every 100 steps the weakest strengths are made dormant, by exact
-      rank, so that the density falls on a cubic schedule (Zhu and Gupta 2017) over the first half of `steps`; a small
-      pressure (alpha=0.01, mu out of reach) and regrowth act in between. Then the connectivity is frozen, at exactly
-      `density`, and the weights that are left train on, their signs free.
+      rank, so that the density falls on a cubic schedule (Zhu and Gupta 2017) over the first half of `steps`; in
+      between the gradient moves all strengths and dormant synapses grow back. No prior acts: the rank does its work.
+      Then the connectivity is frozen, at exactly `density`, and the weights that are left train on, their signs free.
 
     Strengths are taken from the weights at the first step. Memory: two tensors the size of the weights.
 
@@ -90,13 +89,11 @@ class GradR(Rewiring):
         super().__init__(network, optimizer, exclude=exclude)
         self.density, self.scope, self.draw_zero_signs = density, scope, draw_zero_signs
         self.total_steps = steps or 0
-        if density is None:
-            self.alpha = 1e-2 if alpha is None else alpha
-            self.mu = math.log(2 * (1 - (0.95 if sparsity is None else sparsity))) / self.alpha
-        else:
-            self.alpha, self.mu = PRESSURE, -math.inf
+        self.alpha = 1e-2 if alpha is None else alpha
+        self.mu = math.log(2 * (1 - (0.95 if sparsity is None else sparsity))) / self.alpha
         self._weights: list[Tensor] = []
-        self._aim, self._advance = aim, advance
+        self._above_mu = False
+        self._aim, self._press, self._reveal = aim, press, reveal
 
     # --- One step
 
@@ -113,7 +110,7 @@ class GradR(Rewiring):
         # The optimizer moves the hidden tensors: the parameters point at them during the step, at the weights
         # otherwise, so that nothing is copied. The weights' memory, unused meanwhile, holds the prior's direction.
         self._weights = [entry.parameter.data for entry in moved]
-        if self.mu > -math.inf:
+        if self.density is None and not self._above_mu:
             self._aim(hidden, sign, self.mu, self._weights)
         for entry, h in zip(moved, hidden, strict=True):
             entry.parameter.data = h
@@ -126,24 +123,28 @@ class GradR(Rewiring):
         weights, self._weights = self._weights, []
         for entry, weight in zip(moved, weights, strict=True):
             entry.parameter.data = weight
-        direction = weights if self.mu > -math.inf else sign
+        if self.density is not None:
+            return self._reveal(hidden, sign, weights)
+        direction = sign if self._above_mu else weights
         force = [self.alpha * prior_step(self.optimizer, entry.group, entry.parameter) for entry in moved]
-        self._advance(hidden, sign, direction, weights, force)
+        lowest = self._press(hidden, sign, direction, weights, force)
+        # Where all strengths lie above mu, as they mostly do, the direction is the sign, and `_aim` has nothing to
+        # find out in the next step. Asking is free on a CPU; from a GPU nothing is read back.
+        everywhere = lowest.device.type == "cpu" and len(moved) == len(self.parameters)
+        self._above_mu = everywhere and lowest.item() > self.mu
         return None
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state_dict`; see `Rewiring.load_state_dict`."""
+        super().load_state_dict(state)
+        self._above_mu = False
 
     def _of(self, moved: Sequence[Moved], kind: str) -> list[Tensor]:
         return [self.state[kind][entry.name] for entry in moved]
 
     def compile(self) -> None:
         """Compile the arithmetic of a step: one pass over memory instead of four."""
-        compiled = torch.compile(advance, dynamic=False)
-        self._aim = torch.compile(aim, dynamic=False)
-
-        # a number that changes from step to step would be compiled in, a tensor is not
-        def advance_compiled(hidden: Any, sign: Any, direction: Any, weight: Any, force: Any) -> None:
-            compiled(hidden, sign, direction, weight, [torch.as_tensor(f) for f in force])
-
-        self._advance = advance_compiled
+        self._aim, self._press, self._reveal = compiled(aim), compiled(press), compiled(reveal)
 
     # --- The closed loop
 

@@ -1,0 +1,84 @@
+"""The promises of the project itself: lint, types, documentation that runs, a wheel that installs."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks" / "README.md"]
+
+
+def examples() -> list:
+    """Every Python block of every page. A page's blocks run one after another in one namespace."""
+    found = []
+    for page in PAGES:
+        if blocks := re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL):
+            found.append(pytest.param(blocks, id=str(page.relative_to(ROOT))))
+    return found
+
+
+@pytest.mark.parametrize("blocks", examples())
+def test_the_examples_run(blocks, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict = {"__name__": "example"}
+    for block in blocks:
+        exec(compile(block, "example", "exec"), namespace)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_pictures_lead_somewhere(page):
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        goal = (page.parent / path) if path else page
+        assert goal.exists(), f"{page.name} links to {target}"
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", goal.read_text(), flags=re.MULTILINE)
+            anchors = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert anchor in anchors, f"{page.name} links to {target}"
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_results():
+    table = (ROOT / "docs" / "results" / "gradr-mnist.md").read_text().strip()
+    assert table in (ROOT / "README.md").read_text()
+
+
+def test_ci_runs_the_readme_command():
+    lines = [line.strip() for line in (ROOT / "README.md").read_text().splitlines() if "pytest" in line]
+    assert len(lines) == 1
+    assert "grep -m 1 'pytest' README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize(
+    "command", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["pyright"]], ids=" ".join
+)
+def test_lint_and_types(command):
+    result = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_importing_the_library_imports_nothing_heavy():
+    heavy = ["matplotlib", "scipy", "sklearn", "torchvision", "torchaudio", "tensorboard", "tqdm", "torch._dynamo"]
+    code = (
+        "import sys; import spikingjelly.activation_based.neuron; before = set(sys.modules); import snnprune; "
+        f"print([name for name in {heavy} if name in sys.modules and name not in before])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_wheel_carries_the_library_alone(tmp_path):
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, capture_output=True, text=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.partition("/")[0] for name in names} == {"snnprune", "snnprune-0.1.0.dist-info"}
+    assert "snnprune/py.typed" in names
+    assert any(name.endswith("LICENSE") for name in names)
