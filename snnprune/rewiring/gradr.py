@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 # The closed loop's constants, chosen on a validation split of MNIST (docs/gradr.md has the figures).
 INTERVAL = 100  # steps between two selections; less in a short training, so that the ramp has at least 50 of them
-SETTLED = 0.5
+SETTLED = 0.65
 # Strength given to a dormant synapse that the exact rank lets in at the end: it exists, so its weight is not zero.
 SEEDLING = 1e-8
 
@@ -49,7 +49,7 @@ class GradR(Rewiring):
       where :math:`\mu` is within reach, which it rarely is: at alpha=1e-2 in the published settings 0.8, 0.95 and 0.99
       all end at the same sparsity.
     - `density` and `steps`: a closed loop, ours. Every 100 steps the weakest strengths are made dormant, by exact
-      rank, so that the density falls on a cubic schedule (Zhu and Gupta 2017) over the first half of `steps`; in
+      rank, so that the density falls on a cubic schedule (Zhu and Gupta 2017) over the first 65 % of `steps`; in
       between the gradient moves all strengths and dormant synapses grow back. No prior acts: the rank does its work.
       Then the connectivity is frozen, at exactly `density`, and the weights that are left train on, their signs free.
 

@@ -4,30 +4,13 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import InputError
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Images with their labels.
-
-    Attributes:
-        images: uint8 [N, C, H, W], 0 to 255.
-        labels: int64 [N].
-    """
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
+from .sources import SOURCES, Split, read
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,25 +55,9 @@ class Data:
         return (scaled - self.mean[:, None, None]) / self.std[:, None, None]
 
 
-class _Source(NamedTuple):
-    reader: str  # torchvision's class; none for the digits
-    classes: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-_SOURCES = {
-    "digits": _Source("", 10, (0.3054,), (0.3760,)),
-    "mnist": _Source("MNIST", 10, (0.1307,), (0.3081,)),
-    "fashion-mnist": _Source("FashionMNIST", 10, (0.2860,), (0.3530,)),
-    "cifar10": _Source("CIFAR10", 10, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
-    "cifar100": _Source("CIFAR100", 100, (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
-}
-
-
 def names() -> list[str]:
     """The names that `load` knows."""
-    return list(_SOURCES)
+    return list(SOURCES)
 
 
 def load(
@@ -119,16 +86,16 @@ def load(
         InputError: unknown name, torchvision missing, files missing or damaged, download failed, or validation not
             below the number of training images.
     """
-    if name not in _SOURCES:
+    if name not in SOURCES:
         raise InputError(f"unknown data {name!r}: known are {', '.join(names())}")
     root = Path(root if root is not None else os.environ.get("SNNPRUNE_DATA") or "data").expanduser()
-    train = _read(name, root, download, train=True)
+    train = read(name, root, download, train=True)
     if validation:
         train, evaluation = _hold_out(train, validation, seed)
     else:
-        evaluation = _read(name, root, download, train=False)
+        evaluation = read(name, root, download, train=False)
     train, evaluation = _place((train, evaluation), torch.device(device))
-    _, classes, mean, std = _SOURCES[name]
+    _, classes, mean, std = SOURCES[name]
     on_device = [torch.tensor(values, dtype=torch.float32, device=device) for values in (mean, std)]
     return Data(name, train, evaluation, "validation" if validation else "test", classes, *on_device)
 
@@ -215,52 +182,3 @@ def _hold_out(train: Split, count: int, seed: int) -> tuple[Split, Split]:
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
     held, kept = order[:count].sort().values, order[count:].sort().values
     return Split(train.images[kept], train.labels[kept]), Split(train.images[held], train.labels[held])
-
-
-def _read(name: str, root: Path, download: bool, *, train: bool) -> Split:
-    reader = _SOURCES[name].reader
-    if not reader:
-        return _read_digits(train)
-    datasets = _torchvision_datasets(name)
-    try:
-        # torchvision unpickles CIFAR's files, but only after it compared the MD5 sum of every one of them with the
-        # published sum, whether it fetched them or found them.
-        found = getattr(datasets, reader)(root, train=train, download=download)
-    except Exception as error:  # damaged files and broken connections raise a dozen types
-        if not download:
-            raise InputError(
-                f"{name} is not in {str(root)!r}, or not whole: "
-                "drop --no-download to fetch it, or set --data-root to the folder that has it"
-            ) from error
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"{name} could not be fetched into {str(root)!r}, or read there ({reason}): "
-            "check the connection, or set --data-root to a folder that has it"
-        ) from error
-    images = torch.as_tensor(found.data)
-    images = images.unsqueeze(1) if images.dim() == 3 else images.permute(0, 3, 1, 2).contiguous()
-    return Split(images, torch.as_tensor(found.targets, dtype=torch.int64))
-
-
-def _torchvision_datasets(name: str) -> ModuleType:
-    try:
-        from torchvision import datasets
-    except ImportError as error:
-        raise InputError(f"{name} needs torchvision, which is not installed: pip install snnprune[vision]") from error
-    except (RuntimeError, OSError) as error:
-        raise InputError(
-            f"{name} needs torchvision, which does not fit torch {torch.__version__} here ({error}): "
-            "install the torchvision that was built for it"
-        ) from error
-    return datasets
-
-
-def _read_digits(train: bool) -> Split:
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    pixels, labels = load_digits(return_X_y=True)
-    parts = train_test_split(np.arange(len(labels)), test_size=360, stratify=labels, random_state=0)
-    rows = np.sort(parts[0] if train else parts[1])
-    images = np.rint(pixels[rows] * (255 / 16)).astype(np.uint8)  # the pixels are counts, 0 to 16
-    return Split(torch.from_numpy(images).view(-1, 1, 8, 8), torch.from_numpy(labels[rows].astype(np.int64)))

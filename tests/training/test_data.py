@@ -90,7 +90,7 @@ def test_validation_split_depends_on_its_seed_alone():
 
 def test_validation_does_not_read_the_test_set(monkeypatch):
     read = []
-    monkeypatch.setattr(module, "_read", lambda *_args, train: read.append(train) or numbered(10))
+    monkeypatch.setattr(module, "read", lambda *_args, train: read.append(train) or numbered(10))
     load("digits", validation=4)
     assert read == [True]
     load("digits")

@@ -1,0 +1,95 @@
+"""Accuracy over density on MNIST: dense and Grad R at four densities, three seeds each.
+
+    python -m benchmarks.gradr_mnist
+
+784-800-10, 15 epochs. Writes docs/results/gradr-mnist.csv (one row a run) and .md (mean and spread). Run folders go to
+--out; runs that are there already are not run again, so that several processes can share the work by seed. The test set
+is read once for each run, after its last epoch.
+"""
+
+import argparse
+import csv
+import io
+import sys
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from experiments.config import Config, Runtime
+from experiments.run import execute
+from experiments.train import guard
+from snnprune.storage import write_text
+from snnprune.training import environment
+
+DENSITIES = (1.0, 0.046, 0.03, 0.015, 0.0075)
+# What this project asks of itself, in percent.
+TARGETS = {0.046: 98.3, 0.03: 98.2, 0.015: 97.7, 0.0075: 96.6}
+COLUMNS = ("method", "side", "density", "seed", "accuracy", "seconds")
+
+
+def run(density: float, seed: int, epochs: int, out: Path, data_root: str | None) -> dict[str, Any]:
+    """One row of the table."""
+    options: dict[str, Any] = {"method": "dense"} if density == 1 else {"method": "gradr", "density": density}
+    config = Config(model="mnist-mlp", data="mnist", epochs=epochs, seed=seed, **options)
+    folder = out / f"{config.method}-{density}-{seed}"
+    resume = (folder / "config.json").is_file()
+    summary = execute(config, Runtime(out=str(folder), resume=resume, device="cpu", data_root=data_root))
+    return {
+        "method": config.method,
+        "side": "snn",
+        "density": summary["density"],
+        "seed": seed,
+        "accuracy": summary["accuracy"],
+        "seconds": round(summary["seconds"], 1),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Mean and spread for each density, as Markdown."""
+    lines = ["| density | synapses | accuracy | spread | asked of it |", "|---|---|---|---|---|"]
+    for wanted in DENSITIES:
+        chosen = [row for row in rows if abs(row["density"] - wanted) < 1e-4]
+        accuracies = [100 * row["accuracy"] for row in chosen]
+        spread = f"± {stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
+        name = "dense" if wanted == 1 else f"{wanted:.2%}"
+        count = f"{round(chosen[0]['density'] * 635_200):,}"
+        target = f"{TARGETS[wanted]} %" if wanted in TARGETS else ""
+        lines.append(f"| {name} | {count} | **{mean(accuracies):.2f} %** | {spread} | {target} |")
+    return "\n".join(lines) + "\n"
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Run what is missing; write the table once all of it is there."""
+    out = Path(options.out)
+    rows = [
+        run(density, seed, options.epochs, out, options.data_root) for seed in options.seeds for density in DENSITIES
+    ]
+    print(table(rows))
+    if len(options.seeds) < 3:
+        print("no files written: the table has three seeds")
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([row[column] for column in COLUMNS] for row in rows)
+    results = Path(options.results)
+    write_text(results / "gradr-mnist.csv", text.getvalue())
+    told = environment()
+    note = f"torch {told['torch']}, {told['processor']}, {told['threads']} threads, {told['date'][:10]}"
+    write_text(results / "gradr-mnist.md", table(rows) + f"\nMeasured with {note}.\n")
+
+
+def main() -> int:
+    """Run the script; returns its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--out", default="runs/gradr-mnist", help="folder of the run folders")
+    parser.add_argument("--results", default="docs/results", help="folder of the table")
+    parser.add_argument("--data-root", default=None)
+    options = parser.parse_args()
+    return guard(lambda: measure(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

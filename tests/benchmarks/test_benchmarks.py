@@ -1,0 +1,94 @@
+"""The benchmarks run, stop and go on; what they measure is not tested."""
+
+import json
+import sys
+
+import pytest
+
+from benchmarks import gpu, gradr_mnist, training_step
+from experiments.config import Config
+
+SMALL = Config(model="digits-mlp", data="digits", method="gradr", density=0.1, epochs=3, batch_size=64, timesteps=2)
+
+
+def call(monkeypatch, main, *arguments: object):
+    monkeypatch.setattr(sys, "argv", ["benchmark", *map(str, arguments)])
+    return main()
+
+
+def test_a_gpu_job_stops_by_the_clock_and_goes_on_when_called_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(gpu.TRAININGS, "small", SMALL)
+    options = ["small", "--device", "cpu", "--scratch", tmp_path / "scratch", "--results", tmp_path / "results"]
+    assert call(monkeypatch, gpu.main, *options, "--stop-after", 0) == 130
+    assert not (tmp_path / "results").exists()
+    assert call(monkeypatch, gpu.main, *options) == 0
+    assert "small:" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "results" / "small").iterdir()} == set(gpu.KEPT)
+
+
+def test_an_unknown_gpu_job_lists_the_known_ones(monkeypatch, capsys):
+    assert call(monkeypatch, gpu.main, "cifar11") == 2
+    assert "unknown job 'cifar11': known are cuda-tests, training-step-mnist" in capsys.readouterr().err
+
+
+def test_a_command_job_is_run(monkeypatch):
+    monkeypatch.setitem(gpu.COMMANDS, "nothing", ["-c", "raise SystemExit(7)"])
+    assert call(monkeypatch, gpu.main, "nothing") == 7
+
+
+def test_the_training_step_is_measured(tmp_path, monkeypatch, capsys):
+    ways = ["--ways", "time-loop", "multi-step", "--methods", "adam", "closed-loop"]
+    options = ["--model", "digits-mlp", "--rounds", 2, "--warm-up", 1, *ways, "--out", tmp_path / "a.json"]
+    call(monkeypatch, training_step.main, *options, "--no-memory")
+    rows = json.loads((tmp_path / "a.json").read_text())["rows"]
+    assert [(row["way"], row["method"]) for row in rows] == [
+        (way, method) for way in ("time-loop", "multi-step") for method in ("adam", "closed-loop")
+    ]
+    assert all(row["fastest_ms"] <= row["median_ms"] for row in rows)
+    assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+def test_peak_memory_is_measured_in_a_child(monkeypatch):
+    options = ["--model", "digits-mlp"]
+    assert training_step.memory_in_child("multi-step", "adam", options) > 0
+    assert call(monkeypatch, training_step.main, *options, "--memory-of", "multi-step", "adam") is None
+
+
+def test_ratios_by_hand():
+    seconds = {"time-loop adam": [4.0, 6.0], "default adam": [2.0, 2.0], "default gradr": [3.0, 5.0]}
+    rows = training_step.report(seconds, {"default gradr": 7.0})
+    assert rows[1]["speedup_over_time_loop"] == [2.0, 2.5]
+    assert rows[2]["cost_over_adam"] == [1.5, 2.0]
+    assert "speedup_over_time_loop" not in rows[2]
+    assert rows[2]["peak_memory_mb"] == 7
+
+
+def test_the_mnist_table_gives_mean_and_spread():
+    rows = [
+        {"density": density, "accuracy": accuracy}
+        for density in gradr_mnist.DENSITIES
+        for accuracy in (0.98, 0.97, 0.99)
+    ]
+    lines = gradr_mnist.table(rows).splitlines()
+    assert lines[2] == "| dense | 635,200 | **98.00 %** | ± 1.00 |  |"
+    assert lines[3] == "| 4.60% | 29,219 | **98.00 %** | ± 1.00 | 98.3 % |"
+
+
+@pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])
+def test_the_mnist_benchmark_writes_its_table_when_all_seeds_are_there(seeds, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gradr_mnist, "DENSITIES", (1.0, 0.5))
+    monkeypatch.setattr(
+        gradr_mnist,
+        "execute",
+        lambda config, runtime: {"density": config.density or 1.0, "accuracy": 0.9, "seconds": 1.0, "nonzero": 1},
+    )
+    options = ["--seeds", *seeds, "--out", tmp_path / "runs", "--results", tmp_path]
+    assert call(monkeypatch, gradr_mnist.main, *options) == 0
+    written = tmp_path / "gradr-mnist.csv"
+    assert written.exists() == (len(seeds) == 3)
+    if written.exists():
+        assert written.read_text().splitlines()[:2] == [
+            "method,side,density,seed,accuracy,seconds",
+            "dense,snn,1.0,0,0.9,1.0",
+        ]
+    assert "dense" in capsys.readouterr().out
