@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 from experiments.config import Config, Runtime
 from experiments.parts import build_network, build_optimizer, pick_device
-from snnprune import InputError, dead_neurons, effective_connectivity, geometry, rewiring
+from snnprune import Connectivity, InputError, dead_neurons, effective_connectivity, geometry, rewiring
 from snnprune.export import save_csr
 from snnprune.report import plot_run
 from snnprune.training import (
@@ -46,6 +45,7 @@ def execute(config: Config, runtime: Runtime) -> dict[str, Any]:
         Stopped: by Ctrl-C or `stop_after`; the checkpoint is written.
     """
     trainer = make_trainer(config, runtime)
+    writer = _tensorboard_writer() if runtime.tensorboard else None
     with RunFolder(runtime.out) as folder, ExitStack() as stack:
         if not runtime.resume:
             folder.start(config.to_json())
@@ -54,7 +54,7 @@ def execute(config: Config, runtime: Runtime) -> dict[str, Any]:
         if folder.checkpoint.is_file():
             load_checkpoint(folder.checkpoint, trainer)
         folder.keep_rows(trainer.epoch)
-        log = stack.enter_context(_tensorboard(folder.path)) if runtime.tensorboard else None
+        log = stack.enter_context(writer(folder.path / "tensorboard")) if writer else None
         stop = stack.enter_context(_stop_on_request(runtime.stop_after))
         _train(trainer, folder, stop, log)
         return _finish(config, trainer, folder)
@@ -159,7 +159,7 @@ def _finish(config: Config, trainer: Trainer, folder: RunFolder) -> dict[str, An
         "density": connectivity.density,
         "nonzero": connectivity.nonzero,
         "prunable": connectivity.prunable,
-        **_effective(trainer),
+        **_effective(trainer, connectivity),
         "layers": connectivity.layers(),
         "seconds": sum(row["seconds"] for row in rows),
         "method": config.method,
@@ -174,10 +174,9 @@ def _finish(config: Config, trainer: Trainer, folder: RunFolder) -> dict[str, An
     return summary
 
 
-def _effective(trainer: Trainer) -> dict[str, Any]:
+def _effective(trainer: Trainer, connectivity: Connectivity) -> dict[str, Any]:
     """What is left without dead neurons; nothing for a network on which paths cannot be counted."""
     example = trainer.data.prepare(trainer.data.train.images[:1].to(trainer.device))
-    connectivity = trainer.method.connectivity()
     try:
         effective = effective_connectivity(trainer.network, connectivity, example)
         dead = dead_neurons(trainer.network, connectivity, example)
@@ -208,11 +207,9 @@ def _stop_on_request(stop_after: float | None) -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-@contextmanager
-def _tensorboard(path: Path) -> Iterator[Any]:
+def _tensorboard_writer() -> Callable[..., Any]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise InputError("--tensorboard needs tensorboard: pip install snnprune[tensorboard]") from error
-    with SummaryWriter(path / "tensorboard") as log:
-        yield log
+    return SummaryWriter

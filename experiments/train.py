@@ -55,6 +55,9 @@ def guard(work: Callable[[], None]) -> int:
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return 130
+    except KeyboardInterrupt:
+        print("interrupted; the last checkpoint is kept", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -58,12 +58,13 @@ class RunFolder:
         Raises:
             InputError: the folder holds something already.
         """
-        if found := sorted(path.name for path in self.path.iterdir() if path.name != ".lock"):
+        # hidden: the lock, and what a process that was killed had not moved to its place yet
+        if found := sorted(path.name for path in self.path.iterdir() if not path.name.startswith(".")):
             kind = "a run" if "config.json" in found else f"other files ({', '.join(found[:3])})"
             way_on = "add --resume to go on with it, or " if kind == "a run" else ""
             raise InputError(f"{self.path} holds {kind} already: {way_on}choose another --out")
-        self.write_json("environment.json", environment())
         self.write_json("config.json", config)
+        self.write_json("environment.json", environment())
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of `metrics.jsonl`, one an epoch; a last line that was cut off is left out."""

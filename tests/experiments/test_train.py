@@ -152,6 +152,15 @@ def test_a_second_ctrl_c_interrupts_at_once():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_an_interrupt_outside_of_the_training_is_one_line(monkeypatch, tmp_path, capsys):
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "execute", interrupted)
+    assert call(*SMALL, "--out", tmp_path) == 130
+    assert capsys.readouterr().err == "interrupted; the last checkpoint is kept\n"
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # one number of threads in both, and no waiting for cores
@@ -225,6 +234,7 @@ def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     assert call(*SMALL, "--tensorboard", "--out", tmp_path) == 2
     assert "--tensorboard needs tensorboard: pip install snnprune[tensorboard]" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

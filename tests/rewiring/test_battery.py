@@ -7,6 +7,7 @@ import pytest
 import torch
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.optim import SGD, Adam, AdamW, NAdam, Optimizer, RMSprop
 
 from snnprune import Connectivity, rewiring
@@ -193,6 +194,27 @@ def test_channels_last_weights_keep_their_layout_and_learn_the_same(name, option
     assert other[0].weight.stride() == torch.empty(4, 1, 3, 3).to(memory_format=torch.channels_last).stride()
     torch.testing.assert_close(other[0].weight, network[0].weight, rtol=1e-3, atol=1e-5)
     assert last.connectivity().jaccard(method.connectivity()) > 0.95
+
+
+@pytest.mark.parametrize("optimizer", ["capturable", "fused"])
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_nothing_is_read_back_from_a_device_and_no_shape_depends_on_data(name, options, optimizer):
+    # Fake CUDA tensors have shapes and no data: an .item(), a branch on a value or a nonzero() raises.
+    once = {"draw_zero_signs": False} if name == "gradr" else {}  # counts them, before the first step alone
+    with FakeTensorMode():
+        network = nn.Sequential(*(nn.Linear(*size, bias=False, device="meta") for size in ((20, 30), (30, 5))))
+        for module in network:
+            module.weight = nn.Parameter(torch.zeros(module.weight.shape, device="cuda"))
+        chosen = Adam(network.parameters(), **({"fused": True} if optimizer == "fused" else {"capturable": True}))
+        method = rewiring.create(name, network, chosen, steps=STEPS, **options, **once)
+        for _ in range(STEPS):
+            for parameter in network.parameters():
+                parameter.grad = torch.zeros_like(parameter)
+            chosen.step()
+            assert network[0].weight.device.type == "cuda"
+        with pytest.raises(DataDependentOutputException):
+            network[0].weight.sum().item()
+    assert method.steps == STEPS
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)

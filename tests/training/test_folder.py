@@ -51,6 +51,13 @@ def test_a_folder_that_holds_something_is_refused(tmp_path):
         folder.start({})
 
 
+def test_what_a_killed_process_left_unfinished_is_in_nobodys_way(tmp_path):
+    (tmp_path / ".config.json.part").write_text("{")
+    with RunFolder(tmp_path) as folder:
+        folder.start({"epochs": 1})
+    assert folder.read_json("config.json") == {"epochs": 1}
+
+
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write to"), RunFolder(tmp_path / "file" / "run"):
