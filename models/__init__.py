@@ -25,7 +25,7 @@ def names() -> list[str]:
     return sorted(_ANY_CLASSES | _TEN_CLASSES)
 
 
-def build(name: str, *, timesteps: int = 8, neuron: str = "lif", classes: int = 10) -> StaticInputNetwork:
+def build(name: str, *, timesteps: int = 8, neuron: str | Neuron = "lif", classes: int = 10) -> StaticInputNetwork:
     """A freshly initialised network (torch's default initialisation) in training mode, on the CPU.
 
     It takes images [B, C, H, W] and returns the spikes of its output neurons [T, B, classes]; their mean over T is the
@@ -35,7 +35,7 @@ def build(name: str, *, timesteps: int = 8, neuron: str = "lif", classes: int = 
         name: one of `names()`.
         timesteps: T, time steps for which an image is shown.
         neuron: "lif" or "relu"; "relu" gives the ANN twin, with the same parameters and one time step whatever
-            `timesteps` says.
+            `timesteps` says. Or a function that makes a multi-step SpikingJelly neuron, called for each layer.
         classes: number of classes; the networks of the papers have 10 and no other.
 
     Raises:
@@ -43,11 +43,12 @@ def build(name: str, *, timesteps: int = 8, neuron: str = "lif", classes: int = 
     """
     if name not in names():
         raise InputError(f"unknown model {name!r}: known are {', '.join(names())}")
-    if neuron not in NEURONS:
+    if isinstance(neuron, str) and neuron not in NEURONS:
         raise InputError(f"unknown neuron {neuron!r}: known are {', '.join(NEURONS)}")
     if classes < 2:
         raise InputError(f"{name} with classes={classes}: wanted 2 or more")
     if name in _TEN_CLASSES and classes != 10:
         raise InputError(f"{name} has 10 classes, not {classes}: for another number take {' or '.join(_ANY_CLASSES)}")
-    layers = (_ANY_CLASSES | _TEN_CLASSES)[name](NEURONS[neuron], classes)
+    make = NEURONS[neuron] if isinstance(neuron, str) else neuron
+    layers = (_ANY_CLASSES | _TEN_CLASSES)[name](make, classes)
     return StaticInputNetwork(layers, timesteps=1 if neuron == "relu" else timesteps)

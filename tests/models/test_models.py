@@ -275,3 +275,11 @@ def test_refuses(name, options, message):
 def test_refuses_a_network_without_neurons():
     with pytest.raises(InputError, match="no neuron"):
         models.StaticInputNetwork({"fc": nn.Linear(2, 2)}, timesteps=1)
+
+
+def test_a_neuron_of_the_users_own():
+    network = models.build("digits-mlp", timesteps=3, neuron=lambda: neuron.ParametricLIFNode(step_mode="m"))
+    assert [type(module).__name__ for module in network if isinstance(module, neuron.BaseNode)] == 2 * [
+        "ParametricLIFNode"
+    ]
+    assert network(torch.rand(2, 1, 8, 8)).shape == (3, 2, 10)
