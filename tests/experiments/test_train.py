@@ -50,6 +50,19 @@ class Mine(Dense):
     """A user's own method."""
 
 
+class Recurrent(nn.Module):
+    """A network on which paths cannot be counted: its output branches on values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = nn.Linear(64, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if images.min() == images.max():
+            raise ValueError("a blank image")
+        return self.read(images.flatten(1))
+
+
 def not_a_network() -> str:
     return "nothing"
 
@@ -200,6 +213,13 @@ def test_a_network_and_a_method_of_the_users_own(tmp_path, capsys):
     assert call("--resume", "--out", tmp_path) == 2
     assert f"has --model {__name__}:factory: give that option again to import it" in capsys.readouterr().err
     assert call("--resume", "--out", tmp_path, *mine) == 0
+
+
+def test_a_network_on_which_paths_cannot_be_counted(tmp_path, caplog):
+    assert call(*SMALL, "--model", f"{__name__}:Recurrent", *DENSITY, "--out", tmp_path) == 0
+    assert "no effective density: paths cannot be counted in this network (a blank image)" in caplog.text
+    assert summary(tmp_path)["effective_density"] is None
+    assert summary(tmp_path)["nonzero"] == 64
 
 
 def test_the_ann_twin_and_weight_decay_and_bf16(tmp_path):

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.image import imread
-from torch import Tensor
+from torch import Tensor, nn
 
-from snnprune import Connectivity, InputError
+from snnprune import Connectivity, InputError, geometry
 from snnprune.report import figures, plot_connectivity, plot_layers, plot_run, plot_training
 
 METRICS = [
@@ -143,6 +143,13 @@ def test_a_run_is_drawn_into_its_folder(tmp_path: Path, images: list[np.ndarray]
     assert [path.name for path in paths] == names
     assert sorted(names) == sorted(path.name for path in (tmp_path / "new" / "run").iterdir())
     assert [image.shape for image in images] == [(4, 6), (2, 3), (6, 4), (2, 6)]  # fc3 does not see the image
+
+
+def test_a_transposed_convolution_is_drawn_with_its_outputs_as_rows(tmp_path: Path, images: list[np.ndarray]):
+    network = nn.ConvTranspose2d(4, 6, 3, groups=2, bias=False)  # weight: (in, out / groups, *kernel)
+    connectivity = Connectivity.dense(network)
+    plot_run(tmp_path, metrics=METRICS, connectivity=connectivity, geometries=geometry(network))
+    assert images[0].shape == (6, 2)
 
 
 @settings(max_examples=200, deadline=None)
