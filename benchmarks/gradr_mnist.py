@@ -24,7 +24,7 @@ from snnprune.training import environment
 DENSITIES = (1.0, 0.046, 0.03, 0.015, 0.0075)
 # What this project asks of itself, in percent.
 TARGETS = {0.046: 98.3, 0.03: 98.2, 0.015: 97.7, 0.0075: 96.6}
-COLUMNS = ("method", "side", "density", "seed", "accuracy", "seconds")
+COLUMNS = ("method", "side", "density", "seed", "accuracy", "nonzero", "seconds")
 
 
 def run(density: float, seed: int, epochs: int, out: Path, data_root: str | None) -> dict[str, Any]:
@@ -37,24 +37,24 @@ def run(density: float, seed: int, epochs: int, out: Path, data_root: str | None
     return {
         "method": config.method,
         "side": "snn",
-        "density": summary["density"],
+        "density": density,
         "seed": seed,
         "accuracy": summary["accuracy"],
+        "nonzero": summary["nonzero"],
         "seconds": round(summary["seconds"], 1),
     }
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Mean and spread for each density, as Markdown."""
-    lines = ["| density | synapses | accuracy | spread | asked of it |", "|---|---|---|---|---|"]
+    lines = ["| density | synapses | accuracy | spread | target |", "|---|---|---|---|---|"]
     for wanted in DENSITIES:
-        chosen = [row for row in rows if abs(row["density"] - wanted) < 1e-4]
+        chosen = [row for row in rows if row["density"] == wanted]
         accuracies = [100 * row["accuracy"] for row in chosen]
         spread = f"± {stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
-        name = "dense" if wanted == 1 else f"{wanted:.2%}"
-        count = f"{round(chosen[0]['density'] * 635_200):,}"
+        name = "dense" if wanted == 1 else f"{100 * wanted:g} %"
         target = f"{TARGETS[wanted]} %" if wanted in TARGETS else ""
-        lines.append(f"| {name} | {count} | **{mean(accuracies):.2f} %** | {spread} | {target} |")
+        lines.append(f"| {name} | {chosen[0]['nonzero']:,} | **{mean(accuracies):.2f} %** | {spread} | {target} |")
     return "\n".join(lines) + "\n"
 
 

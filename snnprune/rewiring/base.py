@@ -48,6 +48,7 @@ class Rewiring(ABC):
         self.optimizer = optimizer
         self.steps = 0
         self.state: dict[str, dict[str, Tensor]] = {}
+        self._moved: list[Moved] = []
         self._names = {id(parameter): name for name, parameter in self.parameters.items()}
         self._check_optimizer()
         self._handles = [
@@ -137,11 +138,13 @@ class Rewiring(ABC):
             )
         if self.steps == 0 and not self.state:
             self._start()
-        self._before(self._moving())
+        self._moved = self._moving()
+        self._before(self._moved)
 
     @torch.no_grad()
     def _post_hook(self, _optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-        self._after(self._moving())
+        self._after(self._moved)
+        self._moved = []
         self.steps += 1
         self._update()
 
