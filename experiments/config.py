@@ -1,9 +1,11 @@
 """What a run is told. The fields are the options of `experiments.train`; their order is that of its `--help`."""
 
 import argparse
-from collections.abc import Mapping
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from snnprune import InputError
 
@@ -25,6 +27,10 @@ class Config:
     method: str = _option("gradr", "dense, gradr, or package.module:Class for a rewiring of your own")
     density: float | None = _option(None, "share of the synapses to end with, in (0, 1]")
     alpha: float | None = _option(None, "the published Grad R's pressure, instead of a density")
+    options: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={"help": "one more option of the method, as NAME=VALUE; may be repeated", "choices": None},
+    )
     epochs: int = _option(15, "passes over the training images")
     batch_size: int = _option(128, "images in a step")
     lr: float = _option(1e-3, "learning rate of Adam at the start")
@@ -102,6 +108,9 @@ def add_options(parser: argparse.ArgumentParser, *kinds: type) -> None:
             if entry.type is bool:
                 group.add_argument(_flag(entry.name), action="store_true", default=argparse.SUPPRESS, help=text)
                 continue
+            if entry.name == "options":
+                group.add_argument("--option", dest="options", action=_Collect, metavar="NAME=VALUE", help=text)
+                continue
             shown = "" if entry.default in (None, MISSING) else f" (default: {entry.default})"
             group.add_argument(
                 _flag(entry.name),
@@ -113,12 +122,31 @@ def add_options(parser: argparse.ArgumentParser, *kinds: type) -> None:
             )
 
 
+class _Collect(argparse.Action):
+    """Collect repeated NAME=VALUE in a dictionary; a value is JSON where it can be read as that, else text."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        super().__init__(option_strings, dest, default=argparse.SUPPRESS, **settings)
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        name, equals, value = values.partition("=")
+        if not (name and equals):
+            parser.error(f"{option_string} wants NAME=VALUE, found {values!r}")
+        with contextlib.suppress(json.JSONDecodeError):
+            value = json.loads(value)
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest, {}), name: value})
+
+
 def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return "--option" if name == "options" else "--" + name.replace("_", "-")
 
 
 def _plain_type(annotation: Any) -> type:
-    """`float` for both `float` and `float | None`."""
+    """`float` for both `float` and `float | None`, `dict` for `dict[str, Any]`."""
+    if get_origin(annotation) is dict:
+        return dict
     return next((kind for kind in get_args(annotation) if kind is not type(None)), annotation)
 
 

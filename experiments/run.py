@@ -90,7 +90,8 @@ def make_trainer(config: Config, runtime: Runtime) -> Trainer:
         bf16=config.precision == "bf16",
     )
     steps = config.epochs * steps_in_epoch(data, config.batch_size)
-    method = rewiring.create(config.method, network, optimizer, steps=steps, density=config.density, alpha=config.alpha)
+    options = {"density": config.density, "alpha": config.alpha, **config.options}
+    method = rewiring.create(config.method, network, optimizer, steps=steps, **options)
     forward = forward_of(network, runtime.compile, steps=steps)  # type: ignore[arg-type]
     if forward is not network:
         method.compile()

@@ -66,6 +66,9 @@ class Rewiring(ABC):
     def _after(self, moved: Sequence[Moved]) -> None:
         """Called after the optimizer moved them; leaves exact zeros where no synapse is."""
 
+    def _abandon(self, moved: Sequence[Moved]) -> None:
+        """Called when the optimizer raised between the two (Ctrl-C, out of memory): undo what `_before` did."""
+
     def _start(self) -> None:
         """Called once before the first step, when the weights are final: makes the state."""
 
@@ -83,6 +86,7 @@ class Rewiring(ABC):
 
     def detach(self) -> None:
         """Let go of the optimizer. Weights stay as they are; from now on nothing holds absent synapses at zero."""
+        self._clear_up()
         for handle in self._handles:
             handle.remove()
 
@@ -136,6 +140,7 @@ class Rewiring(ABC):
                 "optimizer.step(closure) cannot be rewired: the closure would run the network in the middle of a step; "
                 "compute the loss first and call optimizer.step()"
             )
+        self._clear_up()
         if self.steps == 0 and not self.state:
             self._start()
         self._moved = self._moving()
@@ -147,6 +152,11 @@ class Rewiring(ABC):
         self._moved = []
         self.steps += 1
         self._update()
+
+    def _clear_up(self) -> None:
+        if self._moved:
+            moved, self._moved = self._moved, []
+            self._abandon(moved)
 
     def _moving(self) -> list[Moved]:
         """The synapses that the optimizer moves in this step: those with a gradient."""

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 # The closed loop's constants, chosen on a validation split of MNIST (docs/gradr.md has the figures).
 INTERVAL = 100  # steps between two selections; less in a short training, so that the ramp has at least 50 of them
-SETTLED = 0.65
+SETTLE = 0.65
 # Strength given to a dormant synapse that the exact rank lets in at the end: it exists, so its weight is not zero.
 SEEDLING = 1e-8
 
@@ -62,6 +62,7 @@ class GradR(Rewiring):
         sparsity: the published target p, in [0.5, 1). Default 0.95 when no density is given.
         density: share of the synapses to end with, in (0, 1]. Excludes `alpha` and `sparsity`.
         steps: optimizer steps of the whole training; needed with `density`, unused without.
+        settle: share of `steps` after which the connectivity is frozen, in (0, 1].
         scope: "global" ranks all synapses together, "layer" gives every tensor the same density.
         draw_zero_signs: a weight that starts at exactly 0 has no sign and could never grow under the published rule;
             it gets a random one. False keeps the published behaviour.
@@ -81,14 +82,16 @@ class GradR(Rewiring):
         sparsity: float | None = None,
         density: float | None = None,
         steps: int | None = None,
+        settle: float = SETTLE,
         scope: Literal["global", "layer"] = "global",
         draw_zero_signs: bool = True,
         exclude: Exclude = (),
     ) -> None:
-        _check_options(alpha, sparsity, density, steps, scope)
+        _check_options(alpha, sparsity, density, steps, settle, scope)
         super().__init__(network, optimizer, exclude=exclude)
         self.density, self.scope, self.draw_zero_signs = density, scope, draw_zero_signs
         self.total_steps = steps or 0
+        self.settled_at = max(1, round(settle * self.total_steps))
         self.alpha = 1e-2 if alpha is None else alpha
         self.mu = math.log(2 * (1 - (0.95 if sparsity is None else sparsity))) / self.alpha
         self._weights: list[Tensor] = []
@@ -119,10 +122,8 @@ class GradR(Rewiring):
     def _after(self, moved: Sequence[Moved]) -> None:
         if self.frozen:
             return hold_weights(moved, self.state["mask"])
+        weights = self._point_back(moved)
         hidden, sign = self._of(moved, "hidden"), self._of(moved, "sign")
-        weights, self._weights = self._weights, []
-        for entry, weight in zip(moved, weights, strict=True):
-            entry.parameter.data = weight
         if self.density is not None:
             return self._reveal(hidden, sign, weights)
         direction = sign if self._above_mu else weights
@@ -133,6 +134,18 @@ class GradR(Rewiring):
         everywhere = lowest.device.type == "cpu" and len(moved) == len(self.parameters)
         self._above_mu = everywhere and lowest.item() > self.mu
         return None
+
+    def _abandon(self, moved: Sequence[Moved]) -> None:
+        if not self.frozen:
+            weights = self._point_back(moved)
+            reveal(self._of(moved, "hidden"), self._of(moved, "sign"), weights)
+
+    def _point_back(self, moved: Sequence[Moved]) -> list[Tensor]:
+        """Let the parameters point at the weights again; returns those."""
+        weights, self._weights = self._weights, []
+        for entry, weight in zip(moved, weights, strict=True):
+            entry.parameter.data = weight
+        return weights
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state_dict`; see `Rewiring.load_state_dict`."""
@@ -156,18 +169,14 @@ class GradR(Rewiring):
     def density_at(self, step: int) -> float:
         """The density that the closed loop asks for after so many steps."""
         assert self.density is not None
-        return cubic(step, start=1.0, end=self.density, steps=self._settled_at)
-
-    @property
-    def _settled_at(self) -> int:
-        return max(1, round(SETTLED * self.total_steps))
+        return cubic(step, start=1.0, end=self.density, steps=self.settled_at)
 
     def _update(self) -> None:
         if self.density is None or self.frozen:
             return
-        if self.steps >= self._settled_at:
+        if self.steps >= self.settled_at:
             self._freeze()
-        elif self.steps % min(INTERVAL, max(1, self._settled_at // 50)) == 0:
+        elif self.steps % min(INTERVAL, max(1, self.settled_at // 50)) == 0:
             for name, keep in self._strongest(self.density_at(self.steps)).items():
                 hidden, sign = self.state["hidden"][name], self.state["sign"][name]
                 hidden.masked_fill_((hidden * sign > 0).logical_and_(~keep), 0)
@@ -225,7 +234,7 @@ class GradR(Rewiring):
             drawn = torch.empty_like(signs).bernoulli_(0.5).mul_(2).sub_(1)
             signs = torch.where(zeros, drawn, signs)
             logger.warning(
-                "%s: drew the sign of %d synapses whose weight starts at exactly 0; without one they could never grow "
+                "%s: drew the sign of %d synapse(s) whose weight starts at exactly 0 and that could else never grow "
                 "(draw_zero_signs=False keeps the published behaviour)",
                 name,
                 count,
@@ -234,12 +243,14 @@ class GradR(Rewiring):
 
 
 def _check_options(
-    alpha: float | None, sparsity: float | None, density: float | None, steps: int | None, scope: str
+    alpha: float | None, sparsity: float | None, density: float | None, steps: int | None, settle: float, scope: str
 ) -> None:
     if alpha is not None and not (alpha > 0 and math.isfinite(alpha)):
         raise InputError(f"alpha must be a positive number, found {alpha}")
     if sparsity is not None and not 0.5 <= sparsity < 1:
         raise InputError(f"sparsity must be in [0.5, 1): the prior's centre is ln(2 (1 - sparsity)); found {sparsity}")
+    if not 0 < settle <= 1:
+        raise InputError(f"settle must be in (0, 1], found {settle}")
     if scope not in ("global", "layer"):
         raise InputError(f"scope must be 'global' or 'layer', found {scope!r}")
     if density is None:

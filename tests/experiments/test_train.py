@@ -245,6 +245,18 @@ def test_the_published_rule_by_alpha(tmp_path):
     assert 0 < summary(tmp_path)["density"] < 0.9
 
 
+def test_options_of_the_method_are_passed_on_and_kept(tmp_path, capsys):
+    options = [*DENSITY, "--option", "scope=layer", "--option", "settle=0.4"]
+    assert call(*SMALL, *options, "--out", tmp_path) == 0
+    assert json.loads((tmp_path / "config.json").read_text())["options"] == {"scope": "layer", "settle": 0.4}
+    assert summary(tmp_path)["layers"]["fc2.weight"]["nonzero"] == 128
+    assert call(*SMALL, *DENSITY, "--option", "colour=red", "--out", tmp_path / "b") == 2
+    assert "gradr does not take colour: it takes alpha, sparsity, density, settle, scope" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        call(*SMALL, "--option", "scope")
+    assert "--option wants NAME=VALUE, found 'scope'" in capsys.readouterr().err
+
+
 def test_tensorboard_files_are_written(tmp_path):
     assert call(*SMALL, *DENSITY, "--tensorboard", "--out", tmp_path) == 0
     assert list((tmp_path / "tensorboard").iterdir())

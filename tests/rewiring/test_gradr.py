@@ -158,7 +158,7 @@ def test_the_published_target_is_inert_where_mu_is_out_of_reach():
 def test_a_weight_that_starts_at_zero_gets_a_sign_and_can_grow(caplog):
     with caplog.at_level(logging.WARNING):
         weight, method = run(lambda p: Adam(p, lr=0.1), [0.0] * 64, alpha=1e-3)
-    assert "drew the sign of 64 synapses" in caplog.text
+    assert "drew the sign of 64 synapse(s)" in caplog.text
     assert (weight != 0).any()
     assert set(method.state["sign"]["weight"].flatten().tolist()) == {-1.0, 1.0}
 
@@ -167,6 +167,32 @@ def test_the_published_behaviour_for_zeros_is_an_option(caplog):
     weight, _ = run(lambda p: Adam(p, lr=0.1), [0.0, 0.1], alpha=1e-3, draw_zero_signs=False)
     assert weight[0] == 0
     assert caplog.text == ""
+
+
+def test_a_step_that_was_interrupted_does_not_leave_strengths_in_the_weights(monkeypatch):
+    layer = nn.Linear(3, 1, bias=False)
+    optimizer = SGD(layer.parameters(), lr=0.1)
+    method = GradR(layer, optimizer, alpha=0.1)
+    layer.weight.grad = torch.full((1, 3), 20.0) * layer.weight.sign()
+    optimizer.step()
+    assert not layer.weight.any()
+
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.optim.sgd.sgd", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            optimizer.step()
+    assert layer.weight.any()  # the hidden values show
+    optimizer.step()
+    assert not layer.weight.any()
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.optim.sgd.sgd", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            optimizer.step()
+    assert not method.finalize().nonzero
+    assert not layer.weight.any()
 
 
 def test_strengths_come_from_the_weights_at_the_first_step():
@@ -202,6 +228,15 @@ def test_the_closed_loop_follows_its_schedule_and_freezes():
     assert len(set(seen[:25])) > 5
     assert method.frozen
     assert (method.density_at(0), method.density_at(26), method.density_at(99)) == (1.0, 0.25, 0.25)
+
+
+def test_settling_later_leaves_less_time_frozen():
+    layer, optimizer, method = closed_loop(settle=1.0)
+    push(layer, optimizer, 39)
+    assert not method.frozen
+    push(layer, optimizer, 1)
+    assert method.frozen
+    assert method.connectivity().nonzero == 10
 
 
 def test_the_weakest_become_dormant_by_exact_rank():
@@ -294,6 +329,8 @@ def test_steps_kept_on_a_device_give_the_same_result():
         ({"density": 0.1, "steps": 0}, "density needs steps"),
         ({"density": 0.1, "steps": 5, "alpha": 0.1}, r"give density, or alpha \(with sparsity\), not both"),
         ({"density": 0.1, "steps": 5, "sparsity": 0.9}, "not both"),
+        ({"density": 0.1, "steps": 5, "settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),
+        ({"density": 0.1, "steps": 5, "settle": 1.1}, r"settle must be in \(0, 1\]"),
         ({"scope": "neuron"}, "scope must be 'global' or 'layer', found 'neuron'"),
     ],
 )
