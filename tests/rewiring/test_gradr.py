@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 
 import pytest
 import torch
@@ -181,14 +182,14 @@ def test_a_step_that_was_interrupted_does_not_leave_strengths_in_the_weights(mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("torch.optim.sgd.sgd", interrupted)
+        patch.setattr(sys.modules[SGD.__module__], "sgd", interrupted)
         with pytest.raises(KeyboardInterrupt):
             optimizer.step()
     assert layer.weight.any()  # the hidden values show
     optimizer.step()
     assert not layer.weight.any()
     with monkeypatch.context() as patch:
-        patch.setattr("torch.optim.sgd.sgd", interrupted)
+        patch.setattr(sys.modules[SGD.__module__], "sgd", interrupted)
         with pytest.raises(KeyboardInterrupt):
             optimizer.step()
     assert not method.finalize().nonzero
