@@ -11,7 +11,7 @@ from torch.nn.modules.pooling import _MaxPoolNd
 
 from .connectivity import Connectivity
 from .layout import to_rows
-from .synapses import find_synapses, reset_neurons, static_geometry
+from .synapses import find_synapses, probing, static_geometry
 
 _AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
@@ -66,21 +66,10 @@ def _count_paths(network: nn.Module, weights: dict[str, Tensor], example: Tensor
     """The gradient of the summed output by each weight: its number of paths, up to a factor for each tensor."""
     zeros = {name: torch.zeros_like(p) for name, p in network.named_parameters() if name.endswith("bias")}
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
-    modes = {module: module.training for module in network.modules()}
-    handles = [module.register_forward_hook(hook) for module in network.modules() if (hook := _linear_hook(module))]
-    try:
-        network.eval()
-        reset_neurons(network)
-        ones = torch.ones_like(example, dtype=next(iter(weights.values())).dtype)
-        with torch.enable_grad():
-            output = torch.func.functional_call(network, {**zeros, **leaves}, (ones,))
-            gradients = torch.autograd.grad(output.sum(), list(leaves.values()), allow_unused=True)
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, mode in modes.items():
-            module.training = mode
-        reset_neurons(network)
+    ones = torch.ones_like(example, dtype=next(iter(weights.values())).dtype)
+    with torch.enable_grad(), probing(network, _linear_hook):
+        output = torch.func.functional_call(network, {**zeros, **leaves}, (ones,))
+        gradients = torch.autograd.grad(output.sum(), list(leaves.values()), allow_unused=True)
     return {
         name: torch.zeros_like(leaf) if gradient is None else gradient
         for (name, leaf), gradient in zip(leaves.items(), gradients, strict=True)

@@ -1,9 +1,10 @@
 """Which parameters of a network are synapses, and the geometry of each."""
 
 import fnmatch
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -130,24 +131,26 @@ def static_geometry(module: nn.Linear | _ConvNd) -> Geometry:
     return Geometry(n_in, n_out, groups, kernel, fan_in, fan_out, output_axis, uses=None)
 
 
-def run_once(network: nn.Module, example: Tensor, *, hooks: Callable[[], list] = list) -> None:
-    """Run a network on an example in evaluation mode without a trace: mode and neuron state are as before.
+@contextmanager
+def probing(network: nn.Module, hook_for: Callable[[nn.Module], Callable[..., Any] | None]) -> Iterator[None]:
+    """A network that may be run to find something out: afterwards its modes and neuron state are as before.
+
+    Within, it is in evaluation mode, its neurons are reset, and forward hooks are on it.
 
     Args:
-        network: any module; neuron state is reset before and after, as SpikingJelly's `reset_net` does.
-        example: one input batch.
-        hooks: registers forward hooks and returns their handles, which are removed afterwards.
+        network: any module.
+        hook_for: the forward hook of a module, or None.
     """
-    training = {module: module.training for module in network.modules()}
-    handles = hooks()
+    modes = {module: module.training for module in network.modules()}
+    handles = [module.register_forward_hook(hook) for module in network.modules() if (hook := hook_for(module))]
     try:
         network.eval()
         reset_neurons(network)
-        network(example)
+        yield
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in training.items():
+        for module, mode in modes.items():
             module.training = mode
         reset_neurons(network)
 
@@ -195,19 +198,15 @@ def _trace_sizes(
 ) -> dict[str, tuple[torch.Size, torch.Size]]:
     """Spatial input and output sizes of each convolution when the network runs on `example`."""
     sizes: dict[str, tuple[torch.Size, torch.Size]] = {}
-    convolutions = {name: entry.module for name, entry in synapses.items() if isinstance(entry.module, _ConvNd)}
+    convolutions = {entry.module: name for name, entry in synapses.items() if isinstance(entry.module, _ConvNd)}
 
-    def watch(name: str, module: _ConvNd):
-        spatial = len(module.kernel_size)
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        spatial = len(cast(_ConvNd, module).kernel_size)
+        sizes[convolutions[module]] = (inputs[0].shape[-spatial:], output.shape[-spatial:])
 
-        def note(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            sizes[name] = (inputs[0].shape[-spatial:], output.shape[-spatial:])
-
-        return module.register_forward_hook(note)
-
-    with torch.no_grad():
-        run_once(network, example, hooks=lambda: [watch(name, module) for name, module in convolutions.items()])
-    if missed := [name for name in convolutions if name not in sizes]:
+    with torch.no_grad(), probing(network, lambda module: note if module in convolutions else None):
+        network(example)
+    if missed := [name for name in convolutions.values() if name not in sizes]:
         raise InputError(f"{', '.join(missed)} did not run on the example: its uses cannot be counted; exclude it")
     return sizes
 
