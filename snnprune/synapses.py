@@ -198,7 +198,9 @@ def _trace_sizes(
 ) -> dict[str, tuple[torch.Size, torch.Size]]:
     """Spatial input and output sizes of each convolution when the network runs on `example`."""
     sizes: dict[str, tuple[torch.Size, torch.Size]] = {}
-    convolutions = {entry.module: name for name, entry in synapses.items() if isinstance(entry.module, _ConvNd)}
+    convolutions: dict[nn.Module, str] = {
+        entry.module: name for name, entry in synapses.items() if isinstance(entry.module, _ConvNd)
+    }
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         spatial = len(cast(_ConvNd, module).kernel_size)
