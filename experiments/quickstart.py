@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def quickstart(out: Path, epochs: int, seed: int) -> None:
     """Train the four networks and print their table."""
-    print("Training a spiking network (64-128-10, 8 time steps) on 8x8 digits, dense and with Grad R:")
+    print("Training a spiking network (64-128-10, 8 time steps) on 8x8 digits, dense and with Grad R:", flush=True)
     rows = [("", "accuracy", "density", "synapses", "seconds")]
     for name, options in RUNS.items():
         config = Config(model="digits-mlp", data="digits", epochs=epochs, batch_size=32, lr=3e-3, seed=seed, **options)
