@@ -38,7 +38,7 @@ STEP = ["-m", "benchmarks.training_step", "--device", "cuda", "--precision", "bf
 COMMANDS = {
     "cuda-tests": ["-m", "pytest", "-k", "cuda"],
     "training-step-mnist": [*STEP, "--model", "mnist-mlp"],
-    "training-step-cifar10": [*STEP, "--model", "cifar10-cnn", "--batch-size", "128", "--rounds", "30"],
+    "training-step-cifar10": [*STEP, "--model", "cifar10-cnn", "--batch-size", "128", "--block", "10"],
 }
 
 

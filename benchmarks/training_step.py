@@ -11,8 +11,10 @@ Three things to train:
   gradr        the published rule (alpha)
   closed-loop  Grad R to a density, in its living phase, with its regular selections
 
-Machines are noisy, so the variants take turns, step by step, and the figures to quote are the ratios: of the fastest
-steps, and of the medians. Peak memory is measured in a process of its own for each variant.
+Machines are noisy, so the variants take turns, and the figures to quote are ratios: of the fastest turns, and of the
+medians. A turn is a block of steps, and its figure their mean without the first few: with a turn of one step every
+variant would find the caches full of another's tensors, which no training does, and all would look alike. Peak memory
+is measured in a process of its own for each variant.
 """
 
 import argparse
@@ -23,7 +25,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import torch
@@ -91,7 +93,7 @@ class Variant:
 
 
 def measure_times(options: argparse.Namespace) -> dict[str, list[float]]:
-    """Seconds of every step of every variant; they take turns, after a warm-up."""
+    """Mean seconds of a step in every turn of every variant; after a warm-up they take turns."""
     variants = {f"{way} {method}": Variant(way, method, options) for way in options.ways for method in options.methods}
     for variant in variants.values():
         for _ in range(options.warm_up):
@@ -99,7 +101,8 @@ def measure_times(options: argparse.Namespace) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(options.rounds):
         for name, variant in variants.items():
-            seconds[name].append(variant.step())
+            steps = [variant.step() for _ in range(options.block)]
+            seconds[name].append(mean(steps[options.block // 10 :]))
     return seconds
 
 
@@ -167,7 +170,8 @@ def main() -> None:
     parser.add_argument("--timesteps", type=int, default=8)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
-    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=12, help="turns of each variant (default: %(default)s)")
+    parser.add_argument("--block", type=int, default=100, help="steps in a turn (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=5)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -95,7 +95,6 @@ class GradR(Rewiring):
         self.alpha = 1e-2 if alpha is None else alpha
         self.mu = math.log(2 * (1 - (0.95 if sparsity is None else sparsity))) / self.alpha
         self._weights: list[Tensor] = []
-        self._above_mu = False
         self._aim, self._press, self._reveal = aim, press, reveal
 
     # --- One step
@@ -113,7 +112,7 @@ class GradR(Rewiring):
         # The optimizer moves the hidden tensors: the parameters point at them during the step, at the weights
         # otherwise, so that nothing is copied. The weights' memory, unused meanwhile, holds the prior's direction.
         self._weights = [entry.parameter.data for entry in moved]
-        if self.density is None and not self._above_mu:
+        if self.density is None:
             self._aim(hidden, sign, self.mu, self._weights)
         for entry, h in zip(moved, hidden, strict=True):
             entry.parameter.data = h
@@ -126,14 +125,8 @@ class GradR(Rewiring):
         hidden, sign = self._of(moved, "hidden"), self._of(moved, "sign")
         if self.density is not None:
             return self._reveal(hidden, sign, weights)
-        direction = sign if self._above_mu else weights
         force = [self.alpha * prior_step(self.optimizer, entry.group, entry.parameter) for entry in moved]
-        lowest = self._press(hidden, sign, direction, weights, force)
-        # Where all strengths lie above mu, as they mostly do, the direction is the sign, and `_aim` has nothing to
-        # find out in the next step. Asking is free on a CPU; from a GPU nothing is read back.
-        everywhere = lowest.device.type == "cpu" and len(moved) == len(self.parameters)
-        self._above_mu = everywhere and lowest.item() > self.mu
-        return None
+        return self._press(hidden, sign, weights, weights, force)
 
     def _abandon(self, moved: Sequence[Moved]) -> None:
         if not self.frozen:
@@ -146,11 +139,6 @@ class GradR(Rewiring):
         for entry, weight in zip(moved, weights, strict=True):
             entry.parameter.data = weight
         return weights
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a `state_dict`; see `Rewiring.load_state_dict`."""
-        super().load_state_dict(state)
-        self._above_mu = False
 
     def _of(self, moved: Sequence[Moved], kind: str) -> list[Tensor]:
         return [self.state[kind][entry.name] for entry in moved]

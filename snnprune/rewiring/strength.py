@@ -17,9 +17,9 @@ def reveal(hidden: Sequence[Tensor], sign: Sequence[Tensor], weight: Sequence[Te
 
 
 def aim(hidden: Sequence[Tensor], sign: Sequence[Tensor], mu: float, out: Sequence[Tensor]) -> None:
-    """out = s * sign(theta - mu), the direction of the prior's force on hidden = s * theta, turned round."""
+    """out = s * sign(theta - mu), which is sign(hidden - s * mu): against it the prior moves the hidden value."""
     for h, s, direction in zip(hidden, sign, out, strict=True):
-        torch.mul(h, s, out=direction).sub_(mu).sign_().mul_(s)
+        torch.add(h, s, alpha=-mu, out=direction).sign_()
 
 
 def press(
@@ -28,28 +28,22 @@ def press(
     direction: Sequence[Tensor],
     weight: Sequence[Tensor],
     force: Sequence[float | Tensor],
-) -> Tensor:
+) -> None:
     """hidden -= force * direction, the prior's part of a step; then weight = s * relu(theta), as `reveal`.
 
     Args:
         hidden: moved by the optimizer already.
         sign: s, 1 or -1.
-        direction: of the prior; may be `sign` itself or the memory of `weight`.
+        direction: of the prior; may be the memory of `weight`.
         weight: written.
         force: numbers, or 0-dim tensors where they must not be read back from a device.
-
-    Returns:
-        The smallest strength theta there is now, 0-dim.
     """
-    lowest = []
-    for h, s, d, w, f in zip(hidden, sign, direction, weight, force, strict=True):
+    for h, d, f in zip(hidden, direction, force, strict=True):
         if isinstance(f, Tensor):
             h.addcmul_(d, f, value=-1)
         else:
             h.add_(d, alpha=-f)
-        lowest.append(torch.mul(h, s, out=w).min())
-        w.clamp_(min=0).mul_(s)
-    return torch.stack(lowest).min()
+    reveal(hidden, sign, weight)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -38,7 +38,19 @@ def test_a_command_job_is_run(monkeypatch):
 
 def test_the_training_step_is_measured(tmp_path, monkeypatch, capsys):
     ways = ["--ways", "time-loop", "multi-step", "--methods", "adam", "closed-loop"]
-    options = ["--model", "digits-mlp", "--rounds", 2, "--warm-up", 1, *ways, "--out", tmp_path / "a.json"]
+    options = [
+        "--model",
+        "digits-mlp",
+        "--rounds",
+        2,
+        "--block",
+        3,
+        "--warm-up",
+        1,
+        *ways,
+        "--out",
+        tmp_path / "a.json",
+    ]
     call(monkeypatch, training_step.main, *options, "--no-memory")
     rows = json.loads((tmp_path / "a.json").read_text())["rows"]
     assert [(row["way"], row["method"]) for row in rows] == [
