@@ -57,7 +57,9 @@ def test_ci_runs_the_readme_command():
 
 
 @pytest.mark.parametrize(
-    "command", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["pyright"]], ids=" ".join
+    "command",
+    [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["pyright", "--pythonpath", sys.executable]],
+    ids=lambda command: " ".join(command[:2]),
 )
 def test_lint_and_types(command):
     result = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)

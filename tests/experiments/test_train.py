@@ -177,11 +177,12 @@ def test_an_interrupt_outside_of_the_training_is_one_line(monkeypatch, tmp_path,
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # one number of threads in both, and no waiting for cores
-    options = [*SMALL, "--epochs", "40", *DENSITY, "--device", "cpu"]
+    options = [*SMALL, "--epochs", "120", *DENSITY, "--device", "cpu"]
     command = [sys.executable, "-m", "experiments.train"]
 
     def start(*arguments: str) -> subprocess.Popen:
-        return subprocess.Popen([*command, *arguments], env=environment, stderr=subprocess.PIPE, text=True)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen([*command, *arguments], env=environment, **quiet)
 
     whole = start(*options, "--out", str(tmp_path / "whole"))
     folder = tmp_path / "killed"
@@ -197,11 +198,10 @@ def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(tmp_path):
         process.kill()
         kills += process.wait() == -signal.SIGKILL
         process = start("--resume", "--out", str(folder))
-    assert process.communicate()[1].count("epoch") > 0
-    assert (process.returncode, whole.wait(), kills) == (0, 0, 10)
+    assert (process.wait(), whole.wait(), kills) == (0, 0, 10)
     for name in SAME:
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert [row["epoch"] for row in RunFolder(folder).rows()] == list(range(1, 41))
+    assert [row["epoch"] for row in RunFolder(folder).rows()] == list(range(1, 121))
 
 
 def test_a_network_and_a_method_of_the_users_own(tmp_path, capsys):
