@@ -9,7 +9,7 @@ from torch.optim import Adam, AdamW, Optimizer
 
 import models
 from experiments.config import Config
-from snnprune import InputError, find_synapses
+from snnprune import InputError, find_synapses, rewiring
 
 
 def pick_device(name: str) -> torch.device:
@@ -31,6 +31,17 @@ def pick_device(name: str) -> torch.device:
             f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; take --device cpu"
         )
     return device
+
+
+def check_names(config: Config) -> None:
+    """Find a wrong name before any data set is fetched.
+
+    Raises:
+        InputError: unknown model or method.
+    """
+    rewiring.find(config.method)
+    if ":" not in config.model and config.model not in models.names():
+        raise InputError(f"unknown model {config.model!r}: known are {', '.join(models.names())}")
 
 
 def build_network(config: Config, classes: int) -> nn.Module:

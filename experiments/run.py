@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from experiments.config import Config, Runtime
-from experiments.parts import build_network, build_optimizer, pick_device
+from experiments.parts import build_network, build_optimizer, check_names, pick_device
 from snnprune import Connectivity, InputError, dead_neurons, effective_connectivity, geometry, rewiring
 from snnprune.export import save_csr
 from snnprune.report import plot_run
@@ -67,6 +67,7 @@ def make_trainer(config: Config, runtime: Runtime) -> Trainer:
         InputError: as the parts: unknown names, missing data, no such device, options that do not fit the method.
     """
     device = pick_device(runtime.device)
+    check_names(config)
     data = load(
         config.data,
         root=runtime.data_root,

@@ -275,6 +275,7 @@ def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch, capsys):
         (["--model", "resnet"], "unknown model 'resnet': known are cifar10-cnn, digits-mlp"),
         (["--model", "no.such:thing"], "--model no.such:thing cannot be imported"),
         (["--model", f"{__name__}:not_a_network"], "returned str, a torch module is wanted"),
+        (["--model", "resnet", "--data", "mnist", "--data-root", "/nowhere"], "unknown model 'resnet'"),
         (["--data", "imagenet"], "unknown data 'imagenet': known are digits, mnist"),
         (["--method", "magic"], "unknown method 'magic': known are dense, gradr"),
         (["--density", "0"], "--density must be in (0, 1], found 0.0"),
