@@ -1,5 +1,6 @@
 """What every rewiring method shares: it hangs on the optimizer's step and never changes the network's shape."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +12,9 @@ from torch.optim import Optimizer
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..synapses import Exclude, find_synapses
+
+
+logger = logging.getLogger(__name__)
 
 
 class Moved(NamedTuple):
@@ -91,10 +95,15 @@ class Rewiring(ABC):
             handle.remove()
 
     def finalize(self) -> Connectivity:
-        """End the rewiring: detach, forget the state, and return the connectivity of the plain network that is left."""
+        """End the rewiring: detach, forget the state, and return the connectivity of the plain network that is left.
+
+        Warns (in the log) of layers that have no synapse left.
+        """
         self.detach()
         connectivity = self.connectivity()
         self.state = {}
+        if empty := [name for name, row in connectivity.layers().items() if not row["nonzero"]]:
+            logger.warning("no synapse is left in %s: nothing passes through this layer any more", ", ".join(empty))
         return connectivity
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -291,6 +291,15 @@ def test_finalize_before_the_loop_settled_prunes_at_once_and_says_so(caplog):
     assert (layer.weight != 0).sum() == 10
 
 
+def test_a_layer_that_was_emptied_is_named(caplog):
+    network = nn.Sequential(nn.Linear(10, 4, bias=False), nn.Linear(4, 5, bias=False))
+    network[1].weight.data.mul_(1e-6)
+    method = GradR(network, Adam(network.parameters()), density=0.5, steps=10)
+    with caplog.at_level(logging.WARNING):
+        assert method.finalize()["1.weight"].sum() == 0
+    assert "no synapse is left in 1.weight: nothing passes through this layer any more" in caplog.text
+
+
 def test_finalize_before_the_first_step():
     layer, _, method = closed_loop()
     assert method.finalize().nonzero == (layer.weight != 0).sum() == 10
