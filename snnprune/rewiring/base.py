@@ -13,7 +13,6 @@ from ..connectivity import Connectivity
 from ..errors import InputError
 from ..synapses import Exclude, find_synapses
 
-
 logger = logging.getLogger(__name__)
 
 
