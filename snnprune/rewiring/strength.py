@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..compiling import CompiledOrEager
+
 
 def reveal(hidden: Sequence[Tensor], sign: Sequence[Tensor], weight: Sequence[Tensor]) -> None:
     """weight = s * relu(theta): the hidden value where its sign is s, 0 elsewhere."""
@@ -48,7 +50,7 @@ def press(
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as one pass over memory. Numbers in lists become tensors: they change from step to step."""
-    fast = torch.compile(function, dynamic=False)
+    fast = CompiledOrEager(function, dynamic=False)
 
     def call(*arguments: Any) -> Any:
         return fast(*([torch.as_tensor(x) for x in a] if isinstance(a, list) else a for a in arguments))

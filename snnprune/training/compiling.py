@@ -1,13 +1,12 @@
 """torch.compile where it works, and the eager network where it does not."""
 
-import logging
 from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
-logger = logging.getLogger(__name__)
+from ..compiling import CompiledOrEager
 
 Compile = Literal["auto", "on", "off"]
 # Compiling takes 10 to 60 s: below so many steps a training is over before that pays.
@@ -28,28 +27,4 @@ def forward_of(network: nn.Module, mode: Compile, *, steps: int) -> Callable[...
     """
     if mode == "off" or (mode == "auto" and steps < WORTHWHILE_STEPS):
         return network
-    # The backends tell of their own troubles (no GPU, no Triton) on the first call; the one line below is enough.
-    for name in ("torch._library.triton", "torch.utils.cpp_extension"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    compiled = torch.compile(network)
-    return compiled if mode == "on" else _OrEager(network, compiled)
-
-
-class _OrEager:
-    """Calls the compiled network; if its first call fails, the network itself from then on."""
-
-    def __init__(self, network: nn.Module, compiled: Callable[..., Any]) -> None:
-        self._network, self._call, self._proven = network, compiled, False
-
-    def __call__(self, *args: Any) -> Any:
-        if self._proven:
-            return self._call(*args)
-        try:
-            result = self._call(*args)
-        except Exception as error:  # whatever a missing or broken compiler raises
-            reason = (str(error).strip().splitlines() or [""])[0][:120]
-            logger.warning("training without torch.compile, which failed here (%s: %s)", type(error).__name__, reason)
-            self._call = self._network
-            result = self._network(*args)
-        self._proven = True
-        return result
+    return torch.compile(network) if mode == "on" else CompiledOrEager(network)

@@ -182,7 +182,7 @@ def test_short_trainings_and_off_are_not_compiled():
 
 
 def test_without_a_compiler_the_network_runs_eagerly_and_says_so_once(monkeypatch, caplog):
-    def broken(_network):
+    def broken(_network, **_options):
         def call(_images):
             raise RuntimeError("no compiler found\nmore")
 
@@ -194,13 +194,29 @@ def test_without_a_compiler_the_network_runs_eagerly_and_says_so_once(monkeypatc
     with caplog.at_level(logging.WARNING):
         results = [forward(torch.ones(1, 2)) for _ in range(2)]
     assert [record.message for record in caplog.records] == [
-        "training without torch.compile, which failed here (RuntimeError: no compiler found)"
+        "going on without torch.compile, which failed here (RuntimeError: no compiler found)"
     ]
     assert torch.equal(results[0], network(torch.ones(1, 2)))
 
 
+def test_without_a_compiler_the_rewiring_runs_eagerly_too(monkeypatch):
+    def broken(_function, **_options):
+        def call(*_arguments):
+            raise RuntimeError("no compiler found")
+
+        return call
+
+    plain, compiled = run(make(epochs=1)), make(epochs=1)
+    monkeypatch.setattr(torch, "compile", broken)
+    compiled.method.compile()
+    compiled.forward = forward_of(compiled.network, "auto", steps=10**6)
+    run(compiled)
+    for name, weight in plain.network.state_dict().items():
+        torch.testing.assert_close(compiled.network.state_dict()[name], weight)
+
+
 def test_a_compiled_network_is_used_and_its_later_errors_are_not_hidden(monkeypatch):
-    monkeypatch.setattr(torch, "compile", lambda network: network)
+    monkeypatch.setattr(torch, "compile", lambda network, **_options: network)
     network = nn.Linear(2, 2)
     forward = forward_of(network, "auto", steps=10**6)
     assert torch.equal(forward(torch.ones(1, 2)), network(torch.ones(1, 2)))

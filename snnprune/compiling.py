@@ -1,0 +1,37 @@
+"""torch.compile where there is a working compiler."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+
+class CompiledOrEager:
+    """Calls the compiled form of something; if its first call fails, the thing itself from then on, told in one line.
+
+    Args:
+        eager: a module or function.
+        options: for torch.compile.
+    """
+
+    def __init__(self, eager: Callable[..., Any], **options: Any) -> None:
+        # The backends tell of their own troubles (no GPU, no Triton) on the first call; our one line is enough.
+        for name in ("torch._library.triton", "torch.utils.cpp_extension"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        self._eager, self._call, self._proven = eager, torch.compile(eager, **options), False
+
+    def __call__(self, *args: Any) -> Any:
+        if self._proven:
+            return self._call(*args)
+        try:
+            result = self._call(*args)
+        except Exception as error:  # whatever a missing or broken compiler raises
+            reason = (str(error).strip().splitlines() or [""])[0][:120]
+            logger.warning("going on without torch.compile, which failed here (%s: %s)", type(error).__name__, reason)
+            self._call = self._eager
+            result = self._eager(*args)
+        self._proven = True
+        return result
