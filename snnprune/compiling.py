@@ -10,12 +10,16 @@ logger = logging.getLogger(__name__)
 
 
 class CompiledOrEager:
-    """Calls the compiled form of something; if its first call fails, the thing itself from then on, told in one line.
+    """Calls the compiled form of something; if its first call fails, the thing itself from then on.
+
+    The first failure in a process is told in one line; where one compiles nothing, the others do not either.
 
     Args:
         eager: a module or function.
         options: for torch.compile.
     """
+
+    _told = False
 
     def __init__(self, eager: Callable[..., Any], **options: Any) -> None:
         # The backends tell of their own troubles (no GPU, no Triton) on the first call; our one line is enough.
@@ -29,8 +33,12 @@ class CompiledOrEager:
         try:
             result = self._call(*args)
         except Exception as error:  # whatever a missing or broken compiler raises
-            reason = (str(error).strip().splitlines() or [""])[0][:120]
-            logger.warning("going on without torch.compile, which failed here (%s: %s)", type(error).__name__, reason)
+            if not CompiledOrEager._told:
+                reason = (str(error).strip().splitlines() or [""])[0][:120]
+                logger.warning(
+                    "going on without torch.compile, which failed here (%s: %s)", type(error).__name__, reason
+                )
+                CompiledOrEager._told = True
             self._call = self._eager
             result = self._eager(*args)
         self._proven = True

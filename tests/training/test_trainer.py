@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 import models
 from snnprune import Connectivity, InputError, rewiring
+from snnprune.compiling import CompiledOrEager
 from snnprune.training import Recipe, Trainer, find_loss, forward_of, load, load_checkpoint, load_network, rates
 from snnprune.training import save_checkpoint as save
 from snnprune.training.augment import affine
@@ -189,10 +190,12 @@ def test_without_a_compiler_the_network_runs_eagerly_and_says_so_once(monkeypatc
         return call
 
     monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr(CompiledOrEager, "_told", False)
     network = nn.Linear(2, 2)
     forward = forward_of(network, "auto", steps=10**6)
     with caplog.at_level(logging.WARNING):
         results = [forward(torch.ones(1, 2)) for _ in range(2)]
+        forward_of(network, "auto", steps=10**6)(torch.ones(1, 2))
     assert [record.message for record in caplog.records] == [
         "going on without torch.compile, which failed here (RuntimeError: no compiler found)"
     ]
@@ -208,6 +211,7 @@ def test_without_a_compiler_the_rewiring_runs_eagerly_too(monkeypatch):
 
     plain, compiled = run(make(epochs=1)), make(epochs=1)
     monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr(CompiledOrEager, "_told", True)
     compiled.method.compile()
     compiled.forward = forward_of(compiled.network, "auto", steps=10**6)
     run(compiled)
