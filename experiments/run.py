@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from experiments.config import Config, Runtime
 from experiments.parts import build_network, build_optimizer, check_names, pick_device
-from snnprune import Connectivity, InputError, dead_neurons, effective_connectivity, geometry, rewiring
+from snnprune import Connectivity, InputError, effective_connectivity, geometry, rewiring
 from snnprune.export import save_csr
+from snnprune.paths import units_without_synapse
 from snnprune.report import plot_run
 from snnprune.training import (
     Recipe,
@@ -181,10 +182,10 @@ def _effective(trainer: Trainer, connectivity: Connectivity) -> dict[str, Any]:
     example = trainer.data.prepare(trainer.data.train.images[:1].to(trainer.device))
     try:
         effective = effective_connectivity(trainer.network, connectivity, example)
-        dead = dead_neurons(trainer.network, connectivity, example)
     except Exception as error:  # a network of the user's own may do anything in its forward pass
         logger.warning("no effective density: paths cannot be counted in this network (%s)", error)
         return {"effective_density": None, "dead_neurons": None}
+    dead = units_without_synapse(trainer.network, effective)
     return {
         "effective_density": effective.density,
         "dead_neurons": {name: int(units.sum()) for name, units in dead.items()},

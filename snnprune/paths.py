@@ -54,12 +54,21 @@ def dead_neurons(network: nn.Module, connectivity: Connectivity, example: Tensor
     Raises:
         InputError: the connectivity does not match the network.
     """
-    effective = effective_connectivity(network, connectivity, example)
+    return units_without_synapse(network, effective_connectivity(network, connectivity, example))
+
+
+def units_without_synapse(network: nn.Module, connectivity: Connectivity) -> dict[str, Tensor]:
+    """Per tensor of synapses: which postsynaptic units have no incoming synapse; of an effective one, the dead units.
+
+    Returns:
+        parameter name -> boolean tensor of shape (units,), true where there is none.
+
+    Raises:
+        InputError: the connectivity does not match the network.
+    """
+    connectivity.check(network)
     synapses = find_synapses(network)
-    dead = {}
-    for name, mask in effective.items():
-        dead[name] = ~to_rows(mask, static_geometry(synapses[name].module)).any(1)
-    return dead
+    return {name: ~to_rows(mask, static_geometry(synapses[name].module)).any(1) for name, mask in connectivity.items()}
 
 
 def _count_paths(network: nn.Module, weights: dict[str, Tensor], example: Tensor) -> dict[str, Tensor]:

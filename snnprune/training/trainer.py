@@ -111,7 +111,7 @@ class Trainer:
         Leaves early, between two steps, when `stop` says so; then `self.batch` is not 0.
 
         Raises:
-            InputError: the loss is no longer a finite number; the message names the step.
+            InputError: the loss, or at the end a weight, is no longer a finite number; the message names the step.
         """
         self.network.train()
         for images, labels in self._batches():
@@ -123,10 +123,10 @@ class Trainer:
             if stop() and self.batch < self.steps_per_epoch:
                 break
         self._check_losses()
+        self._check_weights()
 
     def finish_epoch(self) -> dict[str, Any]:
         """Close an epoch that ran to its end: its figures; the next epoch stands ready."""
-        self._check_losses()
         row = {
             "epoch": self.epoch + 1,
             "step": self.step,
@@ -186,4 +186,13 @@ class Trainer:
             raise InputError(
                 f"the loss is {losses[bad]} at step {step} of {self.steps} (epoch {self.epoch + 1}): "
                 "lower the learning rate"
+            )
+
+    def _check_weights(self) -> None:
+        """The last step can spoil the weights after its own loss was still finite; no checkpoint is to hold those."""
+        bad = [name for name, value in self.network.named_parameters() if not bool(value.isfinite().all())]
+        if bad:
+            raise InputError(
+                f"{', '.join(bad)} is no longer finite after step {self.step} of {self.steps} "
+                f"(epoch {self.epoch + 1}): lower the learning rate"
             )

@@ -156,6 +156,19 @@ def test_a_loss_that_is_no_number_stops_the_training_and_names_the_step():
         run(trainer)
 
 
+def test_weights_that_the_last_step_of_an_epoch_spoils_are_noticed_before_they_are_saved():
+    trainer = make(method="dense")
+
+    def spoil(optimizer, _args, _kwargs):
+        if trainer.batch == 15:
+            optimizer.param_groups[0]["params"][1].data.fill_(float("inf"))
+
+    trainer.optimizer.register_step_post_hook(spoil)
+    with pytest.raises(InputError, match=r"fc2\.weight is no longer finite after step 16 of 64 \(epoch 1\)"):
+        run(trainer)
+    assert trainer.losses.isfinite().all()
+
+
 def test_a_batch_larger_than_the_data_is_refused():
     with pytest.raises(InputError, match="batch size 2000 is more than the 1037 training images"):
         make(method="dense", batch_size=2000)
