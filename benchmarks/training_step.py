@@ -34,10 +34,10 @@ from torch.optim import Adam
 
 import models
 from snnprune import GradR, Rewiring, find_synapses
+from snnprune.losses import mse
 from snnprune.storage import write_text
 from snnprune.synapses import reset_neurons
 from snnprune.training import environment, forward_of
-from snnprune.training.losses import mse
 
 WAYS = ("time-loop", "multi-step", "default")
 METHODS = ("adam", "gradr", "closed-loop")

@@ -1,6 +1,7 @@
 """Dead neurons: synapses that exist but lie on no path from an input to an output, and so can do nothing."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +27,7 @@ def effective_connectivity(network: nn.Module, connectivity: Connectivity, examp
     number of paths (the idea of SynFlow, Tanaka et al. 2020). Biases do not count as input.
 
     Args:
-        network: a feed-forward network; unchanged afterwards, neuron state reset.
+        network: a feed-forward network; unchanged afterwards.
         connectivity: of that network. Synapses that it does not name are taken as present.
         example: one input batch; only its shape matters, one sample is enough.
 
@@ -39,7 +40,7 @@ def effective_connectivity(network: nn.Module, connectivity: Connectivity, examp
         name: (connectivity[name] if name in connectivity else torch.ones_like(entry.parameter, dtype=torch.bool))
         for name, entry in synapses.items()
     }
-    paths = _count_paths(network, {name: mask.to(synapses[name].parameter) for name, mask in weights.items()}, example)
+    paths = flow(network, {name: mask.to(synapses[name].parameter) for name, mask in weights.items()}, example)
     return Connectivity({name: mask & (paths[name] > 0).to(mask.device) for name, mask in connectivity.items()})
 
 
@@ -71,13 +72,27 @@ def units_without_synapse(network: nn.Module, connectivity: Connectivity) -> dic
     return {name: ~to_rows(mask, static_geometry(synapses[name].module)).any(1) for name, mask in connectivity.items()}
 
 
-def _count_paths(network: nn.Module, weights: dict[str, Tensor], example: Tensor) -> dict[str, Tensor]:
-    """The gradient of the summed output by each weight: its number of paths, up to a factor for each tensor."""
-    zeros = {name: torch.zeros_like(p) for name, p in network.named_parameters() if name.endswith("bias")}
+def flow(network: nn.Module, weights: dict[str, Tensor], example: Tensor, *, exact: bool = False) -> dict[str, Tensor]:
+    """The gradient of the summed output by each weight, in the positive linear form of a network, for an input of ones.
+
+    Args:
+        network: a feed-forward network; unchanged afterwards.
+        weights: parameter name -> what takes the place of its synapses, 0 or more, all of one dtype.
+        example: one input batch; only its shape matters.
+        exact: without it layers are scaled so that nothing overflows, and each tensor's gradient has a factor of its
+            own. With it there is none; give float64.
+    """
+    dtype = next(iter(weights.values())).dtype
+    rest = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    plain = {
+        name: torch.zeros_like(tensor, dtype=dtype) if name.endswith("bias") else tensor.detach().to(dtype)
+        for name, tensor in rest.items()
+        if tensor.is_floating_point()
+    }
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
-    ones = torch.ones_like(example, dtype=next(iter(weights.values())).dtype)
-    with torch.enable_grad(), probing(network, _linear_hook):
-        output = torch.func.functional_call(network, {**zeros, **leaves}, (ones,))
+    hook_for = partial(_linear_hook, scaled=not exact)
+    with torch.enable_grad(), probing(network, hook_for):
+        output = torch.func.functional_call(network, {**plain, **leaves}, (torch.ones_like(example, dtype=dtype),))
         gradients = torch.autograd.grad(output.sum(), list(leaves.values()), allow_unused=True)
     return {
         name: torch.zeros_like(leaf) if gradient is None else gradient
@@ -85,13 +100,13 @@ def _count_paths(network: nn.Module, weights: dict[str, Tensor], example: Tensor
     }
 
 
-def _linear_hook(module: nn.Module) -> Callable[..., Tensor] | None:
+def _linear_hook(module: nn.Module, *, scaled: bool) -> Callable[..., Tensor] | None:
     """A forward hook that makes a layer a positive linear map; None for a layer that may stay."""
     from spikingjelly.activation_based.base import MemoryModule
 
     synapses = nn.Linear | nn.modules.conv._ConvNd
     if isinstance(module, synapses):
-        return _rescale
+        return _rescale if scaled else None
     if isinstance(module, _MaxPoolNd):
         return _average
     if any(isinstance(part, synapses) for part in module.modules()):

@@ -1,5 +1,6 @@
 """Which parameters of a network are synapses, and the geometry of each."""
 
+import copy
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from .errors import InputError
@@ -100,7 +102,7 @@ def geometry(network: nn.Module, example: Tensor | None = None, *, exclude: Excl
     Args:
         network: any module.
         example: one input batch, as the network takes it. With it the network runs once (in evaluation mode, without
-            gradients; neuron state is reset before and after) and the uses of convolution weights are counted exactly:
+            gradients; its neurons' state is left as it was) and the uses of convolution weights are counted exactly:
             a kernel entry that falls on the zero padding at a border is not used there.
         exclude: as in `find_synapses`.
 
@@ -132,27 +134,48 @@ def static_geometry(module: nn.Linear | _ConvNd) -> Geometry:
 
 
 @contextmanager
-def probing(network: nn.Module, hook_for: Callable[[nn.Module], Callable[..., Any] | None]) -> Iterator[None]:
-    """A network that may be run to find something out: afterwards its modes and neuron state are as before.
+def probing(
+    network: nn.Module,
+    hook_for: Callable[[nn.Module], Callable[..., Any] | None] = lambda module: None,
+    *,
+    batch_statistics: bool = False,
+) -> Iterator[None]:
+    """A network that may be run to find something out: afterwards modes, buffers and neuron state are as before.
 
-    Within, it is in evaluation mode, its neurons are reset, and forward hooks are on it.
+    Within, it is in evaluation mode, its neurons start afresh, and forward hooks are on it.
 
     Args:
         network: any module.
         hook_for: the forward hook of a module, or None.
+        batch_statistics: normalise by each batch's own statistics, as in training; what a fresh network wants, whose
+            running statistics say nothing yet.
     """
-    modes = {module: module.training for module in network.modules()}
-    handles = [module.register_forward_hook(hook) for module in network.modules() if (hook := hook_for(module))]
+    from spikingjelly.activation_based.base import MemoryModule
+
+    modules = list(network.modules())
+    modes = [module.training for module in modules]
+    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()] if batch_statistics else []
+    # The memory is put aside, not reset: a reset writes into its tensors.
+    memories = [(module, module._memories) for module in modules if isinstance(module, MemoryModule)]
+    handles = [module.register_forward_hook(hook) for module in modules if (hook := hook_for(module))]
     try:
         network.eval()
-        reset_neurons(network)
+        for module in modules:
+            if batch_statistics and isinstance(module, _BatchNorm):
+                module.training = True
+        for module, _ in memories:
+            module._memories = copy.deepcopy(module._memories_rv)
         yield
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in modes.items():
+        for module, mode in zip(modules, modes, strict=True):
             module.training = mode
-        reset_neurons(network)
+        for module, memory in memories:
+            module._memories = memory
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
 
 
 def reset_neurons(network: nn.Module) -> None:

@@ -8,6 +8,7 @@ from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
 from snnprune import Connectivity, InputError, dead_neurons, effective_connectivity
+from snnprune.paths import flow
 
 
 def chain(*sizes: int) -> nn.Sequential:
@@ -129,6 +130,27 @@ def test_the_average_pool_stands_in_for_every_dimension():
         network = nn.Sequential(convolution(1, 2, 1), kind(2))
         dense = Connectivity.dense(network)
         assert effective_connectivity(network, dense, torch.rand(1, 1, *size)) == dense
+
+
+def test_the_exact_flow_by_hand():
+    # 2 -> 2 -> 1: ones become 3 and 7, and the last layer weighs them 5 and 6
+    network = chain(2, 2, 1)
+    network(torch.rand(1, 2))
+    weights = {"0.weight": torch.tensor([[1.0, 2], [3, 4]]).double(), "2.weight": torch.tensor([[5.0, 6]]).double()}
+    before = network[1].v.clone()
+    slopes = flow(network, weights, torch.rand(1, 2), exact=True)
+    assert slopes["0.weight"].tolist() == [[5, 5], [6, 6]]
+    assert slopes["2.weight"].tolist() == [[3, 7]]
+    assert slopes["0.weight"].dtype == torch.float64
+    assert torch.equal(network[1].v, before)
+
+
+def test_the_scaled_flow_has_the_same_proportions_within_a_layer():
+    network = chain(3, 4, 2)
+    weights = {name: torch.rand(mask.shape) for name, mask in Connectivity.dense(network).items()}
+    exact = flow(network, {name: weight.double() for name, weight in weights.items()}, torch.rand(1, 3), exact=True)
+    for name, slopes in flow(network, weights, torch.rand(1, 3)).items():
+        torch.testing.assert_close(slopes / slopes.max(), (exact[name] / exact[name].max()).float())
 
 
 def test_a_connectivity_of_another_network_is_refused():

@@ -1,11 +1,11 @@
 """Training: the loop, data by name, losses, checkpoints, run folders."""
 
+from ..losses import find_loss, rates
 from .augment import augmentation, default_augmentation
 from .checkpoint import load_checkpoint, load_network, save_checkpoint
 from .compiling import forward_of
-from .data import Data, Split, load
+from .data import Data, Split, calibration_batches, load
 from .folder import RunFolder, environment
-from .losses import find_loss, rates
 from .trainer import Recipe, Trainer, steps_in_epoch
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Split",
     "Trainer",
     "augmentation",
+    "calibration_batches",
     "default_augmentation",
     "environment",
     "find_loss",

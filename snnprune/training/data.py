@@ -143,6 +143,25 @@ def batches(
     return _cut(split, batch_size, torch.device(device), order, start, prepare)
 
 
+def calibration_batches(
+    data: Data, images: int, *, batch_size: int = 128, seed: int = 0
+) -> list[tuple[Tensor, Tensor]]:
+    """Training images for a criterion to look at, prepared as a network takes them, without augmentation.
+
+    Args:
+        data: on the device where the network is, or in host memory.
+        images: how many, drawn from the training images; all of them where there are fewer.
+        batch_size: images in a batch; the last may have fewer.
+        seed: of the drawing. It is not the seed of a run: all runs look at the same images.
+
+    Returns:
+        batches (images [B, C, H, W], labels [B]).
+    """
+    chosen = epoch_order(len(data.train), seed, 0)[:images].to(data.train.images.device)
+    split = Split(data.train.images[chosen], data.train.labels[chosen])
+    return list(batches(split, batch_size, device=data.mean.device, prepare=data.prepare))
+
+
 def _cut(
     split: Split,
     batch_size: int,

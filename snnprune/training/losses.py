@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import InputError
+from .errors import InputError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

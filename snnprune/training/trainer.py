@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..errors import InputError
+from ..losses import Loss, mse, rates
 from ..rewiring import Rewiring
 from ..schedules import hold_then_cosine
 from ..synapses import reset_neurons
 from .augment import Augmentation
 from .data import Data, batches, epoch_order
-from .losses import Loss, mse, rates
 
 # Batches between two looks at the loss: each look waits for the device.
 _LOOK_EVERY = 50
