@@ -33,6 +33,8 @@ TRAININGS = {
     "cifar10-gradr-2.3": Config(method="gradr", density=0.023, **CIFAR10),
     "cifar10-gradr-1.2": Config(method="gradr", density=0.012, **CIFAR10),
     "cifar10-gradr-0.75": Config(method="gradr", density=0.0075, **CIFAR10),
+    "cifar10-gmp-2.3": Config(method="gmp", density=0.023, **CIFAR10),
+    "cifar10-gmp-0.75": Config(method="gmp", density=0.0075, **CIFAR10),
 }
 STEP = ["-m", "benchmarks.training_step", "--device", "cuda", "--precision", "bf16"]
 COMMANDS = {

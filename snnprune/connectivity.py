@@ -64,15 +64,9 @@ class Connectivity(Mapping[str, Tensor]):
             density: share of synapses to keep, in (0, 1].
 
         Raises:
-            InputError: a density outside (0, 1], no scores, or scores that are not finite numbers.
+            InputError: a density outside (0, 1], no scores, or scores that are not floating point numbers.
         """
-        if not 0 < density <= 1:
-            raise InputError(f"density must be in (0, 1], found {density}")
-        if not scores:
-            raise InputError("a connectivity needs the scores of at least one tensor of synapses, none were given")
-        for name, tensor in scores.items():
-            if not tensor.is_floating_point() or bool(tensor.isnan().any()):
-                raise InputError(f"the scores of {name} must be floating point numbers, found {_describe(tensor)}")
+        check_scores(scores, density)
         total = sum(tensor.numel() for tensor in scores.values())
         return cls(keep_largest({name: tensor.detach() for name, tensor in scores.items()}, round(density * total)))
 
@@ -273,6 +267,22 @@ class Connectivity(Mapping[str, Tensor]):
                 f"these connectivities do not match: {name} is {mine.get(name, 'absent')} in the first "
                 f"and {theirs.get(name, 'absent')} in the second"
             )
+
+
+def check_scores(scores: Mapping[str, Tensor], density: float) -> None:
+    """Make sure that a connectivity can be chosen by these.
+
+    Raises:
+        InputError: a density outside (0, 1], no scores, or scores that are not floating point numbers.
+    """
+    if not 0 < density <= 1:
+        raise InputError(f"density must be in (0, 1], found {density}")
+    if not scores:
+        raise InputError("a connectivity needs the scores of at least one tensor of synapses, none were given")
+    for name, tensor in scores.items():
+        # The maximum is nan where any score is; it takes a tenth of the time of looking for one, and no memory.
+        if not tensor.is_floating_point() or (tensor.numel() and bool(tensor.amax().isnan())):
+            raise InputError(f"the scores of {name} must be floating point numbers, found {_describe(tensor)}")
 
 
 def _describe(tensor: Tensor) -> str:

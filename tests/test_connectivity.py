@@ -63,6 +63,12 @@ def test_from_scores_keeps_the_exact_number():
     assert kept["b"].tolist() == [False, False]
 
 
+def test_a_score_of_minus_infinity_is_taken_last():
+    scores = {"a": torch.tensor([-float("inf"), -3.0, 0.0, -float("inf")])}
+    assert Connectivity.from_scores(scores, 0.5)["a"].tolist() == [False, True, True, False]
+    assert Connectivity.from_scores(scores, 0.75)["a"].tolist() == [True, True, True, False]
+
+
 @pytest.mark.parametrize("density", [0, -0.1, 1.1, float("nan")])
 def test_a_density_outside_its_range_is_refused(density):
     with pytest.raises(InputError, match=r"density must be in \(0, 1\], found"):

@@ -18,6 +18,20 @@ def test_ties_go_by_index():
     assert kept["b"].tolist() == [False, False]
 
 
+def test_the_first_of_many_ties_are_taken_wherever_the_cut_falls():
+    scores = torch.tensor([2.0, 1.0, 0.0, 1.0, 1.0, 3.0, 1.0])
+    for count, ties in ((2, []), (3, [1]), (4, [1, 3]), (5, [1, 3, 4]), (6, [1, 3, 4, 6])):
+        assert keep_largest({"a": scores}, count)["a"].nonzero()[:, 0].tolist() == sorted([0, 5, *ties])
+
+
+def test_minus_infinity_is_taken_last_and_by_index():
+    lowest = -float("inf")
+    scores = {"a": torch.tensor([lowest, -5.0, lowest]), "b": torch.tensor([lowest, 1.0])}
+    assert [mask.tolist() for mask in keep_largest(scores, 2).values()] == [[False, True, False], [False, True]]
+    assert [mask.tolist() for mask in keep_largest(scores, 3).values()] == [[True, True, False], [False, True]]
+    assert [mask.tolist() for mask in keep_largest(scores, 4).values()] == [[True, True, True], [False, True]]
+
+
 def test_none_and_all():
     scores = {"a": torch.tensor([1.0, 2.0])}
     assert keep_largest(scores, 0)["a"].tolist() == [False, False]

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from benchmarks import gpu, gradr_mnist, training_step
+import models
+from benchmarks import global_magnitude, gpu, gradr_mnist, training_step
 from experiments.config import Config
 
 SMALL = Config(model="digits-mlp", data="digits", method="gradr", density=0.1, epochs=3, batch_size=64, timesteps=2)
@@ -104,3 +105,12 @@ def test_the_mnist_benchmark_writes_its_table_when_all_seeds_are_there(seeds, tm
             "dense,snn,1.0,0,0.9,1,1.0",
         ]
     assert "dense" in capsys.readouterr().out
+
+
+def test_the_global_allocation_is_measured_beside_torchs(tmp_path, monkeypatch):
+    monkeypatch.setattr(global_magnitude, "build", lambda: models.build("digits-mlp"))
+    assert call(monkeypatch, global_magnitude.main, "--repetitions", 1, "--results", tmp_path / "found.json") == 0
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["weights"] == 9472
+    assert found["kept"] == {"ours": 474, "torch": 474}
+    assert set(found["seconds"]) == set(found["copies_of_the_weights"]) == {"ours", "torch"}
