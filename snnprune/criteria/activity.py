@@ -1,0 +1,99 @@
+"""What each weight is given by the neuron before it, summed over samples, time steps and positions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..synapses import Exclude, reset_neurons
+from .probe import Heard, inputs_of, undisturbed
+from .registry import Batches, Scores
+
+# Called with parameter name, module and the layer's input in float32.
+Visit = Callable[[str, nn.Module, Tensor], None]
+
+
+def visit_layers(network: nn.Module, batches: Batches, visit: Visit, *, exclude: Exclude) -> None:
+    """Run a network on batches, without gradients and in evaluation mode, and call `visit` at each layer of synapses.
+
+    Args:
+        network: left as it was.
+        batches: inputs, with or without labels.
+        visit: called after each run of a layer; may run the layer itself.
+        exclude: as in `find_synapses`.
+
+    Raises:
+        InputError: a layer that no spike ever reaches.
+    """
+    heard, busy = Heard(network, exclude), False
+
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal busy
+        if not busy:  # and not a run of the visit's own
+            busy = True
+            heard.note(module, inputs, output)
+            visit(heard.names[module], module, inputs[0].detach().float())
+            busy = False
+
+    with torch.no_grad(), undisturbed(network, lambda module: hook if module in heard.names else None):
+        for batch in batches:
+            reset_neurons(network)
+            network(inputs_of(batch))
+    heard.check()
+
+
+def input_sums(
+    network: nn.Module, batches: Batches, *transforms: Callable[[Tensor], Tensor], exclude: Exclude
+) -> list[Scores]:
+    """For each weight the sum of a function of its input, over all its uses on all batches.
+
+    Args:
+        network: left as it was.
+        batches: inputs, with or without labels.
+        transforms: applied to each layer's input.
+        exclude: as in `find_synapses`.
+
+    Returns:
+        for each transform, parameter name -> float32 of the weight's shape.
+
+    Raises:
+        InputError: a layer that no spike reaches.
+    """
+    sums: list[Scores] = [{} for _ in transforms]
+
+    def add(name: str, module: nn.Module, inputs: Tensor) -> None:
+        for found, transform in zip(sums, transforms, strict=True):
+            more = per_weight(module, transform(inputs), torch.ones((), device=inputs.device))
+            found[name] = found[name] + more if name in found else more
+
+    visit_layers(network, batches, add, exclude=exclude)
+    return sums
+
+
+def per_weight(module: nn.Module, inputs: Tensor, outputs: Tensor) -> Tensor:
+    """For each weight the sum, over all its uses, of its input times what `outputs` says at its output.
+
+    This is a layer's weight gradient, and so serves any kind of layer.
+
+    Args:
+        module: the layer.
+        inputs: what it is given, float32.
+        outputs: of the shape of what it returns, or broadcasting to it.
+
+    Returns:
+        float32, of the weight's shape.
+    """
+    with torch.enable_grad():
+        weight = torch.zeros_like(module.weight, dtype=torch.float32).requires_grad_()  # type: ignore[arg-type]
+        output = linear_map(module, inputs, weight)
+        (summed,) = torch.autograd.grad(output, weight, outputs.expand_as(output))
+    return summed
+
+
+def linear_map(module: nn.Module, inputs: Tensor, weight: Tensor) -> Tensor:
+    """What a layer with these weights, and no bias, makes of its inputs."""
+    replaced: dict[str, Any] = {"weight": weight}
+    if getattr(module, "bias", None) is not None:
+        replaced["bias"] = torch.zeros_like(module.bias, dtype=weight.dtype)  # type: ignore[arg-type]
+    return torch.func.functional_call(module, replaced, (inputs,))

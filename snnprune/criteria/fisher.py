@@ -1,0 +1,34 @@
+"""Second-order saliency with the diagonal of the empirical Fisher information."""
+
+from torch import nn
+
+from ..losses import Loss, mse
+from ..synapses import Exclude
+from .gradients import mean_over_batches
+from .registry import Batches, Scores, register
+
+
+@register("fisher", needs="labels")
+def fisher(network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: Exclude = ()) -> Scores:
+    r"""Fisher: :math:`\frac{1}{2} w^2 F`, with :math:`F = \frac{1}{N} \sum_n g_n^2` over single samples.
+
+    The saliency of Optimal Brain Damage (LeCun, Denker, Solla, 1990, equation 5), with the empirical Fisher information
+    in place of the Hessian's diagonal (Theis et al., "Faster gaze prediction with dense networks and Fisher pruning",
+    2018). Every sample is run on its own: N backward passes. Normalisation uses its running statistics, so a fresh
+    network with normalisation is not ready for it.
+
+    Assumes a trained network (the gradient's mean is near 0) and weights that do not interact.
+
+    Args:
+        network: left as it was.
+        batches: (inputs, labels), inputs [B, ...] or [T, B, ...]. The number of labels tells which; where it fits both,
+            the axis is taken whose cut leaves a single output.
+        loss: of outputs and labels.
+        exclude: as in `find_synapses`.
+
+    Raises:
+        InputError: a layer that no spike, or no gradient, reaches; or labels that do not fit the inputs.
+    """
+    return mean_over_batches(
+        network, batches, loss, lambda weight, slope: (weight * slope).square() / 2, exclude=exclude, one_by_one=True
+    )

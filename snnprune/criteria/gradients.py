@@ -1,0 +1,123 @@
+"""Gradients of a loss by the surrogate, for the criteria that ask what learning would do."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..losses import Loss
+from ..synapses import Exclude, find_synapses, reset_neurons
+from .probe import CURE, Heard, undisturbed, weights_of
+from .registry import Batches, Scores
+
+# Called with the leaves that stand for the weights, and their gradients: float32 of the weights' shapes.
+Visit = Callable[[Scores, Scores], None]
+
+
+def visit_gradients(
+    network: nn.Module,
+    batches: Batches,
+    loss: Loss,
+    visit: Visit,
+    *,
+    exclude: Exclude,
+    one_by_one: bool = False,
+    differentiable: bool = False,
+) -> None:
+    """Call `visit` with the gradient of the loss of each batch by each tensor of synapses, through all time steps.
+
+    Dropout is off. Normalisation uses the statistics of each batch, as in training.
+
+    Args:
+        network: left as it was.
+        batches: (inputs, labels).
+        loss: of outputs and labels.
+        visit: called with gradients enabled.
+        exclude: as in `find_synapses`.
+        one_by_one: cut the batches into single samples; normalisation then uses its running statistics.
+        differentiable: keep the graph, so that the gradients can be differentiated again.
+
+    Raises:
+        InputError: inputs without labels, or a layer that no spike, or no gradient, ever reaches.
+    """
+    synapses = find_synapses(network, exclude=exclude)
+    leaves = {name: weight.clone().requires_grad_() for name, weight in weights_of(network, exclude).items()}
+    heard, learning = Heard(network, exclude), dict.fromkeys(leaves, False)
+    with torch.enable_grad(), undisturbed(network, heard.hook_for, batch_statistics=not one_by_one):
+        for inputs, labels in _samples(network, batches) if one_by_one else _labelled(batches):
+            reset_neurons(network)
+            weights = {name: leaf.to(synapses[name].parameter.dtype) for name, leaf in leaves.items()}
+            output = torch.func.functional_call(network, weights, (inputs,))
+            slopes = torch.autograd.grad(
+                loss(output.float(), labels),
+                list(leaves.values()),
+                create_graph=differentiable,
+                allow_unused=True,
+                materialize_grads=True,
+            )
+            for name, slope in zip(leaves, slopes, strict=True):
+                learning[name] = learning[name] or bool(slope.detach().any())
+            visit(leaves, dict(zip(leaves, slopes, strict=True)))
+    heard.check()
+    if still := [name for name, moves in learning.items() if not moves]:
+        raise InputError(
+            f"no gradient reaches {', '.join(still)} on the given batches: the network is silent behind it and the "
+            f"scores would all be 0; {CURE}"
+        )
+
+
+def mean_over_batches(
+    network: nn.Module,
+    batches: Batches,
+    loss: Loss,
+    term: Callable[[Tensor, Tensor], Tensor],
+    *,
+    exclude: Exclude,
+    one_by_one: bool = False,
+) -> Scores:
+    """The mean over batches, or over samples with `one_by_one`, of a function of weight and gradient.
+
+    Arguments and errors as `visit_gradients`.
+    """
+    total = {name: torch.zeros_like(weight) for name, weight in weights_of(network, exclude).items()}
+    count = 0
+
+    def add(leaves: Scores, slopes: Scores) -> None:
+        nonlocal count
+        count += 1
+        for name, slope in slopes.items():
+            total[name] += term(leaves[name].detach(), slope)
+
+    visit_gradients(network, batches, loss, add, exclude=exclude, one_by_one=one_by_one)
+    return {name: summed / count for name, summed in total.items()}
+
+
+def _labelled(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+    for batch in batches:
+        if isinstance(batch, Tensor):
+            raise InputError("this criterion needs labels and was given inputs alone: pass [(inputs, labels), ...]")
+        yield batch[0], batch[1]
+
+
+def _samples(network: nn.Module, batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+    for inputs, labels in _labelled(batches):
+        axis = _sample_axis(network, inputs, labels)
+        for index in range(len(labels)):
+            yield inputs.narrow(axis, index, 1), labels[index : index + 1]
+
+
+def _sample_axis(network: nn.Module, inputs: Tensor, labels: Tensor) -> int:
+    """The axis that counts samples: the first, or the second where time comes first."""
+    fitting = [axis for axis in range(min(2, inputs.dim())) if inputs.shape[axis] == len(labels)]
+    if not fitting:
+        raise InputError(
+            f"{len(labels)} labels do not fit inputs of shape {tuple(inputs.shape)}, [B, ...] or [T, B, ...]"
+        )
+    if len(fitting) == 1:
+        return fitting[0]
+    # As many time steps (or channels) as samples: only a cut through the samples leaves a single output.
+    with torch.no_grad():
+        reset_neurons(network)
+        output = network(inputs.narrow(0, 0, 1))
+    return 0 if output.shape[-2] == 1 else 1

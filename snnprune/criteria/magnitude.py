@@ -1,0 +1,23 @@
+"""The size of a weight."""
+
+from torch import nn
+
+from ..synapses import Exclude
+from .probe import weights_of
+from .registry import Batches, Scores, register
+
+
+@register("magnitude", needs="nothing")
+def magnitude(network: nn.Module, batches: Batches = (), *, exclude: Exclude = ()) -> Scores:
+    r"""Magnitude: :math:`|w|`.
+
+    Han, Pool, Tran, Dally: "Learning both Weights and Connections for Efficient Neural Networks", NeurIPS 2015.
+
+    Assumes that weights of different layers are of one scale, where they are ranked together.
+
+    Args:
+        network: any module with synapses.
+        batches: not looked at.
+        exclude: as in `find_synapses`.
+    """
+    return {name: weight.abs() for name, weight in weights_of(network, exclude).items()}

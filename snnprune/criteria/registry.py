@@ -1,0 +1,145 @@
+"""Criteria by name. One file and one `register` line each; other packages register theirs in the same way."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..losses import Loss, mse
+from ..synapses import Exclude, find_synapses
+
+Scores = dict[str, Tensor]
+# Inputs as the network takes them, with labels [B] where a criterion wants those.
+Batches = Iterable[Tensor | tuple[Tensor, Tensor]]
+Needs = Literal["nothing", "inputs", "labels"]
+Function = TypeVar("Function", bound=Callable[..., Scores])
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A criterion and what it must be given.
+
+    Attributes:
+        name: as registered, or that of the function.
+        function: `(network, batches, ...) -> {parameter name: scores}`; a larger score is more worth keeping.
+        needs: "nothing", "inputs" (batches; labels in them are not looked at), or "labels" (batches with labels).
+    """
+
+    name: str
+    function: Callable[..., Scores]
+    needs: Needs
+
+
+_CRITERIA: dict[str, Criterion] = {}
+
+
+def register(name: str, *, needs: Needs) -> Callable[[Function], Function]:
+    """Decorator that makes a criterion known under a name.
+
+    Raises:
+        InputError: the name is taken by another function.
+    """
+
+    def add(function: Function) -> Function:
+        known = _CRITERIA.setdefault(name, Criterion(name, function, needs))
+        if known.function is not function:
+            raise InputError(f"the criterion name {name!r} is taken by {known.function.__module__}")
+        return function
+
+    return add
+
+
+def names() -> list[str]:
+    """The known criterion names, sorted."""
+    return sorted(_CRITERIA)
+
+
+def find(criterion: str | Callable[..., Scores]) -> Criterion:
+    """A criterion by name, or a function of your own, which is then called with whatever batches there are.
+
+    Raises:
+        InputError: unknown name; the known ones are listed.
+    """
+    if callable(criterion):
+        own = next((known for known in _CRITERIA.values() if known.function is criterion), None)
+        return own or Criterion(getattr(criterion, "__name__", repr(criterion)), criterion, "nothing")
+    if criterion not in _CRITERIA:
+        raise InputError(f"unknown criterion {criterion!r}: known are {', '.join(names())}")
+    return _CRITERIA[criterion]
+
+
+def score(
+    criterion: str | Callable[..., Scores],
+    network: nn.Module,
+    batches: Batches = (),
+    *,
+    loss: Loss = mse,
+    exclude: Exclude = (),
+    **options: Any,
+) -> Scores:
+    """The scores of a network's synapses by a criterion.
+
+    Args:
+        criterion: as in `find`. A function of your own takes `(network, batches)`, and by name what it wants to know of
+            `loss`, `exclude` and its options.
+        network: left as it was: weights, gradients, buffers, mode, neuron state, and the global random numbers.
+        batches: inputs as the network takes them, or (inputs, labels) with labels [B]. All are held in memory at once.
+        loss: of outputs and labels, for the criteria that ask for one.
+        exclude: as in `find_synapses`; these get no scores.
+        options: the criterion's own.
+
+    Returns:
+        parameter name -> float32 scores of the weight's shape, larger for what is more worth keeping.
+
+    Raises:
+        InputError: unknown name or option, no batches or labels where they are needed, a silent network, or a function
+            of your own whose scores do not fit the synapses.
+    """
+    found, batches, exclude = find(criterion), list(batches), tuple(exclude)
+    check_batches(found, batches)
+    takes = inspect.signature(found.function).parameters
+    everything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
+    if not everything and (unknown := [name for name in options if name not in takes]):
+        own = [name for name in takes if name not in ("network", "batches", "loss")]
+        raise InputError(
+            f"criterion {found.name} does not take {', '.join(unknown)}: it takes {', '.join(own) or 'no options'}"
+        )
+    shared = {"loss": loss, "exclude": exclude}
+    options |= {name: value for name, value in shared.items() if everything or name in takes}
+    return _fitting(found, found.function(network, batches, **options), network, exclude)
+
+
+def check_batches(criterion: Criterion, batches: Batches) -> None:
+    """Make sure that a criterion gets what it needs, as far as the first batch tells.
+
+    Args:
+        criterion: from `find`.
+        batches: a list, or what else can be gone through again: the first is taken out to look at it.
+
+    Raises:
+        InputError: no batches, or batches without labels.
+    """
+    wanted = {"inputs": "[inputs, ...]", "labels": "[(inputs, labels), ...]"}.get(criterion.needs)
+    first = next(iter(batches), None)
+    if wanted and first is None:
+        raise InputError(f"criterion {criterion.name} looks at data and was given none: pass batches={wanted}")
+    if criterion.needs == "labels" and isinstance(first, Tensor):
+        raise InputError(f"criterion {criterion.name} needs labels and was given inputs alone: pass batches={wanted}")
+
+
+def _fitting(criterion: Criterion, scores: Scores, network: nn.Module, exclude: Exclude) -> Scores:
+    """The scores of these synapses, in their order and in float32."""
+    fitting: Scores = {}
+    for name, entry in find_synapses(network, exclude=exclude).items():
+        if name not in scores:
+            raise InputError(f"criterion {criterion.name} gave no scores of {name}: exclude it, or score it")
+        if scores[name].shape != entry.parameter.shape:
+            raise InputError(
+                f"criterion {criterion.name} gave scores of shape {tuple(scores[name].shape)} for {name}, "
+                f"which has {tuple(entry.parameter.shape)}"
+            )
+        fitting[name] = scores[name].detach().float()
+    return fitting

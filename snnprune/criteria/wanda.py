@@ -1,0 +1,31 @@
+"""Wanda: weights and activations."""
+
+import torch
+from torch import nn
+
+from ..synapses import Exclude
+from .activity import input_sums
+from .probe import weights_of
+from .registry import Batches, Scores, register
+
+
+@register("wanda", needs="inputs")
+def wanda(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scores:
+    r"""Wanda: :math:`|w_{ij}| \cdot \lVert x_j \rVert_2`, the norm over all samples, time steps and positions.
+
+    Sun et al.: "A Simple and Effective Pruning Approach for Large Language Models", ICLR 2024, equation 1. The paper
+    compares the inputs of one neuron with each other (the method `wanda` does). Of spikes the squared norm is their
+    number.
+
+    Assumes a trained network.
+
+    Args:
+        network: left as it was.
+        batches: inputs, with or without labels.
+        exclude: as in `find_synapses`.
+
+    Raises:
+        InputError: a layer that no spike reaches.
+    """
+    (power,) = input_sums(network, batches, torch.square, exclude=exclude)
+    return {name: weight.abs() * power[name].sqrt() for name, weight in weights_of(network, exclude).items()}
