@@ -1,22 +1,148 @@
-"""How a density falls, and how a learning rate falls, over the steps of a training."""
+"""When synapses go: the density asked for at each step, and whether to choose anew. And how a learning rate falls."""
 
 import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from .errors import InputError
 
 
-def cubic(step: int, *, start: float, end: float, steps: int) -> float:
-    """Density on the cubic schedule of Zhu and Gupta ("To Prune, or Not to Prune", 2017, equation 1).
+class Schedule(Protocol):
+    """Answers two questions about a number of steps done; 0 is before the first."""
+
+    def density_at(self, step: int) -> float:
+        """The density asked for after so many steps, in (0, 1]; it never rises."""
+        ...
+
+    def updates_at(self, step: int) -> bool:
+        """Whether synapses are chosen after so many steps."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneShot:
+    """Everything at once.
+
+    Attributes:
+        density: from `at` on, in (0, 1].
+        at: step; 0 prunes before any training.
+    """
+
+    density: float
+    at: int
+
+    def density_at(self, step: int) -> float:
+        """1 before `at`, then the density."""
+        return self.density if step >= self.at else 1.0
+
+    def updates_at(self, step: int) -> bool:
+        """At `at` alone."""
+        return step == self.at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polynomial:
+    """density + (1 - density) * (1 - progress)^power between two steps; power 1 is linear.
+
+    Power 3 is the schedule of Zhu and Gupta ("To Prune, or Not to Prune", 2017, equation 1): fast at first, when much
+    is redundant, then ever more slowly.
+
+    Attributes:
+        density: from `end` on, in (0, 1].
+        begin: the last step with density 1.
+        end: step at which the density is reached, at least `begin`.
+        every: steps between two choices.
+        power: 1 or more.
+    """
+
+    density: float
+    begin: int = 0
+    end: int
+    every: int = 100
+    power: int = 3
+
+    def density_at(self, step: int) -> float:
+        """On the ramp; constant before and after it."""
+        if step >= self.end:
+            return self.density
+        if step <= self.begin:
+            return 1.0
+        remaining = 1 - (step - self.begin) / (self.end - self.begin)
+        return self.density + (1 - self.density) * remaining**self.power
+
+    def updates_at(self, step: int) -> bool:
+        """Every so many steps on the ramp, and at its end."""
+        return step == self.end or (self.begin < step < self.end and (step - self.begin) % self.every == 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounds:
+    """A constant share of what is left goes in every round, at equal distances of steps.
+
+    Attributes:
+        density: after the last round, in (0, 1].
+        rounds: how many.
+        end: the step of the last round; the first is after end / rounds steps. With fewer steps than rounds several
+            rounds fall on one step; with 0 all are done before the first.
+    """
+
+    density: float
+    rounds: int
+    end: int
+
+    def density_at(self, step: int) -> float:
+        """density^(rounds done / rounds)."""
+        return self.density ** (self.rounds_done(step) / self.rounds)
+
+    def updates_at(self, step: int) -> bool:
+        """At the end of every round."""
+        return self.rounds_done(step) > self.rounds_done(step - 1)
+
+    def rounds_done(self, step: int) -> int:
+        """How many rounds have ended after so many steps."""
+        if step >= self.end:
+            return self.rounds
+        return step * self.rounds // self.end if step > 0 else 0
+
+
+def rounds_for(density: float, rate: float) -> int:
+    """Rounds that leave at most `density` when the share `rate` of what is left goes in each; at least 1."""
+    return max(1, math.ceil(math.log(density) / math.log(1 - rate) - 1e-9))
+
+
+SCHEDULES = ("one-shot", "linear", "cubic", "rounds")
+
+
+def make(name: str, *, density: float, begin: int, end: int, every: int | None = None, rate: float = 0.25) -> Schedule:
+    """A schedule by name.
 
     Args:
-        step: steps done, from 0.
-        start: density at step 0.
-        end: density from `steps` on.
-        steps: length of the ramp, at least 1.
+        name: "one-shot" (at `end`), "linear", "cubic" or "rounds".
+        density: to end with, in (0, 1].
+        begin: the last step before a ramp; the others do not look at it.
+        end: step from which the density is the one asked for.
+        every: steps between two choices on a ramp; None: 100, but at least 50 choices in all.
+        rate: share of what is left that goes in each of the rounds, in (0, 1).
 
-    Returns:
-        end + (start - end) * (1 - step / steps)^3, constant after the ramp.
+    Raises:
+        InputError: unknown name, `end` before `begin`, or a value outside its range.
     """
-    remaining = 1 - min(max(step / steps, 0.0), 1.0)
-    return end + (start - end) * remaining**3
+    if name not in SCHEDULES:
+        raise InputError(f"unknown schedule {name!r}: known are {', '.join(SCHEDULES)}")
+    if not 0 < density <= 1:
+        raise InputError(f"density must be in (0, 1], found {density}")
+    if not 0 <= begin <= end:
+        raise InputError(f"a schedule ends after it begins: found begin {begin}, end {end}")
+    if not 0 < rate < 1:
+        raise InputError(f"rate must be in (0, 1), found {rate}")
+    if every is not None and every < 1:
+        raise InputError(f"every must be 1 step or more, found {every}")
+    if name == "one-shot":
+        return OneShot(density=density, at=end)
+    if name == "rounds":
+        return Rounds(density=density, rounds=rounds_for(density, rate), end=end)
+    every = every or min(100, max(1, (end - begin) // 50))
+    return Polynomial(density=density, begin=begin, end=end, every=every, power=1 if name == "linear" else 3)
 
 
 def hold_then_cosine(step: int, *, steps: int, hold: float) -> float:

@@ -1,0 +1,56 @@
+"""What all allocations share."""
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from ..connectivity import Connectivity
+from ..errors import InputError
+from ..selection import keep_largest
+from ..synapses import Geometry
+
+logger = logging.getLogger(__name__)
+
+Scores = Mapping[str, Tensor]
+Geometries = Mapping[str, Geometry]
+Allocation = Callable[[Scores, float, Geometries], Connectivity]
+
+
+def count_of(scores: Scores, density: float) -> int:
+    """round(density * prunable)."""
+    return round(density * sum(score.numel() for score in scores.values()))
+
+
+def need_geometries(scores: Scores, geometries: Geometries) -> None:
+    """Make sure that the geometry of every layer is known.
+
+    Raises:
+        InputError: one is missing.
+    """
+    if missing := [name for name in scores if name not in geometries]:
+        raise InputError(f"the geometry of {', '.join(missing)} is not known: pass snnprune.geometry(network)")
+
+
+def to_connectivity(scores: Scores, masks: Mapping[str, Tensor]) -> Connectivity:
+    """The connectivity of these masks, after a word in the log about layers that they empty."""
+    for name, mask in masks.items():
+        if not bool(mask.any()) and bool((scores[name] > -math.inf).any()):
+            logger.warning("no synapse is left in %s: nothing passes through this layer any more", name)
+    return Connectivity(masks)
+
+
+def keep_in_each(scores: Scores, counts: Mapping[str, int]) -> Connectivity:
+    """So many synapses in each layer: those with its largest scores."""
+    return to_connectivity(
+        scores, {name: keep_largest({name: score}, counts[name])[name] for name, score in scores.items()}
+    )
+
+
+def ranks_in_rows(matrix: Tensor) -> Tensor:
+    """The place of each number in its row, int64, 0 for the largest; ties by index."""
+    order = matrix.argsort(dim=1, descending=True, stable=True)
+    places = torch.arange(matrix.shape[1], device=matrix.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, places)

@@ -1,0 +1,60 @@
+"""Synapses that go together: whole kernels and whole filters."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..connectivity import Connectivity, check_scores
+from ..layout import from_rows, to_rows
+from ..synapses import Geometry
+from .common import Geometries, Scores, count_of, need_geometries, to_connectivity
+
+
+def whole_kernels(scores: Scores, density: float, geometries: Geometries) -> Connectivity:
+    """Whole kernels: all weights between one channel and another, ranked globally by their mean score.
+
+    A kernel of a linear layer is one weight. Kernels are taken in order until the next would exceed
+    round(density * prunable): fewer than one kernel is missing. A kernel with a score of -inf is never taken.
+
+    Args:
+        scores: parameter name -> scores, floating point, finite or -inf.
+        density: in (0, 1].
+        geometries: of these layers, from `snnprune.geometry`.
+
+    Raises:
+        InputError: as `Connectivity.from_scores`, or a layer without geometry.
+    """
+    return _whole(scores, density, geometries, lambda geometry: math.prod(geometry.kernel))
+
+
+def whole_filters(scores: Scores, density: float, geometries: Geometries) -> Connectivity:
+    """Whole filters: all weights into one channel or neuron, ranked globally by their mean score.
+
+    Args, count and errors as `whole_kernels`. That the synapses out of a filter that is gone do nothing any more is not
+    looked at (`effective_connectivity` tells).
+    """
+    return _whole(scores, density, geometries, lambda geometry: geometry.fan_in)
+
+
+def _whole(scores: Scores, density: float, geometries: Geometries, size: Callable[[Geometry], int]) -> Connectivity:
+    """Groups of `size` neighbours in `to_rows`, ranked by mean score, as many as the density has room for."""
+    check_scores(scores, density)
+    need_geometries(scores, geometries)
+    sizes = {name: size(geometries[name]) for name in scores}
+    means = {name: _means(score, geometries[name], sizes[name]) for name, score in scores.items()}
+    ranked, order = torch.cat(list(means.values())).sort(descending=True, stable=True)
+    weights = torch.cat([torch.full_like(mean, sizes[name], dtype=torch.int64) for name, mean in means.items()])
+    fitting = (weights[order].cumsum(0) <= count_of(scores, density)) & (ranked > -math.inf)
+    kept = torch.empty_like(fitting).scatter_(0, order, fitting).split([len(mean) for mean in means.values()])
+    masks = {
+        name: from_rows(groups.repeat_interleave(sizes[name]), geometries[name], scores[name].shape)
+        for name, groups in zip(scores, kept, strict=True)
+    }
+    return to_connectivity(scores, masks)
+
+
+def _means(score: Tensor, geometry: Geometry, size: int) -> Tensor:
+    groups = to_rows(score.detach(), geometry).reshape(-1, size)
+    return groups.mean(1, dtype=torch.promote_types(score.dtype, torch.float32))

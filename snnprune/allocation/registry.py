@@ -1,0 +1,56 @@
+"""Allocations by name."""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+
+from ..connectivity import Connectivity
+from ..errors import InputError
+from .common import Allocation, Geometries, Scores
+from .grains import whole_filters, whole_kernels
+from .limits import fan_in_cap, fan_out_cap, n_of_m
+from .quotas import erdos_renyi, erdos_renyi_kernel, per_layer, rows, uniform
+from .ranking import global_ranking, lamp
+
+ALLOCATIONS: dict[str, Allocation] = {
+    "global": global_ranking,
+    "uniform": uniform,
+    "er": erdos_renyi,
+    "erk": erdos_renyi_kernel,
+    "lamp": lamp,
+    "rows": rows,
+    "kernels": whole_kernels,
+    "filters": whole_filters,
+}
+
+
+def find(allocation: str | Mapping[str, float] | Allocation) -> Allocation:
+    """An allocation: `(scores, density, geometries) -> Connectivity`.
+
+    Args:
+        allocation: a name of `ALLOCATIONS`, "2:4" (N:M), "fan-in=32" or "fan-out=32"; a density for each layer by
+            parameter name, as `per_layer` takes it, and then the density asked for is not looked at; or a function,
+            which is returned as it is.
+
+    Raises:
+        InputError: unknown name; the known ones are listed.
+    """
+    if isinstance(allocation, Mapping):
+        return partial(_by_hand, dict(allocation))
+    if callable(allocation):
+        return allocation
+    if allocation in ALLOCATIONS:
+        return ALLOCATIONS[allocation]
+    if pattern := re.fullmatch(r"(\d+):(\d+)", allocation):
+        return partial(n_of_m, n=int(pattern[1]), m=int(pattern[2]))
+    if pattern := re.fullmatch(r"fan-(in|out)=(\d+)", allocation):
+        return partial(fan_in_cap if pattern[1] == "in" else fan_out_cap, cap=int(pattern[2]))
+    raise InputError(
+        f"unknown allocation {allocation!r}: known are {', '.join(ALLOCATIONS)}, N:M such as 2:4, fan-in=N, fan-out=N"
+    )
+
+
+def _by_hand(
+    densities: Mapping[str, float], scores: Scores, density: float, geometries: Geometries | None = None
+) -> Connectivity:
+    return per_layer(scores, densities)
