@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from torch import nn
+
 from snnprune.errors import InputError
 
 from .convolutional import cifar10_cnn, lenet5, vgg11
@@ -35,7 +37,8 @@ def build(name: str, *, timesteps: int = 8, neuron: str | Neuron = "lif", classe
         name: one of `names()`.
         timesteps: T, time steps for which an image is shown.
         neuron: "lif" or "relu"; "relu" gives the ANN twin, with the same parameters and one time step whatever
-            `timesteps` says. Or a function that makes a multi-step SpikingJelly neuron, called for each layer.
+            `timesteps` says; its outputs are not rectified. Or a function that makes a multi-step SpikingJelly neuron,
+            called for each layer.
         classes: number of classes; the networks of the papers have 10 and no other.
 
     Raises:
@@ -51,4 +54,7 @@ def build(name: str, *, timesteps: int = 8, neuron: str | Neuron = "lif", classe
         raise InputError(f"{name} has 10 classes, not {classes}: for another number take {' or '.join(_ANY_CLASSES)}")
     make = NEURONS[neuron] if isinstance(neuron, str) else neuron
     layers = (_ANY_CLASSES | _TEN_CLASSES)[name](make, classes)
+    if neuron == "relu":
+        # A rectified output that starts below 0 has no gradient: its class would never be answered.
+        layers[[key for key in layers if key.startswith("neuron")][-1]] = nn.Identity()
     return StaticInputNetwork(layers, timesteps=1 if neuron == "relu" else timesteps)

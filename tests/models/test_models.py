@@ -118,6 +118,7 @@ def test_twin_has_the_same_parameters(name):
     assert twin.timesteps == 1
     assert twin(images_for(name)).shape == (1, 2, 10)
     assert not any(isinstance(module, neuron.BaseNode) for module in twin.modules())
+    assert (twin(images_for(name)) < 0).any()  # an output that is cut off at 0 could not learn
 
 
 def test_parameters_have_plain_names():
