@@ -3,7 +3,7 @@
 from .connectivity import Connectivity, Difference
 from .errors import InputError
 from .paths import dead_neurons, effective_connectivity
-from .rewiring import Dense, GradR, Rewiring
+from .rewiring import Dense, Fixed, GradR, Pruning, Rewiring
 from .synapses import Geometry, Synapses, find_synapses, geometry
 from .version import __version__
 
@@ -11,9 +11,11 @@ __all__ = [
     "Connectivity",
     "Dense",
     "Difference",
+    "Fixed",
     "Geometry",
     "GradR",
     "InputError",
+    "Pruning",
     "Rewiring",
     "Synapses",
     "__version__",

@@ -32,9 +32,9 @@ class Rewiring(ABC):
     `network.state_dict()` has its plain keys at any moment.
 
     A method overrides `_before` and `_after`, which see only parameters that have a gradient, and keeps its tensors in
-    `self.state[kind][parameter name]`. Both run without gradients, read nothing back from a device and have no shapes
-    that depend on data, so that a training step can be captured as a CUDA graph; work that is done every so many
-    steps goes into `_update`.
+    `self.state[kind][parameter name]`, its whole numbers in `self.counters[name]`. Both run without gradients, read
+    nothing back from a device and have no shapes that depend on data, so that a training step can be captured as a CUDA
+    graph; work that is done every so many steps goes into `_update`.
 
     Args:
         network: any module with synapses (see `find_synapses`).
@@ -51,6 +51,7 @@ class Rewiring(ABC):
         self.optimizer = optimizer
         self.steps = 0
         self.state: dict[str, dict[str, Tensor]] = {}
+        self.counters: dict[str, int] = {}
         self._moved: list[Moved] = []
         self._names = {id(parameter): name for name, parameter in self.parameters.items()}
         self._check_optimizer()
@@ -108,7 +109,8 @@ class Rewiring(ABC):
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs besides network and optimizer, as named tensors."""
         tensors = {f"{kind}/{name}": tensor for kind, named in self.state.items() for name, tensor in named.items()}
-        return {"steps": torch.tensor(self.steps), **tensors}
+        counters = {name: torch.tensor(value) for name, value in self.counters.items()}
+        return {"steps": torch.tensor(self.steps), **counters, **tensors}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state_dict`; load the network and the optimizer as well.
@@ -124,7 +126,7 @@ class Rewiring(ABC):
         for key, tensor in state.items():
             kind, slash, name = key.partition("/")
             if not slash:
-                continue
+                continue  # a number
             parameter = self.parameters.get(name)
             if parameter is None:
                 raise InputError(f"the state holds {name}, the network's synapses are {', '.join(self.parameters)}")
@@ -137,7 +139,8 @@ class Rewiring(ABC):
         for kind, named in loaded.items():
             if missing := self.parameters.keys() - named.keys():
                 raise InputError(f"the state has no {kind} for {', '.join(sorted(missing))}: it is of another network")
-        self.steps, self.state = int(state["steps"]), loaded
+        numbers = {key: int(value) for key, value in state.items() if "/" not in key}
+        self.steps, self.state, self.counters = numbers.pop("steps"), loaded, numbers
 
     # --- Hooks
 
@@ -236,6 +239,11 @@ def clear_moments(optimizer: Optimizer, parameter: nn.Parameter, mask: Tensor) -
     for value in optimizer.state[parameter].values():
         if isinstance(value, Tensor) and value.shape == parameter.shape:
             value.mul_(mask)
+
+
+def forget(optimizer: Optimizer, parameter: nn.Parameter) -> None:
+    """Let an optimizer begin anew with a parameter: no moments, no count of steps, as before its first step."""
+    optimizer.state.pop(parameter, None)
 
 
 def _plain(value: float | Tensor) -> float | Tensor:

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from ..connectivity import Connectivity
 from ..errors import InputError
-from ..schedules import cubic
+from ..schedules import Polynomial
 from ..selection import keep_largest
 from ..synapses import Exclude
 from .base import Moved, Rewiring, clear_moments, hold_gradients, hold_weights, prior_step
@@ -92,6 +92,8 @@ class GradR(Rewiring):
         self.density, self.scope, self.draw_zero_signs = density, scope, draw_zero_signs
         self.total_steps = steps or 0
         self.settled_at = max(1, round(settle * self.total_steps))
+        every = min(INTERVAL, max(1, self.settled_at // 50))
+        self.schedule = None if density is None else Polynomial(density=density, end=self.settled_at, every=every)
         self.alpha = 1e-2 if alpha is None else alpha
         self.mu = math.log(2 * (1 - (0.95 if sparsity is None else sparsity))) / self.alpha
         self._weights: list[Tensor] = []
@@ -154,18 +156,13 @@ class GradR(Rewiring):
         """Whether the closed loop has ended and the connectivity is fixed."""
         return "mask" in self.state
 
-    def density_at(self, step: int) -> float:
-        """The density that the closed loop asks for after so many steps."""
-        assert self.density is not None
-        return cubic(step, start=1.0, end=self.density, steps=self.settled_at)
-
     def _update(self) -> None:
-        if self.density is None or self.frozen:
+        if not self.schedule or self.frozen:
             return
         if self.steps >= self.settled_at:
             self._freeze()
-        elif self.steps % min(INTERVAL, max(1, self.settled_at // 50)) == 0:
-            for name, keep in self._strongest(self.density_at(self.steps)).items():
+        elif self.schedule.updates_at(self.steps):
+            for name, keep in self._strongest(self.schedule.density_at(self.steps)).items():
                 hidden, sign = self.state["hidden"][name], self.state["sign"][name]
                 hidden.masked_fill_((hidden * sign > 0).logical_and_(~keep), 0)
                 reveal([hidden], [sign], [self.parameters[name].data])

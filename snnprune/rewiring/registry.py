@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 from torch import nn
 from torch.optim import Optimizer
 
+from ..criteria import Batches
 from ..errors import InputError
+from ..losses import Loss, mse
 from .base import Rewiring
 
 Method = TypeVar("Method", bound=type[Rewiring])
@@ -56,7 +58,17 @@ def find(name: str) -> type[Rewiring]:
     return method
 
 
-def create(name: str, network: nn.Module, optimizer: Optimizer, *, steps: int, **options: Any) -> Rewiring:
+def create(
+    name: str,
+    network: nn.Module,
+    optimizer: Optimizer,
+    *,
+    steps: int,
+    batches: Batches = (),
+    loss: Loss = mse,
+    seed: int = 0,
+    **options: Any,
+) -> Rewiring:
     """A method on a network and its optimizer.
 
     Args:
@@ -64,17 +76,41 @@ def create(name: str, network: nn.Module, optimizer: Optimizer, *, steps: int, *
         network: the network whose synapses are rewired.
         optimizer: the one that trains it.
         steps: optimizer steps of the whole training, for the methods that follow a schedule.
+        batches: (inputs, labels) from the training set, for the methods that look at data.
+        loss: of outputs and labels, for the methods that take gradients of their own.
+        seed: for the methods that draw.
         options: passed on; those that are None are left out.
 
     Raises:
-        InputError: unknown name, or an option that the method does not take (those it takes are listed).
+        InputError: unknown name, or an option that the method does not take or lacks (those it takes are listed).
     """
     method = find(name)
-    known = inspect.signature(method).parameters
-    given = {option: value for option, value in options.items() if value is not None}
-    if unknown := [option for option in given if option not in known]:
-        takes = [option for option in known if option not in ("network", "optimizer", "steps")]
-        raise InputError(f"{name} does not take {', '.join(unknown)}: it takes {', '.join(takes) or 'no options'}")
-    if "steps" in known:
-        given["steps"] = steps
+    takes = _options_of(method)
+    given: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
+    own = [option for option in takes if option not in ("network", "optimizer", *_CONTEXT)]
+    if unknown := [option for option in given if option not in takes]:
+        raise InputError(f"{name} does not take {', '.join(unknown)}: it takes {', '.join(own) or 'no options'}")
+    context = dict(zip(_CONTEXT, (steps, batches, loss, seed), strict=True))
+    given = {option: value for option, value in context.items() if option in takes} | given
+    required = [option for option in own if takes[option].default is inspect.Parameter.empty]
+    if missing := [option for option in required if option not in given]:
+        raise InputError(f"{name} needs {', '.join(missing)}")
     return method(network, optimizer, **given)
+
+
+# What a training gives to the methods that take it.
+_CONTEXT = ("steps", "batches", "loss", "seed")
+
+
+def _options_of(method: type[Rewiring]) -> dict[str, inspect.Parameter]:
+    """What a method takes, with what it passes on to its base classes as **options."""
+    takes: dict[str, inspect.Parameter] = {}
+    for kind in method.__mro__:
+        if "__init__" not in vars(kind):
+            continue
+        parameters = inspect.signature(kind).parameters
+        named = {n: p for n, p in parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
+        takes = {**named, **takes}
+        if len(named) == len(parameters):
+            break
+    return takes

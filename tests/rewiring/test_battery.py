@@ -1,6 +1,7 @@
 """What must hold for every registered method with every optimizer. A new method gets all of it by one `register`."""
 
 import copy
+import itertools
 import math
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.optim import SGD, Adam, AdamW, NAdam, Optimizer, RMSprop
 
-from snnprune import Connectivity, rewiring
+from snnprune import Connectivity, Rewiring, criteria, rewiring, schedules
 from snnprune.storage import read_tensors, write_tensors
 
 STEPS = 24
@@ -32,9 +33,16 @@ OPTIMIZERS = {
 OPTIONS: dict[str, list[dict]] = {
     "dense": [{}],
     "gradr": [{"alpha": 0.1}, {"density": DENSITY}, {"density": DENSITY, "scope": "layer"}],
+    "fixed": [{"connectivity": "drawn"}],
+    "imp": [{"density": DENSITY}, {"density": DENSITY, "early_bird": True}],
+    "pruning": [
+        {"density": DENSITY, "criterion": "spike-flip", "allocation": "erk", "schedule": "linear"},
+        {"density": DENSITY, "criterion": "synops", "allocation": "uniform", "schedule": "rounds"},
+        {"density": DENSITY, "allocation": "fan-in=20"},
+    ],
 }
 CASES = [
-    pytest.param(name, options, id="-".join([name, *options]))
+    pytest.param(name, options, id="-".join([name, *options, *filter(None, [options.get("allocation")])]))
     for name in rewiring.names()
     for options in OPTIONS.get(name, [{"density": DENSITY}])
 ]
@@ -46,6 +54,8 @@ DEVICES = [
 
 
 def spiking(**options: object) -> nn.Module:
+    # a low threshold, so that every layer spikes from the start and criteria have something to look at
+    options = {"v_threshold": 0.1, **options}
     return neuron.LIFNode(surrogate_function=surrogate.ATan(), detach_reset=True, step_mode="m", **options)
 
 
@@ -87,7 +97,19 @@ def start(name: str, options: dict, optimizer: str = "adam", device: str = "cpu"
     torch.manual_seed(1)
     network = convolutional().to(device)
     chosen = OPTIMIZERS[optimizer](network.parameters())
-    return network, chosen, rewiring.create(name, network, chosen, steps=STEPS, **options)
+    return network, chosen, hang(name, options, network, chosen, device)
+
+
+def hang(name: str, options: dict, network: nn.Module, optimizer: Optimizer, device: str = "cpu") -> Rewiring:
+    if "connectivity" in options:
+        options = {"connectivity": drawn(network)}
+    batches = [batch(1000, device), batch(1001, device)]
+    return rewiring.create(name, network, optimizer, steps=STEPS, batches=batches, **options)
+
+
+def drawn(network: nn.Module) -> Connectivity:
+    """A connectivity at random."""
+    return Connectivity.from_scores(criteria.random(network), DENSITY)
 
 
 def absent_weights(network: nn.Module, connectivity: Connectivity) -> torch.Tensor:
@@ -113,7 +135,9 @@ def test_absent_synapses_are_exactly_zero_after_every_step(name, options, optimi
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize(("name", "options"), [case for case in CASES if "density" in case.values[1]])
+@pytest.mark.parametrize(
+    ("name", "options"), [case for case in CASES if case.values[1].keys() & {"density", "connectivity"}]
+)
 def test_the_density_is_exact_and_does_not_drift(name, options, optimizer):
     network, chosen, method = start(name, options, optimizer)
     train(network, chosen, 0, STEPS)
@@ -133,22 +157,24 @@ def test_the_density_is_exact_and_does_not_drift(name, options, optimizer):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("stop", [1, STEPS // 2 - 1, STEPS // 2, STEPS - 3])
 @pytest.mark.parametrize(("name", "options"), CASES)
-def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(name, options, optimizer, stop, tmp_path):
+def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(name, options, optimizer, tmp_path):
     network, chosen, method = start(name, options, optimizer)
-    train(network, chosen, 0, stop)
-    write_tensors(tmp_path / "rewiring", method.state_dict(), kind="checkpoint", metadata={})
-    saved = copy.deepcopy((network.state_dict(), chosen.state_dict()))
-    train(network, chosen, stop, STEPS)
+    stops = (0, 1, STEPS // 2 - 1, STEPS - 3, STEPS)
+    saved = {}
+    for first, last in itertools.pairwise(stops):
+        train(network, chosen, first, last)
+        write_tensors(tmp_path / str(last), method.state_dict(), kind="checkpoint", metadata={})
+        saved[last] = copy.deepcopy((network.state_dict(), chosen.state_dict()))
 
-    again, other, resumed = start(name, options, optimizer)
-    again.load_state_dict(saved[0])
-    other.load_state_dict(saved[1])
-    resumed.load_state_dict(read_tensors(tmp_path / "rewiring", kind="checkpoint")[0])
-    train(again, other, stop, STEPS)
-    assert same(again.state_dict(), network.state_dict())
-    assert same(resumed.state_dict(), method.state_dict())
+    for stop in stops[1:-1]:
+        again, other, resumed = start(name, options, optimizer)
+        again.load_state_dict(saved[stop][0])
+        other.load_state_dict(saved[stop][1])
+        resumed.load_state_dict(read_tensors(tmp_path / str(stop), kind="checkpoint")[0])
+        train(again, other, stop, STEPS)
+        assert same(again.state_dict(), network.state_dict())
+        assert same(resumed.state_dict(), method.state_dict())
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
@@ -197,18 +223,29 @@ def test_channels_last_weights_keep_their_layout_and_learn_the_same(name, option
     assert last.connectivity().jaccard(method.connectivity()) > 0.95
 
 
+def quiet(name: str, network: nn.Module) -> dict:
+    """Options without what is done once, or every so many steps, and may look at data then."""
+    if name == "gradr":
+        return {"draw_zero_signs": False}
+    if name == "fixed":
+        return {"connectivity": Connectivity.dense(network)}
+    if not issubclass(rewiring.find(name), rewiring.Pruning):
+        return {}
+    never = {"schedule": schedules.OneShot(density=DENSITY, at=STEPS + 1), "batches": [batch(0)]}
+    return never | {"admm": {"begin": 1.0}, "imp": {"early_bird": False}}.get(name, {})
+
+
 @pytest.mark.skipif(TORCH < (2, 11), reason="fake CUDA tensors crash without a GPU in this torch")
 @pytest.mark.parametrize("optimizer", ["capturable", "fused"])
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_nothing_is_read_back_from_a_device_and_no_shape_depends_on_data(name, options, optimizer):
     # Fake CUDA tensors have shapes and no data: an .item(), a branch on a value or a nonzero() raises.
-    once = {"draw_zero_signs": False} if name == "gradr" else {}  # counts them, before the first step alone
     with FakeTensorMode():
         network = nn.Sequential(*(nn.Linear(*size, bias=False, device="meta") for size in ((20, 30), (30, 5))))
         for module in network:
             module.weight = nn.Parameter(torch.zeros(module.weight.shape, device="cuda"))
         chosen = Adam(network.parameters(), **({"fused": True} if optimizer == "fused" else {"capturable": True}))
-        method = rewiring.create(name, network, chosen, steps=STEPS, **options, **once)
+        method = rewiring.create(name, network, chosen, steps=STEPS, **{**options, **quiet(name, network)})
         for _ in range(STEPS):
             for parameter in network.parameters():
                 parameter.grad = torch.zeros_like(parameter)
@@ -238,7 +275,7 @@ def test_after_detach_the_optimizer_is_on_its_own(name, options):
     method.detach()
     train(network, chosen, STEPS, STEPS + 3)
     assert method.steps == STEPS
-    again = rewiring.create(name, network, chosen, steps=STEPS, **options)
+    again = hang(name, options, network, chosen)
     assert again.steps == 0
 
 

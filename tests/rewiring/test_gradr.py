@@ -224,11 +224,15 @@ def test_the_closed_loop_follows_its_schedule_and_freezes():
     for _ in range(40):
         push(layer, optimizer, 1)
         seen.append(method.connectivity().nonzero)
-    assert all(count <= math.ceil(40 * method.density_at(step + 1)) for step, count in enumerate(seen))
+    assert all(count <= math.ceil(40 * method.schedule.density_at(step + 1)) for step, count in enumerate(seen))
     assert seen[25:] == [10] * 15  # settled after 65 % of 40 steps
     assert len(set(seen[:25])) > 5
     assert method.frozen
-    assert (method.density_at(0), method.density_at(26), method.density_at(99)) == (1.0, 0.25, 0.25)
+    assert (method.schedule.density_at(0), method.schedule.density_at(26), method.schedule.density_at(99)) == (
+        1.0,
+        0.25,
+        0.25,
+    )
 
 
 def test_settling_later_leaves_less_time_frozen():

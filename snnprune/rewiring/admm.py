@@ -1,0 +1,78 @@
+"""ADMM pruning: weights are drawn towards their own pruned projection while the network trains."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from ..errors import InputError
+from .base import Moved
+from .pruning import Pruning
+from .registry import register
+
+
+@register("admm")
+class ADMM(Pruning):
+    r"""Alternating direction method of multipliers, then pruning and fine-tuning.
+
+    Zhang et al., "A Systematic DNN Weight Pruning Framework using ADMM", ECCV 2018, section 3; for spiking networks
+    Deng et al., "Comprehensive SNN Compression Using ADMM", 2021. The loss gains :math:`\frac{\rho}{2} \|W - Z +
+    U\|^2`; every so many steps :math:`Z = \Pi(W + U)`, its largest entries, and :math:`U = U + W - Z`. At `end` the
+    smallest weights go. Two more tensors the size of the weights until then. With Adam, which scales gradients, `rho`
+    says how soon the pull outweighs the loss.
+
+    Args:
+        network: any module with synapses; see `find_synapses`.
+        optimizer: any torch optimizer that holds them and takes no closure.
+        rho: the pull's strength, above 0.
+        begin: share of the steps that is trained before.
+        period: share of the steps between two updates of Z and U.
+        options: as `Pruning`; the projection uses `criterion` and `allocation`.
+
+    Raises:
+        InputError: rho or period not above 0, or as `Pruning`.
+    """
+
+    CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "one-shot", 0.65
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        steps: int,
+        rho: float = 1e-4,
+        begin: float = 0.2,
+        period: float = 0.02,
+        **options: Any,
+    ) -> None:
+        if not (rho > 0 and period > 0):
+            raise InputError(f"rho and period must be above 0, found {rho} and {period}")
+        super().__init__(network, optimizer, steps=steps, begin=begin, **options)
+        self.rho, self.period = rho, max(1, round(period * steps))
+
+    def _before(self, moved: Sequence[Moved]) -> None:
+        super()._before(moved)
+        if "target" in self.state:
+            for entry in moved:
+                assert entry.parameter.grad is not None
+                pull = entry.parameter - self.state["target"][entry.name] + self.state["dual"][entry.name]
+                entry.parameter.grad.add_(pull, alpha=self.rho)
+
+    def _update(self) -> None:
+        if self.begin <= self.steps < self.end and (self.steps - self.begin) % self.period == 0:
+            self._project()
+        if self.schedule.updates_at(self.steps):
+            self.state = {"mask": self.state["mask"]}
+        super()._update()
+
+    def _project(self) -> None:
+        """Z = the largest of W + U; U = U + W - Z."""
+        dual = self.state.setdefault("dual", {name: p.detach() * 0 for name, p in self.parameters.items()})
+        moved = {name: p.detach() + dual[name] for name, p in self.parameters.items()}
+        scores = {name: value.abs() for name, value in moved.items()}
+        kept = self._choose(scores if self.criterion.name == "magnitude" else self._scores(), self.density)
+        self.state["target"] = {name: value * kept[name] for name, value in moved.items()}
+        for name, value in moved.items():
+            dual[name].copy_(value - self.state["target"][name])

@@ -1,0 +1,107 @@
+"""ESPN: a mask is learned under pressure while the weights stand still."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..criteria import Scores
+from ..errors import InputError
+from .base import Moved, forget
+from .pruning import Pruning
+from .registry import register
+
+
+@register("espn")
+class ESPN(Pruning):
+    r"""Extreme sparsity by a trained mask, then fine-tuning.
+
+    Cho, Joshi, Hegde: "ESPN: Extremely Sparse Pruned Networks", 2020. First the network trains as usual. Then its
+    weights are frozen and multiplied with a mask m that starts at 1 and is trained with an L1 penalty on m, which the
+    optimizer sees as a constant force `pressure` on its gradient. The synapses with the largest m are kept, m is
+    multiplied into their weights, and these train on. The paper stops when few enough m are above 0.01, this at `end`,
+    since the budget is given. Two more tensors the size of the weights meanwhile. Weight decay, if the optimizer has
+    any, acts on m.
+
+    Args:
+        network: any module with synapses; see `find_synapses`.
+        optimizer: any torch optimizer that holds them and takes no closure.
+        pressure: of the penalty, above 0.
+        begin: share of the steps that is trained before.
+        options: as `Pruning`; `criterion` is not looked at.
+
+    Raises:
+        InputError: pressure not above 0, or as `Pruning`.
+    """
+
+    CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "one-shot", 0.6
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        pressure: float = 1e-6,
+        begin: float = 0.3,
+        **options: Any,
+    ) -> None:
+        if not pressure > 0:
+            raise InputError(f"pressure must be above 0, found {pressure}")
+        super().__init__(network, optimizer, begin=begin, **options)
+        self.pressure = pressure
+        self._weights: list[Tensor] = []
+
+    @property
+    def searching(self) -> bool:
+        """Whether the mask is being learned."""
+        return "soft" in self.state
+
+    def _before(self, moved: Sequence[Moved]) -> None:
+        if not self.searching:
+            return super()._before(moved)
+        # The optimizer moves the mask: the parameters point at it during the step, as in Grad R.
+        self._weights = [entry.parameter.data for entry in moved]
+        for entry in moved:
+            assert entry.parameter.grad is not None
+            entry.parameter.grad.mul_(self.state["frozen"][entry.name]).add_(self.pressure)
+            entry.parameter.data = self.state["soft"][entry.name]
+        return None
+
+    def _after(self, moved: Sequence[Moved]) -> None:
+        if not self.searching:
+            return super()._after(moved)
+        for entry, weight in zip(moved, self._point_back(moved), strict=True):
+            torch.mul(self.state["frozen"][entry.name], self.state["soft"][entry.name].clamp_(min=0), out=weight)
+        return None
+
+    def _abandon(self, moved: Sequence[Moved]) -> None:
+        if self.searching:
+            self._point_back(moved)
+
+    def _point_back(self, moved: Sequence[Moved]) -> list[Tensor]:
+        weights, self._weights = self._weights, []
+        for entry, weight in zip(moved, weights, strict=True):
+            entry.parameter.data = weight
+        return weights
+
+    def _update(self) -> None:
+        super()._update()
+        if self.steps == self.begin and self.steps < self.end:
+            self.state["frozen"] = {name: p.detach().clone() for name, p in self.parameters.items()}
+            self.state["soft"] = {name: torch.ones_like(p, requires_grad=False) for name, p in self.parameters.items()}
+            self._forget_all()
+
+    def _prune_to(self, density: float) -> None:
+        super()._prune_to(density)
+        self.state = {"mask": self.state["mask"]}
+        self._forget_all()
+
+    def _forget_all(self) -> None:
+        """What the optimizer remembers is of the weights, or of the mask: of no use for the other."""
+        for parameter in self.parameters.values():
+            forget(self.optimizer, parameter)
+
+    def _scores(self) -> Scores:
+        return dict(self.state["soft"]) if self.searching else super()._scores()

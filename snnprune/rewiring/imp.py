@@ -1,0 +1,148 @@
+"""Iterative magnitude pruning with late rewinding: lottery tickets, for spiking networks too."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .. import schedules
+from ..errors import InputError
+from .base import forget
+from .pruning import Pruning
+from .registry import register
+from .tickets import changed, early_timesteps
+
+# Early-Bird: the ticket of each of so many looks must differ by less than this share of its synapses.
+LOOKS = 5
+TOLERANCE = 0.02
+
+
+@register("imp")
+class IterativeMagnitude(Pruning):
+    """A share of what is left goes in every round, by magnitude; the others are rewound to an early step.
+
+    Frankle, Dziugaite, Roy, Carbin: "Linear Mode Connectivity and the Lottery Ticket Hypothesis", ICML 2020; for
+    spiking networks Kim et al., "Exploring Lottery Ticket Hypothesis in Spiking Neural Networks", ECCV 2022: 25 % a
+    round, global. There every round is a training of its own; here all rounds share one budget: they take the first
+    part of the steps, up to `end`, and the ticket trains in the rest. Rewound are the weights of the synapses;
+    normalisation keeps what it learned. One more tensor the size of the weights.
+
+    Args:
+        network: any module with synapses; see `find_synapses`.
+        optimizer: any torch optimizer that holds them and takes no closure.
+        density: share of the synapses to end with, in (0, 1].
+        steps: optimizer steps of the whole training.
+        rate: share of what is left that goes in a round, in (0, 1).
+        rewind: share of the steps whose weights are gone back to; None does not rewind.
+        early_bird: draw the ticket once, as soon as it no longer changes, or at `end` (You et al., ICLR 2020), and
+            train its weights on, instead of rounds and rewinding.
+        early_time: search with fewer time steps (Kim et al. 2022), as many as `tickets.early_timesteps` finds at the
+            rewinding step; the network must have a number `timesteps` that can be set. Needs batches.
+        end: share of the steps that the search takes at most.
+        options: as `Pruning`.
+
+    Raises:
+        InputError: a value outside its range, `early_time` without batches or for a network without `timesteps`, or as
+            `Pruning`.
+    """
+
+    CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "rounds", 0.5
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        density: float,
+        steps: int,
+        rate: float = 0.25,
+        rewind: float | None = 0.2,
+        early_bird: bool = False,
+        early_time: bool = False,
+        end: float | None = None,
+        **options: Any,
+    ) -> None:
+        last = round((self.END if end is None else end) * steps)
+        options.setdefault("schedule", None)
+        if options["schedule"] is None:
+            options["schedule"] = schedules.make(
+                "one-shot" if early_bird else "rounds", density=density, begin=0, end=last, rate=rate
+            )
+        super().__init__(network, optimizer, density=density, steps=steps, end=end, **options)
+        if rewind is not None and not 0 <= rewind <= 1:
+            raise InputError(f"rewind is a share of the steps, in [0, 1]; found {rewind}")
+        if early_time and not self.batches:
+            raise InputError("early_time looks at data and was given none: pass batches=[inputs, ...]")
+        if early_time and not isinstance(getattr(network, "timesteps", None), int):
+            raise InputError(f"early_time sets the network's number of timesteps: {type(network).__name__} has none")
+        self.rewind = None if rewind is None or early_bird else round(rewind * steps)
+        self.check = max(1, steps // 50)
+        self.early_bird, self.early_time = early_bird, early_time
+
+    @property
+    def searching(self) -> bool:
+        """Whether the ticket is still being searched for."""
+        return not self.counters.get("found", 0)
+
+    def _start(self) -> None:
+        if self.rewind == 0:
+            self._remember()
+        super()._start()
+
+    def _update(self) -> None:
+        if self.searching and self.steps == self.rewind:
+            self._remember()
+        if self.searching and self.early_time and self.steps == (self.rewind or self.check):
+            self._shorten()
+        if self.searching and self.early_bird and self.steps % self.check == 0:
+            self._look()
+        super()._update()
+
+    def _prune_to(self, density: float) -> None:
+        if not self.searching:
+            return
+        super()._prune_to(density)
+        if "early" in self.state:
+            for name, parameter in self.parameters.items():
+                parameter.data.copy_(self.state["early"][name] * self.state["mask"][name])
+                forget(self.optimizer, parameter)
+        if density <= self.density:
+            self._found()
+
+    def _remember(self) -> None:
+        """Keep the weights that will be gone back to."""
+        self.state["early"] = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+
+    def _found(self) -> None:
+        """The search is over: all time steps again, and nothing of it is kept."""
+        self.counters["found"] = 1
+        self.state = {"mask": self.state["mask"]}
+        self._set_timesteps()
+
+    # --- Early-Bird and Early-Time
+
+    def _look(self) -> None:
+        """Take the ticket that is drawn now if it is that of the last looks."""
+        now = self._choose(self._scores(), self.density)
+        seen = [self.state[kind] for kind in self.state if kind.startswith("seen")]
+        if len(seen) == LOOKS and all(changed(before, now) < TOLERANCE for before in seen):
+            self._prune_to(self.density)
+            return
+        kept = [*seen, {name: mask.to(self.parameters[name].dtype) for name, mask in now.items()}][-LOOKS:]
+        self.state |= {f"seen{index}": masks for index, masks in enumerate(kept)}
+
+    def _shorten(self) -> None:
+        network: Any = self.network
+        self.counters |= {"all_timesteps": network.timesteps, "timesteps": early_timesteps(network, self.batches)}
+        self._set_timesteps()
+
+    def _set_timesteps(self) -> None:
+        if "timesteps" in self.counters:
+            network: Any = self.network
+            network.timesteps = self.counters["timesteps" if self.searching else "all_timesteps"]
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """As `Rewiring.load_state_dict`; the network's time steps are those of the search, if it is on."""
+        super().load_state_dict(state)
+        self._set_timesteps()

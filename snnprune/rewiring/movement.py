@@ -1,0 +1,35 @@
+"""Movement pruning: what learning moves away from zero stays."""
+
+from collections.abc import Sequence
+
+import torch
+
+from ..criteria import Scores
+from .base import Moved
+from .pruning import Pruning
+from .registry import register
+
+
+@register("movement")
+class Movement(Pruning):
+    r"""Scores are summed over the training: :math:`S \leftarrow S - \eta\, g\, w` at every step.
+
+    Sanh, Wolf, Rush: "Movement Pruning: Adaptive Sparsity by Fine-Tuning", NeurIPS 2020, section 3, the hard variant on
+    a cubic schedule. Unlike there, what is pruned does not come back. One more tensor the size of the weights.
+    Arguments as `Pruning`; `criterion` is not looked at.
+    """
+
+    CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "cubic", 0.65
+
+    def _start(self) -> None:
+        self.state["moved"] = {n: torch.zeros_like(p, requires_grad=False) for n, p in self.parameters.items()}
+        super()._start()
+
+    def _before(self, moved: Sequence[Moved]) -> None:
+        super()._before(moved)
+        for entry in moved:
+            assert entry.parameter.grad is not None
+            self.state["moved"][entry.name] -= entry.parameter * entry.parameter.grad * entry.group["lr"]
+
+    def _scores(self) -> Scores:
+        return self.state["moved"]
