@@ -9,6 +9,9 @@ from typing import Any, get_args, get_origin
 
 from snnprune import InputError
 
+# The three answers that make up a pruning method; a method has its own, and takes others.
+COMBINATION = ("criterion", "allocation", "schedule")
+
 
 def _option(default: Any, text: str, *choices: str) -> Any:
     return field(default=default, metadata={"help": text, "choices": choices or None})
@@ -24,9 +27,17 @@ class Config:
 
     model: str = _option("mnist-mlp", "a network of models/ by name, or package.module:factory for one of your own")
     data: str = _option("mnist", "digits, mnist, fashion-mnist, cifar10 or cifar100")
-    method: str = _option("gradr", "dense, gradr, or package.module:Class for a rewiring of your own")
+    method: str = _option(
+        "gradr", "a method by name (see docs/methods.md), or package.module:Class for one of your own"
+    )
     density: float | None = _option(None, "share of the synapses to end with, in (0, 1]")
     alpha: float | None = _option(None, "the published Grad R's pressure, instead of a density")
+    criterion: str | None = _option(
+        None, "which synapses to keep, in place of the method's own: magnitude, taylor, ..."
+    )
+    allocation: str | None = _option(None, "how many in each layer: global, uniform, erk, lamp, 2:4, fan-in=32, ...")
+    schedule: str | None = _option(None, "when: one-shot, linear, cubic or rounds")
+    calibration: int = _option(512, "training images that a criterion looks at")
     options: dict[str, Any] = field(
         default_factory=dict,
         metadata={"help": "one more option of the method, as NAME=VALUE; may be repeated", "choices": None},
@@ -49,7 +60,7 @@ class Config:
     def __post_init__(self) -> None:
         for entry in fields(self):
             _check(entry.name, getattr(self, entry.name), entry.type, entry.metadata["choices"])
-        for name in ("epochs", "batch_size", "lr", "timesteps"):
+        for name in ("epochs", "batch_size", "lr", "timesteps", "calibration"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{_flag(name)} must be above 0, found {getattr(self, name)}")
         for name in ("validation", "seed", "weight_decay"):
@@ -95,6 +106,7 @@ class Runtime:
     data_root: str | None = _option(None, "folder of the data sets; else SNNPRUNE_DATA, else data")
     no_download: bool = _option(False, "do not fetch missing data sets")
     compile: str = _option("auto", "auto: where there is a compiler and the run is long", "auto", "on", "off")
+    quiet: bool = _option(False, "no progress on the screen")
     tensorboard: bool = _option(False, "write TensorBoard files as well")
     stop_after: float | None = _option(None, "seconds after which to save and stop, to be resumed later")
 

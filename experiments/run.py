@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from experiments.config import Config, Runtime
+from experiments.config import COMBINATION, Config, Runtime
 from experiments.parts import build_network, build_optimizer, check_names, pick_device
 from snnprune import Connectivity, InputError, effective_connectivity, geometry, rewiring
 from snnprune.export import save_csr
@@ -22,6 +22,7 @@ from snnprune.training import (
     RunFolder,
     Trainer,
     augmentation,
+    calibration_batches,
     default_augmentation,
     find_loss,
     forward_of,
@@ -57,7 +58,7 @@ def execute(config: Config, runtime: Runtime) -> dict[str, Any]:
         folder.keep_rows(trainer.epoch)
         log = stack.enter_context(writer(folder.path / "tensorboard")) if writer else None
         stop = stack.enter_context(_stop_on_request(runtime.stop_after))
-        _train(trainer, folder, stop, log)
+        _train(trainer, folder, stop, log, quiet=runtime.quiet)
         return _finish(config, trainer, folder)
 
 
@@ -92,16 +93,28 @@ def make_trainer(config: Config, runtime: Runtime) -> Trainer:
         bf16=config.precision == "bf16",
     )
     steps = config.epochs * steps_in_epoch(data, config.batch_size)
-    options = {"density": config.density, "alpha": config.alpha, **config.options}
-    method = rewiring.create(config.method, network, optimizer, steps=steps, **options)
+    method = rewiring.create(
+        config.method,
+        network,
+        optimizer,
+        steps=steps,
+        batches=calibration_batches(data, config.calibration, batch_size=config.batch_size),
+        loss=recipe.loss,
+        **{"seed": config.seed, **_method_options(config)},
+    )
     forward = forward_of(network, runtime.compile, steps=steps)  # type: ignore[arg-type]
     if forward is not network:
         method.compile()
     return Trainer(network, optimizer, method, data, recipe, forward=forward)
 
 
-def _train(trainer: Trainer, folder: RunFolder, stop: Callable[[], bool], log: Any) -> None:
-    bar = tqdm(total=trainer.steps, initial=trainer.step, unit="step", dynamic_ncols=True, disable=None)
+def _method_options(config: Config) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in ("density", "alpha", *COMBINATION)} | config.options
+
+
+def _train(trainer: Trainer, folder: RunFolder, stop: Callable[[], bool], log: Any, *, quiet: bool) -> None:
+    shown = True if quiet else None
+    bar = tqdm(total=trainer.steps, initial=trainer.step, unit="step", dynamic_ncols=True, disable=shown)
     with bar:
         while trainer.epoch < trainer.recipe.epochs:
             began = time.perf_counter()
@@ -115,18 +128,18 @@ def _train(trainer: Trainer, folder: RunFolder, stop: Callable[[], bool], log: A
             row["seconds"] = time.perf_counter() - began
             folder.add_row(row)
             save_checkpoint(folder.checkpoint, trainer)
-            _show(row, bar, log)
+            _show(row, bar, log, quiet=quiet)
             if stop() and trainer.epoch < trainer.recipe.epochs:
                 _save_and_stop(trainer, folder)
 
 
-def _show(row: dict[str, Any], bar: tqdm, log: Any) -> None:
+def _show(row: dict[str, Any], bar: tqdm, log: Any, *, quiet: bool) -> None:
     figures = {"loss": f"{row['train_loss']:.4f}", "accuracy": f"{row['train_accuracy']:.2%}"}
     if "evaluation_accuracy" in row:
         figures["validation"] = f"{row['evaluation_accuracy']:.2%}"
     figures["density"] = f"{row['density']:.3%}"
     bar.set_postfix(figures)
-    if bar.disable:
+    if bar.disable and not quiet:
         print(f"epoch {row['epoch']}:", ", ".join(f"{k} {v}" for k, v in figures.items()), file=sys.stderr, flush=True)
     if log is not None:
         for name in ("train_loss", "train_accuracy", "evaluation_accuracy", "density"):

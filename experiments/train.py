@@ -15,7 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from experiments.config import Config, Runtime, add_options
+from experiments.config import COMBINATION, Config, Runtime, add_options
 from experiments.run import Stopped, execute
 from snnprune import Connectivity, InputError
 from snnprune.training import RunFolder
@@ -35,6 +35,8 @@ def train(given: dict[str, Any]) -> None:
     """Carry out what the command line says, and show the result."""
     runtime = Runtime(**{entry.name: given[entry.name] for entry in fields(Runtime) if entry.name in given})
     chosen = {entry.name: given[entry.name] for entry in fields(Config) if entry.name in given}
+    if not (runtime.resume or "method" in chosen) and any(name in chosen for name in COMBINATION):
+        chosen["method"] = "pruning"
     config = _resumed(chosen, runtime.out) if runtime.resume else Config(**chosen)
     summary = execute(config, runtime)
     print(Connectivity.load(Path(runtime.out) / "connectivity.safetensors").table())

@@ -75,6 +75,24 @@ def summary(folder: Path) -> dict:
     return json.loads((folder / "summary.json").read_text())
 
 
+def test_a_combination_without_a_name_is_reachable(tmp_path):
+    combination = ["--criterion", "taylor", "--allocation", "lamp", "--schedule", "cubic", "--calibration", "64"]
+    assert call(*SMALL, *DENSITY, *combination, "--out", tmp_path / "run") == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert [config[name] for name in ("method", "criterion", "allocation")] == ["pruning", "taylor", "lamp"]
+    assert summary(tmp_path / "run")["nonzero"] == 947
+    assert call("--resume", *combination, "--out", tmp_path / "run") == 0
+
+
+def test_a_named_method_takes_another_criterion(tmp_path, capsys):
+    options = ["--method", "magnitude", "--criterion", "wanda", "--allocation", "fan-in=12"]
+    assert call(*SMALL, *DENSITY, *options, "--out", tmp_path / "run") == 0
+    found = Connectivity.load(tmp_path / "run" / "connectivity.safetensors")
+    assert max(int(mask.sum(1).max()) for mask in found.values()) <= 12
+    assert call(*SMALL, *DENSITY, "--method", "gradr", "--criterion", "wanda", "--out", tmp_path / "no") == 2
+    assert "gradr does not take criterion: it takes alpha, sparsity, density" in capsys.readouterr().err
+
+
 def test_a_run_folder_holds_everything(tmp_path, capsys):
     assert call(*SMALL, *DENSITY, "--out", tmp_path / "run") == 0
     folder = tmp_path / "run"

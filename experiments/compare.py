@@ -1,0 +1,169 @@
+"""Compare methods on a spiking network and on its ANN twin, under one protocol.
+
+    python -m experiments.compare experiments/protocols/mnist.toml --jobs 2 --results docs/results/mnist
+
+Runs methods x densities x sides x seeds, and the controls; what is done already is not run again, so the command can be
+stopped and called again at any time. Writes RESULTS.csv (one row a run), RESULTS.md (mean and spread, and which method
+is best), and figures RESULTS-accuracy.png, -layers.png, -masks.png.
+"""
+
+import argparse
+import logging
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from experiments.config import Config, Runtime
+from experiments.protocol import Protocol, Run, read_protocol
+from experiments.results import write_results
+from experiments.run import Stopped, execute
+from experiments.train import guard
+from experiments.verdict import Result
+from snnprune import InputError
+from snnprune.training import RunFolder
+
+Remarks = Callable[[Protocol, Sequence[Result]], list[str]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the script; returns its exit status: 0 done, 2 wrong input or failed runs, 130 stopped."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_options(parser)
+    return guard(lambda: compare(parser.parse_args(arguments)))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a script that carries out a protocol."""
+    parser.add_argument("protocol", help="a TOML file; docs/compare.md tells what is in it")
+    parser.add_argument("--out", default=None, help="folder of the run folders (default: runs/NAME of the protocol)")
+    parser.add_argument("--results", default=None, help="path of tables and figures, without suffix (default: in OUT)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each with its share of the threads")
+    parser.add_argument("--device", default="auto", help="as in experiments.train (default: %(default)s)")
+    parser.add_argument("--data-root", default=None, help="as in experiments.train")
+    parser.add_argument("--compile", choices=("auto", "on", "off"), default="auto", help="as in experiments.train")
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Carry out a protocol and print its tables."""
+    run_grid(read_protocol(options.protocol), options, suffix="results")
+
+
+def run_grid(
+    protocol: Protocol, options: argparse.Namespace, *, suffix: str, remarks: Remarks = lambda protocol, results: []
+) -> list[Result]:
+    """Run what is missing of a protocol, write what there is, print it, and return it.
+
+    Args:
+        protocol: what to compare.
+        options: of `add_options`.
+        suffix: of the results' name where --results is not given.
+        remarks: what else is to be said in the Markdown, from protocol and results.
+
+    Raises:
+        InputError: a folder holds another run, or runs failed (the others are written).
+        Stopped: by Ctrl-C.
+    """
+    if options.jobs < 1:
+        raise InputError(f"--jobs must be 1 or more, found {options.jobs}")
+    out = Path(options.out or Path("runs") / Path(options.protocol).stem)
+    runs = list(protocol.runs(out))
+    try:
+        failures = _run_all(runs, options)
+    except (Stopped, KeyboardInterrupt) as error:
+        raise Stopped("stopped; what is done is kept: the same command goes on") from error
+    results = [Result.of(run) for run in runs if (run.folder / "summary.json").is_file()]
+    if not results:
+        raise InputError("no run succeeded:\n" + "\n".join(failures))
+    print(write_results(Path(options.results or out / suffix), protocol, results, remarks(protocol, results)))
+    if failures:
+        raise InputError(
+            f"{len(failures)} of {len(runs)} runs failed and are not in the table:\n" + "\n".join(failures)
+        )
+    return results
+
+
+def _run_all(runs: list[Run], options: argparse.Namespace) -> list[str]:
+    """Carry out what is missing, and tell what failed."""
+    missing = [run for run in runs if not _done(run)]
+    failures = []
+    # Runs that take another's connectivity come after all others.
+    waves = [[run for run in missing if (run.after is None) == first] for first in (True, False)]
+    with tqdm(total=len(runs), initial=len(runs) - len(missing), unit="run", dynamic_ncols=True) as bar:
+        for run, error in (outcome for wave in waves for outcome in _outcomes(wave, options)):
+            if error is not None:
+                failures.append(f"{run.folder}: {error}")
+            bar.set_postfix_str(f"{run.side}/{run.folder.name}", refresh=False)
+            bar.update()
+    return failures
+
+
+def _outcomes(runs: list[Run], options: argparse.Namespace) -> Iterator[tuple[Run, str | None]]:
+    """Each run with what went wrong with it, as they end."""
+    if options.jobs == 1 or len(runs) < 2:
+        for run in runs:
+            yield run, _carry_out(run, options)
+        return
+    threads = max(1, (os.cpu_count() or 1) // options.jobs)
+    pool = ProcessPoolExecutor(
+        options.jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(threads,)
+    )
+    try:
+        futures: dict[Future, Run] = {pool.submit(_carry_out, run, options): run for run in runs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(threads: int) -> None:
+    torch.set_num_threads(threads)
+    logging.basicConfig(format="%(message)s", level=logging.ERROR)
+
+
+def _carry_out(run: Run, options: argparse.Namespace) -> str | None:
+    """One run, or the rest of it; returns what is wrong with it, if anything."""
+    if run.after is not None and not (run.after / "connectivity.safetensors").is_file():
+        return f"{run.after} has no connectivity: that run failed"
+    runtime = Runtime(
+        out=str(run.folder),
+        resume=(run.folder / "config.json").is_file(),
+        device=options.device,
+        data_root=options.data_root,
+        compile=options.compile,
+        quiet=True,
+    )
+    try:
+        execute(run.config, runtime)
+    except InputError as error:
+        return str(error)
+    finally:
+        torch.compiler.reset()  # or the next network of this kind would count as one shape too many, and run eagerly
+    return None
+
+
+def _done(run: Run) -> bool:
+    """Whether a run is complete.
+
+    Raises:
+        InputError: its folder holds a run with other options.
+    """
+    folder = RunFolder(run.folder)
+    if not (folder.path / "config.json").is_file():
+        return False
+    if different := run.config.different(Config.from_json(folder.read_json("config.json"))):
+        raise InputError(
+            f"{run.folder} holds a run with other {', '.join(different)}: choose another --out, or remove it"
+        )
+    return (folder.path / "summary.json").is_file()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""A comparison's protocol: one TOML file, and the runs that it asks for."""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from experiments.config import COMBINATION, Config
+from experiments.parts import check_names
+from snnprune import InputError
+
+SIDES = {"snn": "lif", "ann": "relu"}
+CONTROLS = ("shuffled", "scratch-e", "scratch-b", "transfer")
+# What a method may have of its own; everything else is the same for all, or the comparison says nothing.
+OWN = ("method", "alpha", "options", *COMBINATION)
+# What the grid decides.
+VARIED = ("density", "neuron", "seed")
+# Rethinking the Value of Network Pruning caps the longer training of scratch-B at twice the epochs.
+SCRATCH_B_CAP = 2
+# Controls start from weights that no method has seen.
+FRESH = 1_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of the grid.
+
+    Attributes:
+        method: the name in the table.
+        side: "snn" or "ann".
+        density: wanted share of the synapses; 1 for dense.
+        seed: of the table; a control's own weights have another.
+        config: what is trained.
+        folder: its run folder.
+        after: the run whose connectivity it takes, or None.
+    """
+
+    method: str
+    side: str
+    density: float
+    seed: int
+    config: Config
+    folder: Path
+    after: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What is compared, and what is equal for all.
+
+    Attributes:
+        title: of tables and figures.
+        methods: names of methods, or of the tables in `method`. "dense" runs once for each side and seed.
+        densities: each in (0, 1).
+        sides: "snn" and "ann", the twin with ReLU neurons and one time step.
+        seeds: of weights and order.
+        controls: each trains a connectivity from fresh weights. "scratch-e": the one that was found, for equal epochs;
+            "scratch-b": for equal computation; "shuffled": as many synapses in each layer, drawn at random; "transfer":
+            the one that was found on the other side.
+        control_of: the method whose connectivities the controls take.
+        run: options of `experiments.train` for all runs.
+        method: name -> what this entry has of its own: method, criterion, allocation, schedule, alpha, options.
+
+    Raises:
+        InputError: an unknown name, an empty list, or a value outside its range.
+    """
+
+    title: str = "A comparison"
+    methods: Sequence[str] = ()
+    densities: Sequence[float] = ()
+    sides: Sequence[str] = ("snn", "ann")
+    seeds: Sequence[int] = (0, 1, 2)
+    controls: Sequence[str] = ()
+    control_of: str | None = None
+    run: Mapping[str, Any] = field(default_factory=dict)
+    method: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("methods", "densities", "sides", "seeds"):
+            if not isinstance(getattr(self, name), Sequence) or not getattr(self, name):
+                raise InputError(f"{name} must be a list with one entry or more, found {getattr(self, name)!r}")
+        _check_known("sides", self.sides, SIDES)
+        _check_known("controls", self.controls, CONTROLS)
+        if self.controls and self.control_of not in self.methods:
+            raise InputError(
+                f"controls need control_of, one of the methods {', '.join(self.methods)}: found {self.control_of!r}"
+            )
+        if "transfer" in self.controls and set(self.sides) != set(SIDES):
+            raise InputError(f"the control transfer needs both sides, snn and ann; found {', '.join(self.sides)}")
+        _check_known("[run]", self.run, [e.name for e in fields(Config) if e.name not in (*OWN, *VARIED)])
+        for name, own in self.method.items():
+            _check_known(f"[method.{name}]", own, OWN)
+            if name not in self.methods:
+                raise InputError(f"[method.{name}] is not among the methods {', '.join(self.methods)}")
+        for density in self.densities:
+            if not 0 < density < 1:
+                raise InputError(f"densities must be between 0 and 1, found {density}: dense is a method")
+        for name in self.methods:
+            check_names(self._config(name, "snn", 0.5, 0))
+
+    def runs(self, out: str | os.PathLike[str]) -> Iterator[Run]:
+        """Every run of the grid, controls last; run folders are in `out`."""
+        for seed, side in product(self.seeds, self.sides):
+            for method in self.methods:
+                for density in self._densities(method):
+                    config = self._config(method, side, density, seed)
+                    yield Run(method, side, density, seed, config, _folder(out, side, method, density, seed))
+        for seed, side, control, density in product(self.seeds, self.sides, self.controls, self.densities):
+            yield self._control(control, side, density, seed, out)
+
+    def _densities(self, method: str) -> Sequence[float]:
+        return (1.0,) if self._own(method)["method"] == "dense" else self.densities
+
+    def _own(self, method: str) -> dict[str, Any]:
+        return {"method": method, **self.method.get(method, {})}
+
+    def _config(self, method: str, side: str, density: float, seed: int) -> Config:
+        own = self._own(method)
+        asked = None if own["method"] == "dense" or "alpha" in own else density
+        return Config(**self.run, **own, density=asked, neuron=SIDES[side], seed=seed)
+
+    def _control(self, control: str, side: str, density: float, seed: int, out: str | os.PathLike[str]) -> Run:
+        assert self.control_of is not None
+        source = next(other for other in SIDES if (other != side) == (control == "transfer"))
+        found = _folder(out, source, self.control_of, density, seed)
+        options = {"connectivity": str(found / "connectivity.safetensors"), "shuffle": control == "shuffled"}
+        base = Config(**self.run, method="fixed", options=options, neuron=SIDES[side], seed=FRESH + seed)
+        longer = min(SCRATCH_B_CAP, 1 / density) if control == "scratch-b" else 1
+        config = replace(base, epochs=round(base.epochs * longer))
+        name = f"{self.control_of}-{control}"
+        return Run(name, side, density, seed, config, _folder(out, side, name, density, seed), after=found)
+
+
+def read_protocol(path: str | os.PathLike[str]) -> Protocol:
+    """The protocol in a TOML file.
+
+    Raises:
+        InputError: no such file, no TOML, an unknown key, or a wrong value; the message names the file.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text())
+        _check_known("the protocol", content, [entry.name for entry in fields(Protocol)])
+        return Protocol(**content)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: give a protocol file (docs/compare.md shows one)") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no TOML: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _folder(out: str | os.PathLike[str], side: str, method: str, density: float, seed: int) -> Path:
+    return Path(out) / side / f"{method}-{100 * density:g}-{seed}"
+
+
+def _check_known(
+    where: str, found: Sequence[str] | Mapping[str, Any], known: Sequence[str] | Mapping[str, Any]
+) -> None:
+    if unknown := [name for name in found if name not in known]:
+        raise InputError(f"{where} has unknown {', '.join(map(str, unknown))}: known are {', '.join(known)}")

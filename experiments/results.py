@@ -1,0 +1,72 @@
+"""The results of a comparison, written: table, page and figures, all from the run folders."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+
+from experiments.protocol import Protocol
+from experiments.verdict import SIDE_NAMES, Result, sentences, table
+from snnprune import Connectivity
+from snnprune.report import plot_comparison, plot_kept, plot_similarity
+from snnprune.report.style import save_figure
+from snnprune.storage import write_text
+from snnprune.training import environment
+
+COLUMNS = ("method", "side", "density", "seed", "accuracy", "seconds")
+
+
+def write_results(path: Path, protocol: Protocol, results: Sequence[Result], remarks: Sequence[str] = ()) -> str:
+    """Write PATH.csv, PATH.md (with these remarks) and the figures; returns the Markdown."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([getattr(result, column) for column in COLUMNS] for result in results)
+    write_text(path.with_name(f"{path.name}.csv"), text.getvalue())
+    page = markdown(protocol, results, remarks)
+    write_text(path.with_name(f"{path.name}.md"), page)
+    _draw(path, protocol, results)
+    return page
+
+
+def markdown(protocol: Protocol, results: Sequence[Result], remarks: Sequence[str] = ()) -> str:
+    """A table for each side, what is best there, and on what it was measured."""
+    told = environment()
+    parts = [f"# {protocol.title}"]
+    for side in protocol.sides:
+        chosen = [result for result in results if result.side == side]
+        if chosen:
+            parts += [f"## The {SIDE_NAMES[side]}", table(chosen), "\n".join(sentences(chosen))]
+    parts += ["\n".join(remarks)] if remarks else []
+    parts.append(f"Measured with torch {told['torch']}, {told['processor']}, {told['date'][:10]}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _draw(path: Path, protocol: Protocol, results: Sequence[Result]) -> None:
+    rows = [{column: getattr(result, column) for column in COLUMNS} for result in results]
+    save_figure(path.with_name(f"{path.name}-accuracy.png"), plot_comparison(rows, title=protocol.title))
+    smallest = min(result.density for result in results)
+    if smallest == 1:
+        return
+    kept: dict[str, dict[str, dict[str, float]]] = {}
+    masks: dict[str, dict[str, Connectivity]] = {}
+    for side in dict.fromkeys(result.side for result in results):
+        at = [r for r in results if (r.side, r.density, r.control) == (side, smallest, False)]
+        found = {r: Connectivity.load(r.folder / "connectivity.safetensors") for r in at}
+        masks[side] = {f"{result.method} {result.seed}": connectivity for result, connectivity in found.items()}
+        kept[side] = _layer_densities(found)
+    title = f"{protocol.title}: {100 * smallest:g} % of the synapses"
+    save_figure(path.with_name(f"{path.name}-layers.png"), plot_kept(kept, title=title))
+    save_figure(path.with_name(f"{path.name}-masks.png"), plot_similarity(masks, title=title))
+
+
+def _layer_densities(found: Mapping[Result, Connectivity]) -> dict[str, dict[str, float]]:
+    """Method -> layer -> density, the mean over the seeds."""
+    methods: dict[str, list[dict[str, float]]] = {}
+    for result, connectivity in found.items():
+        densities = {layer: row["density"] for layer, row in connectivity.layers().items()}
+        methods.setdefault(result.method, []).append(densities)
+    return {
+        method: {layer: mean(seed[layer] for seed in seeds) for layer in seeds[0]} for method, seeds in methods.items()
+    }

@@ -1,0 +1,265 @@
+"""The comparison: its protocol, its grid, and what it says of the results."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments import compare, transfer
+from experiments.protocol import Protocol, read_protocol
+from experiments.verdict import Result, sentences, table
+from snnprune import Connectivity, InputError
+
+ROOT = Path(__file__).parents[2]
+RUN = {"model": "digits-mlp", "data": "digits", "epochs": 2, "batch_size": 64, "timesteps": 2, "lr": 0.01}
+PROTOCOL = """
+title = "Digits"
+methods = ["dense", "gmp", "combined"]
+densities = [0.2, 0.1]
+seeds = [0]
+controls = ["shuffled", "scratch-e", "scratch-b"]
+control_of = "gmp"
+
+[run]
+model = "digits-mlp"
+data = "digits"
+epochs = 2
+batch_size = 64
+timesteps = 2
+lr = 0.01
+
+[method.combined]
+method = "pruning"
+criterion = "taylor"
+allocation = "lamp"
+schedule = "linear"
+options = { begin = 0.1 }
+"""
+
+
+def protocol(**changes) -> Protocol:
+    return Protocol(**{"methods": ["gmp", "dense"], "densities": [0.1, 0.05], "run": RUN, **changes})
+
+
+def call(script, *arguments: str | Path) -> int:
+    return script.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory) -> Path:
+    """The protocol above, carried out."""
+    folder = tmp_path_factory.mktemp("grid")
+    (folder / "digits.toml").write_text(PROTOCOL)
+    assert call(compare, folder / "digits.toml", "--out", folder / "runs", "--results", folder / "table") == 0
+    return folder
+
+
+def test_the_table_has_a_row_for_every_run(grid):
+    rows = list(csv.DictReader((grid / "table.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["method", "side", "density", "seed", "accuracy", "seconds"]
+    per_side = 1 + 2 * 2 + 3 * 2
+    assert len(rows) == 2 * per_side
+    assert {row["side"] for row in rows} == {"snn", "ann"}
+    assert all(0 <= float(row["accuracy"]) <= 1 and float(row["seconds"]) >= 0 for row in rows)
+
+
+def test_page_and_figures_are_written(grid):
+    page = (grid / "table.md").read_text()
+    assert page.startswith(
+        "# Digits\n\n## The spiking network\n\n| method | dense | 20 % | 10 % |\n|---|---|---|---|\n"
+    )
+    assert "is best" in page
+    for figure in ("accuracy", "layers", "masks"):
+        assert (grid / f"table-{figure}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_controls_train_what_was_found_from_other_weights(grid):
+    runs = grid / "runs" / "snn"
+    found, drawn, again = (
+        Connectivity.load(runs / f"{name}-10-0" / "connectivity.safetensors")
+        for name in ("gmp", "gmp-shuffled", "gmp-scratch-e")
+    )
+    assert again == found
+    assert drawn != found
+    assert drawn.layers() == found.layers()
+    configs = {name: json.loads((runs / f"gmp{name}-10-0" / "config.json").read_text()) for name in ("", "-scratch-b")}
+    assert configs["-scratch-b"]["epochs"] == 2 * configs[""]["epochs"]
+    assert configs["-scratch-b"]["seed"] != configs[""]["seed"]
+
+
+def test_what_is_done_is_not_run_again(grid, monkeypatch):
+    monkeypatch.setattr(compare, "execute", lambda *_: pytest.fail("a finished run was run again"))
+    before = (grid / "table.csv").read_bytes()
+    assert call(compare, grid / "digits.toml", "--out", grid / "runs", "--results", grid / "table") == 0
+    assert (grid / "table.csv").read_bytes() == before
+
+
+def test_a_folder_with_other_options_is_refused(grid, capsys):
+    (grid / "other.toml").write_text(PROTOCOL.replace("lr = 0.01", "lr = 0.02"))
+    assert call(compare, grid / "other.toml", "--out", grid / "runs") == 2
+    assert "holds a run with other lr: choose another --out" in capsys.readouterr().err
+
+
+def test_a_connectivity_can_change_sides(grid, capsys):
+    assert call(transfer, grid / "digits.toml", "--out", grid / "runs", "--results", grid / "moved") == 0
+    shown = capsys.readouterr().out
+    assert "- ANN twin, 10 %: found on the spiking network" in shown
+    found = Connectivity.load(grid / "runs" / "ann" / "gmp-10-0" / "connectivity.safetensors")
+    assert Connectivity.load(grid / "runs" / "snn" / "gmp-transfer-10-0" / "connectivity.safetensors") == found
+    assert "gmp-transfer,snn,0.1,0," in (grid / "moved.csv").read_text()
+
+
+def test_several_jobs_find_the_same(grid, tmp_path):
+    text = PROTOCOL.partition("[method")[0].replace('"dense", "gmp", "combined"', '"gmp"')
+    text = text.replace("[0.2, 0.1]", '[0.1]\nsides = ["ann"]').replace(
+        '"shuffled", "scratch-e", "scratch-b"', '"scratch-e"'
+    )
+    (tmp_path / "one.toml").write_text(text)
+    assert call(compare, tmp_path / "one.toml", "--out", tmp_path / "runs", "--jobs", "2", "--compile", "off") == 0
+    for name in ("gmp-10-0", "gmp-scratch-e-10-0"):
+        one, other = (folder / "runs" / "ann" / name / "connectivity.safetensors" for folder in (grid, tmp_path))
+        assert Connectivity.load(one) == Connectivity.load(other)
+
+
+def test_runs_that_fail_are_told(tmp_path, capsys):
+    (tmp_path / "bad.toml").write_text(
+        PROTOCOL.replace('"combined"', '"taylor"')
+        .partition("[method")[0]
+        .replace("lr = 0.01", "lr = 1e38")
+        .replace("[0.2, 0.1]", '[0.1]\nsides = ["ann"]')
+    )
+    assert call(compare, tmp_path / "bad.toml", "--out", tmp_path / "runs", "--compile", "off") == 2
+    told = capsys.readouterr().err
+    assert "no run succeeded" in told
+    assert "lower the learning rate" in told
+    assert "has no connectivity: that run failed" in told
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, jobs):
+    (tmp_path / "long.toml").write_text(
+        PROTOCOL.replace("epochs = 2", "epochs = 400").partition("[method")[0].replace('"combined"', '"gradr"')
+    )
+    command = [sys.executable, "-m", "experiments.compare", tmp_path / "long.toml", "--out", tmp_path / "runs"]
+    process = subprocess.Popen(
+        [*map(str, command), "--jobs", str(jobs), "--compile", "off"],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    running = tmp_path / "runs" / "snn" / "dense-100-0" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not running.is_file() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    assert "the same command goes on" in process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert (running.parent / "checkpoint.safetensors").is_file()
+
+
+# --- The protocol
+
+
+def test_what_the_grid_asks_for(tmp_path):
+    runs = list(protocol(controls=["scratch-b"], control_of="gmp", seeds=[3]).runs(tmp_path))
+    assert [(r.side, r.method, r.density) for r in runs[:3]] == [
+        ("snn", "gmp", 0.1),
+        ("snn", "gmp", 0.05),
+        ("snn", "dense", 1.0),
+    ]
+    assert [r.method for r in runs[6:]] == ["gmp-scratch-b"] * 4
+    assert {r.config.epochs for r in runs[6:]} == {4}
+    assert {(r.config.neuron, r.side) for r in runs} == {("lif", "snn"), ("relu", "ann")}
+
+
+def test_the_committed_protocols_are_right():
+    for path in (ROOT / "experiments" / "protocols").glob("*.toml"):
+        assert len(list(read_protocol(path).runs("runs"))) > 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"methods": []}, "methods must be a list with one entry or more"),
+        ({"seeds": 3}, "seeds must be a list"),
+        ({"sides": ["snn", "cnn"]}, "sides has unknown cnn: known are snn, ann"),
+        ({"controls": ["luck"]}, "controls has unknown luck: known are shuffled, scratch-e, scratch-b, transfer"),
+        ({"controls": ["shuffled"]}, "controls need control_of, one of the methods gmp, dense: found None"),
+        ({"controls": ["transfer"], "control_of": "gmp", "sides": ["snn"]}, "transfer needs both sides"),
+        ({"densities": [1.0]}, "densities must be between 0 and 1, found 1.0"),
+        ({"run": {"method": "gmp"}}, r"\[run\] has unknown method"),
+        ({"run": {"epoch": 3}}, r"\[run\] has unknown epoch: known are model, data"),
+        ({"method": {"gmp": {"epochs": 30}}}, r"\[method.gmp\] has unknown epochs: known are method, alpha"),
+        ({"method": {"snip": {}}}, r"\[method.snip\] is not among the methods gmp, dense"),
+        ({"methods": ["gmpp"]}, "unknown method 'gmpp'"),
+    ],
+)
+def test_a_wrong_protocol_is_told_in_one_line(changes, told):
+    with pytest.raises(InputError, match=told) as error:
+        protocol(**changes)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("methods = [", "is no TOML"),
+        ("colour = 'red'\n" + PROTOCOL, "the protocol has unknown colour: known are title, methods"),
+    ],
+)
+def test_a_wrong_file_is_told_by_name(text, told, tmp_path, capsys):
+    (tmp_path / "p.toml").write_text(text)
+    assert call(compare, tmp_path / "p.toml") == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert "p.toml" in error
+
+
+def test_a_missing_file_and_no_jobs(tmp_path, capsys):
+    assert call(compare, tmp_path / "none.toml") == 2
+    assert "does not exist: give a protocol file" in capsys.readouterr().err
+    (tmp_path / "p.toml").write_text(PROTOCOL)
+    assert call(compare, tmp_path / "p.toml", "--jobs", "0") == 2
+    assert "--jobs must be 1 or more, found 0" in capsys.readouterr().err
+
+
+# --- The verdict
+
+
+def results(**methods: list[float]) -> list[Result]:
+    """At 10 % on the spiking side, in percent."""
+    return [
+        Result(name.replace("_", "-"), "snn", 0.1, seed, value / 100, 1.0, Path())
+        for name, values in methods.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+def test_the_best_is_told_with_its_distance_by_hand():
+    # means 98 and 97, spreads 0.1 and 0.1: the difference has a spread of 0.14
+    (line,) = sentences(results(a=[97.9, 98.0, 98.1], b=[96.9, 97.0, 97.1]))
+    assert line == (
+        "- At 10 % **a** is best (98.00 ± 0.10 %), 1.00 points ahead of b: more than the seeds' spread (0.14)."
+    )
+
+
+def test_what_is_not_told_apart_is_named():
+    (line,) = sentences(results(b=[97.9, 97.9], a=[97.8, 98.2], c=[97.0, 98.6], d=[90.0, 90.1]))
+    assert "**a** is best" in line
+    assert "0.10 points ahead of b: within the seeds' spread (0.28). Not told apart from it: b, c." in line
+
+
+def test_one_seed_says_nothing_of_chance():
+    (line,) = sentences(results(a=[98.0], b=[97.0]))
+    assert line.endswith("1.00 points ahead of b: one seed, so nothing can be said of chance.")
+
+
+def test_controls_never_win_and_a_lone_method_needs_no_verdict():
+    rows = results(a=[90.0, 91.0], a_scratch_e=[99.0, 99.0])
+    assert sentences(rows) == []
+    assert "| a | **90.50 ± 0.71** |" in table(rows)
+    assert "| a-scratch-e | 99.00 ± 0.00 |" in table(rows)
