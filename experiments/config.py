@@ -12,6 +12,14 @@ from snnprune import InputError
 # The three answers that make up a pruning method; a method has its own, and takes others.
 COMBINATION = ("criterion", "allocation", "schedule")
 
+# What a run gives to its method in another way.
+_NOT_OPTIONS = {name: f"give --{name}" for name in ("density", "alpha", "seed", "criterion", "schedule", "loss")} | {
+    "steps": "give --epochs",
+    "batches": "give --calibration",
+    "network": "give --model",
+    "optimizer": "it is Adam",
+}
+
 
 def _option(default: Any, text: str, *choices: str) -> Any:
     return field(default=default, metadata={"help": text, "choices": choices or None})
@@ -72,6 +80,8 @@ class Config:
             raise InputError(f"--density must be in (0, 1], found {self.density}")
         if self.alpha is not None and not self.alpha > 0:
             raise InputError(f"--alpha must be above 0, found {self.alpha}")
+        if told := [name for name in self.options if name in _NOT_OPTIONS]:
+            raise InputError(f"--option {told[0]} is not a method's own: {_NOT_OPTIONS[told[0]]}")
         if self.density is not None and self.alpha is not None:
             raise InputError("--density with --alpha: give one, each decides how sparse the network becomes")
 

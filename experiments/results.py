@@ -40,15 +40,15 @@ def markdown(protocol: Protocol, results: Sequence[Result], remarks: Sequence[st
             parts += [f"## The {SIDE_NAMES[side]}", table(chosen), "\n".join(sentences(chosen))]
     parts += ["\n".join(remarks)] if remarks else []
     parts.append(f"Measured with torch {told['torch']}, {told['processor']}, {told['date'][:10]}.")
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _draw(path: Path, protocol: Protocol, results: Sequence[Result]) -> None:
-    rows = [{column: getattr(result, column) for column in COLUMNS} for result in results]
-    save_figure(path.with_name(f"{path.name}-accuracy.png"), plot_comparison(rows, title=protocol.title))
     smallest = min(result.density for result in results)
     if smallest == 1:
-        return
+        return  # nothing was pruned
+    rows = [{column: getattr(result, column) for column in COLUMNS} for result in results]
+    save_figure(path.with_name(f"{path.name}-accuracy.png"), plot_comparison(rows, title=protocol.title))
     kept: dict[str, dict[str, dict[str, float]]] = {}
     masks: dict[str, dict[str, Connectivity]] = {}
     for side in dict.fromkeys(result.side for result in results):

@@ -17,6 +17,7 @@ from experiments.compare import add_options, run_grid
 from experiments.protocol import SIDES, Protocol, read_protocol
 from experiments.train import guard
 from experiments.verdict import SIDE_NAMES, Result, accuracies, cell, gap, told_apart
+from snnprune import InputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def transfer(options: argparse.Namespace) -> None:
     """Run what is missing, write what there is, and say what came of it."""
     protocol = read_protocol(options.protocol)
-    method = options.method or protocol.control_of or protocol.methods[0]
+    method = options.method or protocol.control_of
+    if method is None:
+        raise InputError(f"{options.protocol} has no control_of: give --method, one of {', '.join(protocol.methods)}")
     chosen = replace(
         protocol,
         title=f"{protocol.title}: connectivities of {method} that change sides",

@@ -91,9 +91,9 @@ def gap(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
 
 
 def told_apart(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Whether two means differ by more than the seeds' spread."""
+    """Whether two means differ by more than the seeds' spread; never, with a single seed."""
     difference, noise = gap(first, second)
-    return abs(difference) > noise
+    return min(len(first), len(second)) > 1 and abs(difference) > noise
 
 
 def _best(results: Iterable[Result], density: float) -> list[str]:

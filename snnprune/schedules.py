@@ -82,12 +82,14 @@ class Rounds:
     Attributes:
         density: after the last round, in (0, 1].
         rounds: how many.
-        end: the step of the last round; the first is after end / rounds steps. With fewer steps than rounds several
-            rounds fall on one step; with 0 all are done before the first.
+        begin: the step at which the first round begins.
+        end: the step at which the last round ends. With fewer steps than rounds several rounds end on one step; with 0
+            all are done before the first.
     """
 
     density: float
     rounds: int
+    begin: int = 0
     end: int
 
     def density_at(self, step: int) -> float:
@@ -102,7 +104,7 @@ class Rounds:
         """How many rounds have ended after so many steps."""
         if step >= self.end:
             return self.rounds
-        return step * self.rounds // self.end if step > 0 else 0
+        return max(0, step - self.begin) * self.rounds // max(1, self.end - self.begin)
 
 
 def rounds_for(density: float, rate: float) -> int:
@@ -119,7 +121,7 @@ def make(name: str, *, density: float, begin: int, end: int, every: int | None =
     Args:
         name: "one-shot" (at `end`), "linear", "cubic" or "rounds".
         density: to end with, in (0, 1].
-        begin: the last step before a ramp; the others do not look at it.
+        begin: the last step before a ramp or the first round; "one-shot" does not look at it.
         end: step from which the density is the one asked for.
         every: steps between two choices on a ramp; None: 100, but at least 50 choices in all.
         rate: share of what is left that goes in each of the rounds, in (0, 1).
@@ -140,7 +142,7 @@ def make(name: str, *, density: float, begin: int, end: int, every: int | None =
     if name == "one-shot":
         return OneShot(density=density, at=end)
     if name == "rounds":
-        return Rounds(density=density, rounds=rounds_for(density, rate), end=end)
+        return Rounds(density=density, rounds=rounds_for(density, rate), begin=begin, end=end)
     every = every or min(100, max(1, (end - begin) // 50))
     return Polynomial(density=density, begin=begin, end=end, every=every, power=1 if name == "linear" else 3)
 

@@ -14,7 +14,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from .errors import InputError
 
-Exclude = Iterable[str | type[nn.Module]]
+Exclude = str | type[nn.Module] | Iterable[str | type[nn.Module]]
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def find_synapses(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Syn
 
     Args:
         network: any module.
-        exclude: what to leave out: parameter names ("fc2.weight"), module names ("fc2"), globs ("head.*"), or
-            module types (`nn.Conv2d`).
+        exclude: what to leave out, one or several: parameter names ("fc2.weight"), module names ("fc2"), globs
+            ("head.*"), or module types (`nn.Conv2d`).
 
     Raises:
         InputError: nothing is left, an entry of `exclude` matches nothing, a weight is parametrized or pruned by
@@ -86,7 +86,7 @@ def find_synapses(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Syn
         if id(parameter) not in seen:
             seen.add(id(parameter))
             found[name] = Synapses(name, parameter, module)
-    kept = _without(found, tuple(exclude))
+    kept = _without(found, entries_of(exclude))
     if not kept:
         raise InputError(
             f"{type(network).__name__} has no synapses"
@@ -176,6 +176,11 @@ def probing(
         with torch.no_grad():
             for buffer, value in buffers:
                 buffer.copy_(value)
+
+
+def entries_of(exclude: Exclude) -> tuple[str | type[nn.Module], ...]:
+    """The entries of an `exclude`, which may be a single one."""
+    return (exclude,) if isinstance(exclude, str | type) else tuple(exclude)
 
 
 def reset_neurons(network: nn.Module) -> None:

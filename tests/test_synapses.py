@@ -25,6 +25,11 @@ def test_linear_and_convolution_weights_are_found_and_nothing_else():
     assert found["0.weight"].parameter is network[0].weight
 
 
+def test_a_single_entry_may_be_excluded_without_a_list():
+    assert list(find_synapses(small_network(), exclude="4")) == ["0.weight"]
+    assert list(find_synapses(small_network(), exclude=nn.Conv2d)) == ["4.weight"]
+
+
 def test_every_layer_type_is_found():
     layers = [nn.Linear(2, 2), layer.Linear(2, 2)]
     for dimension in "123":

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..losses import Loss, mse
-from ..synapses import Exclude, find_synapses
+from ..synapses import Exclude, entries_of, find_synapses
 
 Scores = dict[str, Tensor]
 # Inputs as the network takes them, with labels [B] where a criterion wants those.
@@ -98,7 +98,7 @@ def score(
         InputError: unknown name or option, no batches or labels where they are needed, a silent network, or a function
             of your own whose scores do not fit the synapses.
     """
-    found, batches, exclude = find(criterion), list(batches), tuple(exclude)
+    found, batches, exclude = find(criterion), list(batches), entries_of(exclude)
     check_batches(found, batches)
     takes = inspect.signature(found.function).parameters
     everything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())

@@ -28,11 +28,13 @@ class DropPruning(Pruning):
         optimizer: any torch optimizer that holds them and takes no closure.
         p_out: chance of a candidate to be dropped, in (0, 1].
         p_in: synapses that come back, as a share of those that exist, in [0, 1).
-        options: as `Pruning`; the allocation is always global.
+        options: as `Pruning`, without `allocation`: it is global.
 
     Raises:
         InputError: a chance outside its range, or as `Pruning`.
     """
+
+    OWN = ("allocation",)
 
     def __init__(
         self, network: nn.Module, optimizer: Optimizer, *, p_out: float = 0.5, p_in: float = 0.02, **options: Any

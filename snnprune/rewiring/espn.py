@@ -30,13 +30,14 @@ class ESPN(Pruning):
         optimizer: any torch optimizer that holds them and takes no closure.
         pressure: of the penalty, above 0.
         begin: share of the steps that is trained before.
-        options: as `Pruning`; `criterion` is not looked at.
+        options: as `Pruning`, without `criterion`.
 
     Raises:
         InputError: pressure not above 0, or as `Pruning`.
     """
 
     CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "one-shot", 0.6
+    OWN = ("criterion",)
 
     def __init__(
         self,

@@ -34,7 +34,8 @@ class IterativeMagnitude(Pruning):
         density: share of the synapses to end with, in (0, 1].
         steps: optimizer steps of the whole training.
         rate: share of what is left that goes in a round, in (0, 1).
-        rewind: share of the steps whose weights are gone back to; None does not rewind.
+        rewind: share of the steps whose weights are gone back to, and after which the rounds begin; None does not
+            rewind.
         early_bird: draw the ticket once, as soon as it no longer changes, or at `end` (You et al., ICLR 2020), and
             train its weights on, instead of rounds and rewinding.
         early_time: search with fewer time steps (Kim et al. 2022), as many as `tickets.early_timesteps` finds at the
@@ -63,20 +64,17 @@ class IterativeMagnitude(Pruning):
         end: float | None = None,
         **options: Any,
     ) -> None:
-        last = round((self.END if end is None else end) * steps)
-        options.setdefault("schedule", None)
-        if options["schedule"] is None:
-            options["schedule"] = schedules.make(
-                "one-shot" if early_bird else "rounds", density=density, begin=0, end=last, rate=rate
-            )
-        super().__init__(network, optimizer, density=density, steps=steps, end=end, **options)
         if rewind is not None and not 0 <= rewind <= 1:
             raise InputError(f"rewind is a share of the steps, in [0, 1]; found {rewind}")
+        super().__init__(network, optimizer, density=density, steps=steps, end=end, **options)
+        self.rewind = None if rewind is None or early_bird else round(rewind * steps)
+        if options.get("schedule") is None:
+            kind, begin = ("one-shot", 0) if early_bird else ("rounds", max(self.begin, self.rewind or 0))
+            self.schedule = schedules.make(kind, density=density, begin=begin, end=self.end, rate=rate)
         if early_time and not self.batches:
             raise InputError("early_time looks at data and was given none: pass batches=[inputs, ...]")
         if early_time and not isinstance(getattr(network, "timesteps", None), int):
             raise InputError(f"early_time sets the network's number of timesteps: {type(network).__name__} has none")
-        self.rewind = None if rewind is None or early_bird else round(rewind * steps)
         self.check = max(1, steps // 50)
         self.early_bird, self.early_time = early_bird, early_time
 

@@ -16,10 +16,11 @@ class Movement(Pruning):
 
     Sanh, Wolf, Rush: "Movement Pruning: Adaptive Sparsity by Fine-Tuning", NeurIPS 2020, section 3, the hard variant on
     a cubic schedule. Unlike there, what is pruned does not come back. One more tensor the size of the weights.
-    Arguments as `Pruning`; `criterion` is not looked at.
+    Arguments as `Pruning`, without `criterion`.
     """
 
     CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "cubic", 0.65
+    OWN = ("criterion",)
 
     def _start(self) -> None:
         self.state["moved"] = {n: torch.zeros_like(p, requires_grad=False) for n, p in self.parameters.items()}

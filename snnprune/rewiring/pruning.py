@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import torch
@@ -17,7 +17,7 @@ from ..criteria import Batches, Scores
 from ..errors import InputError
 from ..losses import Loss, mse
 from ..schedules import Schedule
-from ..synapses import Exclude, geometry
+from ..synapses import Exclude, entries_of, geometry
 from .masked import Masked
 from .registry import register
 
@@ -38,7 +38,7 @@ class Pruning(Masked):
         density: share of the synapses to end with, in (0, 1].
         steps: optimizer steps of the whole training.
         criterion: a name of `criteria.names()`, or a function `(network, batches) -> {name: scores}`.
-        allocation: a name as in `allocation.find`, or a function.
+        allocation: what `allocation.find` takes: a name, a density for each layer, or a function.
         schedule: "one-shot", "linear", "cubic", "rounds", or an object with `density_at` and `updates_at`.
         begin: share of `steps` after which a gradual schedule begins.
         end: share of `steps` after which `density` is reached; 0 prunes before the first step.
@@ -58,6 +58,8 @@ class Pruning(Masked):
     ALLOCATION: ClassVar[str] = "global"
     SCHEDULE: ClassVar[str] = "cubic"
     END: ClassVar[float] = 0.65
+    # What a named method has of its own and takes no other of.
+    OWN: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class Pruning(Masked):
         density: float,
         steps: int,
         criterion: str | Callable[..., Scores] | None = None,
-        allocation: str | Allocation | None = None,
+        allocation: str | Mapping[str, float] | Allocation | None = None,
         schedule: str | Schedule | None = None,
         begin: float = 0.0,
         end: float | None = None,
@@ -77,6 +79,9 @@ class Pruning(Masked):
         seed: int = 0,
         exclude: Exclude = (),
     ) -> None:
+        for name, given in {"criterion": criterion, "allocation": allocation}.items():
+            if name in self.OWN and given is not None:
+                raise InputError(f"{type(self).__name__} has its own {name} and takes no other, found {given!r}")
         for name, share in {"begin": begin, "end": end}.items():
             if share is not None and not 0 <= share <= 1:
                 raise InputError(f"{name} is a share of the steps, in [0, 1]; found {share}")
@@ -91,8 +96,8 @@ class Pruning(Masked):
         )
         self.batches = list(batches)
         criteria.check_batches(self.criterion, self.batches)
-        super().__init__(network, optimizer, exclude=exclude)
-        self.network, self.exclude, self.loss, self.seed = network, exclude, loss, seed
+        self.network, self.exclude, self.loss, self.seed = network, entries_of(exclude), loss, seed
+        super().__init__(network, optimizer, exclude=self.exclude)
         self.density, self.total_steps = density, steps
 
     # --- One step

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from torch import nn
 from torch.optim import Optimizer
@@ -82,7 +82,8 @@ def create(
         options: passed on; those that are None are left out.
 
     Raises:
-        InputError: unknown name, or an option that the method does not take or lacks (those it takes are listed).
+        InputError: unknown name, or an option that the method does not take (those it takes are listed), lacks, or
+            takes in another type.
     """
     method = find(name)
     takes = _options_of(method)
@@ -95,6 +96,9 @@ def create(
     required = [option for option in own if takes[option].default is inspect.Parameter.empty]
     if missing := [option for option in required if option not in given]:
         raise InputError(f"{name} needs {', '.join(missing)}")
+    for option, value in given.items():
+        if option in own:
+            _check_type(name, option, value, takes[option].annotation)
     return method(network, optimizer, **given)
 
 
@@ -114,3 +118,14 @@ def _options_of(method: type[Rewiring]) -> dict[str, inspect.Parameter]:
         if len(named) == len(parameters):
             break
     return takes
+
+
+def _check_type(method: str, option: str, value: Any, annotation: Any) -> None:
+    """Make sure that an option is of the plain type, or of one of the plain types, that the method declares."""
+    kinds = [kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)]
+    if not all(kind in (bool, int, float, str) for kind in kinds):
+        return  # the method looks at it itself
+    fitting = type(value) in kinds or (float in kinds and type(value) is int)
+    if not fitting:
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise InputError(f"{method} takes a {wanted} as {option}, found {value!r}")

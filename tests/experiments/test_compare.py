@@ -110,6 +110,8 @@ def test_a_connectivity_can_change_sides(grid, capsys):
     assert call(transfer, grid / "digits.toml", "--out", grid / "runs", "--results", grid / "moved") == 0
     shown = capsys.readouterr().out
     assert "- ANN twin, 10 %: found on the spiking network" in shown
+    assert "not told apart from that found here" in shown  # with one seed nothing is
+    assert "\n\n\n" not in (grid / "moved.md").read_text()
     found = Connectivity.load(grid / "runs" / "ann" / "gmp-10-0" / "connectivity.safetensors")
     assert Connectivity.load(grid / "runs" / "snn" / "gmp-transfer-10-0" / "connectivity.safetensors") == found
     assert "gmp-transfer,snn,0.1,0," in (grid / "moved.csv").read_text()
@@ -159,6 +161,22 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, jobs):
     assert "the same command goes on" in process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert (running.parent / "checkpoint.safetensors").is_file()
+
+
+def test_a_comparison_of_nothing_pruned_has_a_table_alone(tmp_path):
+    text = PROTOCOL.partition("[method")[0].replace('"dense", "gmp", "combined"', '"dense"')
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("control"))
+    (tmp_path / "dense.toml").write_text(text)
+    assert call(compare, tmp_path / "dense.toml", "--out", tmp_path / "runs", "--compile", "off") == 0
+    assert "| dense |" in (tmp_path / "runs" / "results.md").read_text()
+    assert not list((tmp_path / "runs").glob("*.png"))
+
+
+def test_transfer_must_know_the_method(tmp_path, capsys):
+    text = "\n".join(line for line in PROTOCOL.splitlines() if not line.startswith("control"))
+    (tmp_path / "p.toml").write_text(text)
+    assert call(transfer, tmp_path / "p.toml", "--out", tmp_path / "runs") == 2
+    assert "has no control_of: give --method, one of dense, gmp, combined" in capsys.readouterr().err
 
 
 # --- The protocol

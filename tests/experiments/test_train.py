@@ -84,6 +84,22 @@ def test_a_combination_without_a_name_is_reachable(tmp_path):
     assert call("--resume", *combination, "--out", tmp_path / "run") == 0
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("density=0.5", "--option density is not a method's own: give --density"),
+        ("steps=5", "--option steps is not a method's own: give --epochs"),
+        ("begin=half", "gmp takes a float as begin, found 'half'"),
+        ("every=2.5", "gmp takes a int as every, found 2.5"),
+    ],
+)
+def test_an_option_that_is_none_of_the_methods_own_is_told(option, told, tmp_path, capsys):
+    options = ["--method", "gmp", "--option", option, "--out", tmp_path / "run"]
+    assert call(*SMALL, *DENSITY, *options) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_named_method_takes_another_criterion(tmp_path, capsys):
     options = ["--method", "magnitude", "--criterion", "wanda", "--allocation", "fan-in=12"]
     assert call(*SMALL, *DENSITY, *options, "--out", tmp_path / "run") == 0

@@ -103,9 +103,12 @@ def test_espn_survives_a_step_that_raises():
         (DropPruning, {"p_out": 0.0}, r"p_out must be in \(0, 1\] and p_in in \[0, 1\), found 0.0 and 0.02"),
         (ADMM, {"rho": 0.0}, "rho and period must be above 0, found 0.0 and 0.02"),
         (ESPN, {"pressure": -1.0}, "pressure must be above 0, found -1.0"),
+        (ESPN, {"criterion": "magnitude"}, "ESPN has its own criterion and takes no other, found 'magnitude'"),
+        (Movement, {"criterion": "taylor"}, "Movement has its own criterion and takes no other"),
+        (DropPruning, {"allocation": "lamp"}, "DropPruning has its own allocation and takes no other, found 'lamp'"),
     ],
 )
-def test_values_outside_their_range_are_refused(method, options, told):
+def test_what_does_not_fit_is_refused(method, options, told):
     network, optimizer = single([1.0, 2.0])
     with pytest.raises(InputError, match=told):
         method(network, optimizer, density=0.5, steps=10, **options)
