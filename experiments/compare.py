@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import torch
@@ -112,24 +113,33 @@ def _outcomes(runs: list[Run], options: argparse.Namespace) -> Iterator[tuple[Ru
             yield run, _carry_out(run, options)
         return
     threads = max(1, (os.cpu_count() or 1) // options.jobs)
-    pool = ProcessPoolExecutor(
-        options.jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(threads,)
-    )
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(options.jobs, context, initializer=_start_worker, initargs=(threads, stop))
     try:
         futures: dict[Future, Run] = {pool.submit(_carry_out, run, options): run for run in runs}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
+        stop.set()
         pool.shutdown(cancel_futures=True)
 
 
-def _start_worker(threads: int) -> None:
+# Set once no further run is to be started; a pool hands its workers more than they have begun.
+_stop: Event | None = None
+
+
+def _start_worker(threads: int, stop: Event) -> None:
+    global _stop
+    _stop = stop
     torch.set_num_threads(threads)
     logging.basicConfig(format="%(message)s", level=logging.ERROR)
 
 
 def _carry_out(run: Run, options: argparse.Namespace) -> str | None:
     """One run, or the rest of it; returns what is wrong with it, if anything."""
+    if _stop is not None and _stop.is_set():
+        raise Stopped
     if run.after is not None and not (run.after / "connectivity.safetensors").is_file():
         return f"{run.after} has no connectivity: that run failed"
     runtime = Runtime(

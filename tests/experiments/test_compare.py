@@ -281,3 +281,27 @@ def test_controls_never_win_and_a_lone_method_needs_no_verdict():
     assert sentences(rows) == []
     assert "| a | **90.50 ± 0.71** |" in table(rows)
     assert "| a-scratch-e | 99.00 ± 0.00 |" in table(rows)
+
+
+# --- On real digits
+
+
+MNIST = """
+methods = ["gmp"]
+densities = [0.015]
+sides = ["snn"]
+seeds = [0]
+controls = ["shuffled"]
+control_of = "gmp"
+run = { model = "mnist-mlp", data = "mnist", epochs = 1 }
+"""
+
+
+def test_which_synapses_are_kept_matters_on_mnist(data_root, tmp_path):
+    (tmp_path / "short.toml").write_text(MNIST)
+    assert call(compare, tmp_path / "short.toml", "--out", tmp_path, "--data-root", data_root, "--compile", "off") == 0
+    rows = csv.DictReader((tmp_path / "results.csv").read_text().splitlines())
+    accuracy = {row["method"]: float(row["accuracy"]) for row in rows}
+    assert accuracy["gmp"] > accuracy["gmp-shuffled"] + 0.05
+    found = Connectivity.load(tmp_path / "snn" / "gmp-1.5-0" / "connectivity.safetensors")
+    assert found.nonzero == round(0.015 * 635_200)
