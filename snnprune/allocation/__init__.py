@@ -5,6 +5,7 @@ that is not to be had: it is taken only where a count that is promised to be exa
 that is emptied is told in the log. `find` gives an allocation by name, as `--allocation` takes it.
 """
 
+from .balance import balanced, utilisation
 from .common import Allocation, Geometries, Scores
 from .grains import whole_filters, whole_kernels
 from .limits import fan_in_cap, fan_out_cap, n_of_m
@@ -17,6 +18,7 @@ __all__ = [
     "Allocation",
     "Geometries",
     "Scores",
+    "balanced",
     "erdos_renyi",
     "erdos_renyi_kernel",
     "fan_in_cap",
@@ -28,6 +30,7 @@ __all__ = [
     "per_layer",
     "rows",
     "uniform",
+    "utilisation",
     "whole_filters",
     "whole_kernels",
 ]

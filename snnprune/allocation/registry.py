@@ -6,6 +6,7 @@ from functools import partial
 
 from ..connectivity import Connectivity
 from ..errors import InputError
+from .balance import balanced
 from .common import Allocation, Geometries, Scores
 from .grains import whole_filters, whole_kernels
 from .limits import fan_in_cap, fan_out_cap, n_of_m
@@ -28,9 +29,9 @@ def find(allocation: str | Mapping[str, float] | Allocation) -> Allocation:
     """An allocation: `(scores, density, geometries) -> Connectivity`.
 
     Args:
-        allocation: a name of `ALLOCATIONS`, "2:4" (N:M), "fan-in=32" or "fan-out=32"; a density for each layer by
-            parameter name, as `per_layer` takes it, and then the density asked for is not looked at; or a function,
-            which is returned as it is.
+        allocation: a name of `ALLOCATIONS`, "2:4" (N:M), "fan-in=32", "fan-out=32", "balanced=16"; a density for each
+            layer by parameter name, as `per_layer` takes it, and then the density asked for is not looked at; or a
+            function, which is returned as it is.
 
     Raises:
         InputError: unknown name; the known ones are listed.
@@ -43,10 +44,13 @@ def find(allocation: str | Mapping[str, float] | Allocation) -> Allocation:
         return ALLOCATIONS[allocation]
     if pattern := re.fullmatch(r"(\d+):(\d+)", allocation):
         return partial(n_of_m, n=int(pattern[1]), m=int(pattern[2]))
+    if pattern := re.fullmatch(r"balanced=(\d+)", allocation):
+        return partial(balanced, elements=int(pattern[1]))
     if pattern := re.fullmatch(r"fan-(in|out)=(\d+)", allocation):
         return partial(fan_in_cap if pattern[1] == "in" else fan_out_cap, cap=int(pattern[2]))
     raise InputError(
-        f"unknown allocation {allocation!r}: known are {', '.join(ALLOCATIONS)}, N:M such as 2:4, fan-in=N, fan-out=N"
+        f"unknown allocation {allocation!r}: known are {', '.join(ALLOCATIONS)}, "
+        "N:M such as 2:4, fan-in=N, fan-out=N, balanced=N"
     )
 
 
