@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, get_args, get_origin
 
@@ -39,7 +39,7 @@ class Config:
         "gradr", "a method by name (see docs/methods.md), or package.module:Class for one of your own"
     )
     density: float | None = _option(None, "share of the synapses to end with, in (0, 1]")
-    alpha: float | None = _option(None, "the published Grad R's pressure, instead of a density")
+    alpha: float | None = _option(None, "the pressure of the published Grad R (instead of a density), and of Deep R")
     criterion: str | None = _option(
         None, "which synapses to keep, in place of the method's own: magnitude, taylor, ..."
     )
@@ -82,8 +82,6 @@ class Config:
             raise InputError(f"--alpha must be above 0, found {self.alpha}")
         if told := [name for name in self.options if name in _NOT_OPTIONS]:
             raise InputError(f"--option {told[0]} is not a method's own: {_NOT_OPTIONS[told[0]]}")
-        if self.density is not None and self.alpha is not None:
-            raise InputError("--density with --alpha: give one, each decides how sparse the network becomes")
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Config":
@@ -121,11 +119,19 @@ class Runtime:
     stop_after: float | None = _option(None, "seconds after which to save and stop, to be resumed later")
 
 
-def add_options(parser: argparse.ArgumentParser, *kinds: type) -> None:
-    """Give a parser one option for each field; options that are not given are absent from what it returns."""
+def add_options(parser: argparse.ArgumentParser, *kinds: type, without: Collection[str] = ()) -> None:
+    """Give a parser one option for each field; options that are not given are absent from what it returns.
+
+    Args:
+        parser: where the options go.
+        kinds: `Config` or `Runtime`, or both.
+        without: fields that this script has no use for.
+    """
     for kind in kinds:
         group = parser.add_argument_group({Config: "what decides the result", Runtime: "where and how"}[kind])
         for entry in fields(kind):
+            if entry.name in without:
+                continue
             text = entry.metadata["help"]
             if entry.type is bool:
                 group.add_argument(_flag(entry.name), action="store_true", default=argparse.SUPPRESS, help=text)

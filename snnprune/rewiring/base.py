@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,8 @@ class Rewiring(ABC):
     `network.state_dict()` has its plain keys at any moment.
 
     A method overrides `_before` and `_after`, which see only parameters that have a gradient, and keeps its tensors in
-    `self.state[kind][parameter name]`, its whole numbers in `self.counters[name]`. Both run without gradients, read
+    `self.state[kind][parameter name]`, its numbers in `self.numbers[name]` (int, or a
+    tensor without dimensions). Both run without gradients, read
     nothing back from a device and have no shapes that depend on data, so that a training step can be captured as a CUDA
     graph; work that is done every so many steps goes into `_update`.
 
@@ -46,13 +47,17 @@ class Rewiring(ABC):
             another rewiring holds already.
     """
 
+    # Kinds of state whose tensors have shapes of their own, and that not every parameter has.
+    FREE: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, network: nn.Module, optimizer: Optimizer, *, exclude: Exclude = ()) -> None:
         self.parameters = {name: entry.parameter for name, entry in find_synapses(network, exclude=exclude).items()}
         self.optimizer = optimizer
         self.steps = 0
         self.state: dict[str, dict[str, Tensor]] = {}
-        self.counters: dict[str, int] = {}
+        self.numbers: dict[str, int | Tensor] = {}
         self._moved: list[Moved] = []
+        self._weights: list[Tensor] = []
         self._names = {id(parameter): name for name, parameter in self.parameters.items()}
         self._check_optimizer()
         self._handles = [
@@ -72,6 +77,23 @@ class Rewiring(ABC):
 
     def _abandon(self, moved: Sequence[Moved]) -> None:
         """Called when the optimizer raised between the two (Ctrl-C, out of memory): undo what `_before` did."""
+        self._point_back(moved)
+
+    def _point_at(self, moved: Sequence[Moved], hidden: Sequence[Tensor]) -> None:
+        """Let the optimizer move these tensors in the place of the weights.
+
+        Nothing is copied: the parameters point at them during the step, and at their own memory otherwise.
+        """
+        self._weights = [entry.parameter.data for entry in moved]
+        for entry, tensor in zip(moved, hidden, strict=True):
+            entry.parameter.data = tensor
+
+    def _point_back(self, moved: Sequence[Moved]) -> list[Tensor]:
+        """Let the parameters point at the weights' memory again; returns that, or nothing if they do already."""
+        weights, self._weights = self._weights, []
+        for entry, weight in zip(moved, weights, strict=False):
+            entry.parameter.data = weight
+        return weights
 
     def _start(self) -> None:
         """Called once before the first step, when the weights are final: makes the state."""
@@ -109,8 +131,8 @@ class Rewiring(ABC):
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs besides network and optimizer, as named tensors."""
         tensors = {f"{kind}/{name}": tensor for kind, named in self.state.items() for name, tensor in named.items()}
-        counters = {name: torch.tensor(value) for name, value in self.counters.items()}
-        return {"steps": torch.tensor(self.steps), **counters, **tensors}
+        numbers = {name: torch.as_tensor(value) for name, value in self.numbers.items()}
+        return {"steps": torch.tensor(self.steps), **numbers, **tensors}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state_dict`; load the network and the optimizer as well.
@@ -130,6 +152,9 @@ class Rewiring(ABC):
             parameter = self.parameters.get(name)
             if parameter is None:
                 raise InputError(f"the state holds {name}, the network's synapses are {', '.join(self.parameters)}")
+            if kind in self.FREE:
+                loaded.setdefault(kind, {})[name] = tensor.clone().to(parameter.device)
+                continue
             if parameter.shape != tensor.shape:
                 raise InputError(
                     f"the state of {name} has shape {tuple(tensor.shape)}, the network's is {tuple(parameter.shape)}"
@@ -137,10 +162,20 @@ class Rewiring(ABC):
             # empty_like keeps the parameter's memory layout (channels last), which a file does not
             loaded.setdefault(kind, {})[name] = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
         for kind, named in loaded.items():
-            if missing := self.parameters.keys() - named.keys():
+            if kind not in self.FREE and (missing := self.parameters.keys() - named.keys()):
                 raise InputError(f"the state has no {kind} for {', '.join(sorted(missing))}: it is of another network")
-        numbers = {key: int(value) for key, value in state.items() if "/" not in key}
-        self.steps, self.state, self.counters = numbers.pop("steps"), loaded, numbers
+        device = next(iter(self.parameters.values())).device
+        numbers = {key: value for key, value in state.items() if "/" not in key}
+        self.steps, self.state = int(numbers.pop("steps")), loaded
+        self.numbers = {
+            key: value.clone().to(device) if value.is_floating_point() else int(value) for key, value in numbers.items()
+        }
+
+    def _tell_early(self, total_steps: int, density: float) -> None:
+        """Warn that a training was stopped before its connectivity had its density."""
+        logger.warning(
+            "finalize() after %d of %d steps: pruned to density %g at once", self.steps, total_steps, density
+        )
 
     # --- Hooks
 
@@ -236,9 +271,19 @@ def clear_moments(optimizer: Optimizer, parameter: nn.Parameter, mask: Tensor) -
 
     These are all tensors of its shape: momentum buffers, first and second moments, their maxima.
     """
-    for value in optimizer.state[parameter].values():
-        if isinstance(value, Tensor) and value.shape == parameter.shape:
-            value.mul_(mask)
+    for moment in moments_of(optimizer, parameter):
+        moment.mul_(mask)
+
+
+def moments_of(optimizer: Optimizer, parameter: nn.Parameter) -> list[Tensor]:
+    """What an optimizer remembers of each element of a parameter: all tensors of its shape."""
+    values = optimizer.state.get(parameter, {}).values()
+    return [value for value in values if isinstance(value, Tensor) and value.shape == parameter.shape]
+
+
+def in_memory_order(tensor: Tensor) -> Tensor:
+    """A view of a dense tensor's elements in the order in which they lie in memory (channels last, for example)."""
+    return tensor.as_strided((tensor.numel(),), (1,), tensor.storage_offset())
 
 
 def forget(optimizer: Optimizer, parameter: nn.Parameter) -> None:

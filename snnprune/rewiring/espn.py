@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from ..criteria import Scores
@@ -52,7 +52,6 @@ class ESPN(Pruning):
             raise InputError(f"pressure must be above 0, found {pressure}")
         super().__init__(network, optimizer, begin=begin, **options)
         self.pressure = pressure
-        self._weights: list[Tensor] = []
 
     @property
     def searching(self) -> bool:
@@ -62,12 +61,10 @@ class ESPN(Pruning):
     def _before(self, moved: Sequence[Moved]) -> None:
         if not self.searching:
             return super()._before(moved)
-        # The optimizer moves the mask: the parameters point at it during the step, as in Grad R.
-        self._weights = [entry.parameter.data for entry in moved]
         for entry in moved:
             assert entry.parameter.grad is not None
             entry.parameter.grad.mul_(self.state["frozen"][entry.name]).add_(self.pressure)
-            entry.parameter.data = self.state["soft"][entry.name]
+        self._point_at(moved, [self.state["soft"][entry.name] for entry in moved])
         return None
 
     def _after(self, moved: Sequence[Moved]) -> None:
@@ -76,16 +73,6 @@ class ESPN(Pruning):
         for entry, weight in zip(moved, self._point_back(moved), strict=True):
             torch.mul(self.state["frozen"][entry.name], self.state["soft"][entry.name].clamp_(min=0), out=weight)
         return None
-
-    def _abandon(self, moved: Sequence[Moved]) -> None:
-        if self.searching:
-            self._point_back(moved)
-
-    def _point_back(self, moved: Sequence[Moved]) -> list[Tensor]:
-        weights, self._weights = self._weights, []
-        for entry, weight in zip(moved, weights, strict=True):
-            entry.parameter.data = weight
-        return weights
 
     def _update(self) -> None:
         super()._update()

@@ -96,7 +96,6 @@ class GradR(Rewiring):
         self.schedule = None if density is None else Polynomial(density=density, end=self.settled_at, every=every)
         self.alpha = 1e-2 if alpha is None else alpha
         self.mu = math.log(2 * (1 - (0.95 if sparsity is None else sparsity))) / self.alpha
-        self._weights: list[Tensor] = []
         self._aim, self._press, self._reveal = aim, press, reveal
 
     # --- One step
@@ -111,13 +110,10 @@ class GradR(Rewiring):
         hidden, sign = self._of(moved, "hidden"), self._of(moved, "sign")
         for entry, h in zip(moved, hidden, strict=True):
             shield_dormant(self.optimizer, entry.group, entry.parameter, h)
-        # The optimizer moves the hidden tensors: the parameters point at them during the step, at the weights
-        # otherwise, so that nothing is copied. The weights' memory, unused meanwhile, holds the prior's direction.
-        self._weights = [entry.parameter.data for entry in moved]
+        self._point_at(moved, hidden)
         if self.density is None:
+            # The weights' memory, unused during the step, holds the prior's direction.
             self._aim(hidden, sign, self.mu, self._weights)
-        for entry, h in zip(moved, hidden, strict=True):
-            entry.parameter.data = h
         return None
 
     def _after(self, moved: Sequence[Moved]) -> None:
@@ -131,16 +127,8 @@ class GradR(Rewiring):
         return self._press(hidden, sign, weights, weights, force)
 
     def _abandon(self, moved: Sequence[Moved]) -> None:
-        if not self.frozen:
-            weights = self._point_back(moved)
+        if weights := self._point_back(moved):
             reveal(self._of(moved, "hidden"), self._of(moved, "sign"), weights)
-
-    def _point_back(self, moved: Sequence[Moved]) -> list[Tensor]:
-        """Let the parameters point at the weights again; returns those."""
-        weights, self._weights = self._weights, []
-        for entry, weight in zip(moved, weights, strict=True):
-            entry.parameter.data = weight
-        return weights
 
     def _of(self, moved: Sequence[Moved], kind: str) -> list[Tensor]:
         return [self.state[kind][entry.name] for entry in moved]
@@ -200,13 +188,9 @@ class GradR(Rewiring):
 
         A closed loop that was stopped before it settled is brought to its exact density now, which costs accuracy.
         """
+        self.detach()  # first of all: a step that was interrupted left the parameters pointing elsewhere
         if self.density is not None and not self.frozen:
-            logger.warning(
-                "finalize() after %d of %d steps: pruned to density %g at once",
-                self.steps,
-                self.total_steps,
-                self.density,
-            )
+            self._tell_early(self.total_steps, self.density)
             if not self.state:
                 self._start()
             self._freeze()

@@ -81,7 +81,7 @@ class IterativeMagnitude(Pruning):
     @property
     def searching(self) -> bool:
         """Whether the ticket is still being searched for."""
-        return not self.counters.get("found", 0)
+        return not self.numbers.get("found", 0)
 
     def _start(self) -> None:
         if self.rewind == 0:
@@ -114,7 +114,7 @@ class IterativeMagnitude(Pruning):
 
     def _found(self) -> None:
         """The search is over: all time steps again, and nothing of it is kept."""
-        self.counters["found"] = 1
+        self.numbers["found"] = 1
         self.state = {"mask": self.state["mask"]}
         self._set_timesteps()
 
@@ -132,13 +132,13 @@ class IterativeMagnitude(Pruning):
 
     def _shorten(self) -> None:
         network: Any = self.network
-        self.counters |= {"all_timesteps": network.timesteps, "timesteps": early_timesteps(network, self.batches)}
+        self.numbers |= {"all_timesteps": network.timesteps, "timesteps": early_timesteps(network, self.batches)}
         self._set_timesteps()
 
     def _set_timesteps(self) -> None:
-        if "timesteps" in self.counters:
+        if "timesteps" in self.numbers:
             network: Any = self.network
-            network.timesteps = self.counters["timesteps" if self.searching else "all_timesteps"]
+            network.timesteps = self.numbers["timesteps" if self.searching else "all_timesteps"]
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """As `Rewiring.load_state_dict`; the network's time steps are those of the search, if it is on."""

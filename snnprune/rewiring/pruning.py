@@ -1,7 +1,6 @@
 """Pruning while training: a criterion, an allocation and a schedule, put together."""
 
 import inspect
-import logging
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
@@ -20,8 +19,6 @@ from ..schedules import Schedule
 from ..synapses import Exclude, entries_of, geometry
 from .masked import Masked
 from .registry import register
-
-logger = logging.getLogger(__name__)
 
 
 @register("pruning")
@@ -140,11 +137,6 @@ class Pruning(Masked):
         if not self.state:
             self._start()
         if self.schedule.density_at(self.steps) > self.density:
-            logger.warning(
-                "finalize() after %d of %d steps: pruned to density %g at once",
-                self.steps,
-                self.total_steps,
-                self.density,
-            )
+            self._tell_early(self.total_steps, self.density)
             self._prune_to(self.density)
         return super().finalize()

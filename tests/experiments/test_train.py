@@ -316,7 +316,7 @@ def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch, capsys):
         (["--density", "1.2"], "--density must be in (0, 1], found 1.2"),
         (["--alpha", "0"], "--alpha must be above 0, found 0.0"),
         (["--alpha", "-1"], "--alpha must be above 0, found -1.0"),
-        (["--density", "0.1", "--alpha", "0.1"], "--density with --alpha: give one"),
+        (["--density", "0.1", "--alpha", "0.1"], "give density, or alpha (with sparsity), not both"),
         (["--method", "dense", "--density", "0.1"], "dense does not take density: it takes exclude"),
         (["--model", "torch.nn:Flatten"], "Flatten has no synapses"),
         (["--epochs", "0"], "--epochs must be above 0, found 0"),

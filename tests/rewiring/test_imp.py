@@ -112,7 +112,7 @@ def test_early_time_searches_with_few_steps_and_trains_with_all():
             parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
         seen.append(network.timesteps)
-    found = method.counters["timesteps"]
+    found = method.numbers["timesteps"]
     assert 2 <= found <= 6
     assert seen == [found] * 4 + [6, 6]
 

@@ -1,0 +1,214 @@
+"""Deep R: rewiring as sampling, with as many synapses at every moment as were asked for."""
+
+import math
+import random as plain_random
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .. import allocation as allocations
+from ..allocation import Allocation
+from ..connectivity import Connectivity
+from ..criteria import random
+from ..errors import InputError
+from ..synapses import Exclude, entries_of, geometry
+from .base import Moved, clear_moments, prior_step
+from .masked import Masked
+from .registry import register
+from .strength import compiled
+
+# Strength of a synapse that was just connected: it exists, so it is not zero.
+CONNECTED = 1e-12
+
+
+@register("deepr")
+class DeepR(Masked):
+    r"""Deep Rewiring: strengths walk with noise; a synapse that falls below 0 goes, and one comes at random.
+
+    Bellec, Kappel, Maass, Legenstein: "Deep Rewiring: Training very sparse deep networks", ICLR 2018, algorithm 1. A
+    weight is :math:`w = s\,\theta`, with a sign drawn once and a strength above 0. At every step, for the synapses that
+    exist,
+
+    .. math:: \theta \leftarrow \theta - \eta\, s\, \partial L/\partial w - \eta\,\alpha + \sqrt{2 \eta T}\,\nu,
+        \quad \nu \sim N(0, 1)
+
+    (the optimizer takes the first part). Where :math:`\theta \le 0` the synapse goes dormant, and a dormant one is
+    connected with its own sign and a strength of 1e-12: those met on a walk through the tensor with random start and
+    stride. The number of synapses of each tensor never changes. With Adam :math:`\eta` is the bias-corrected step, as
+    for Grad R. Memory: besides the mask one tensor the size of the weights, and with noise one more during a step.
+
+    Args:
+        network: any module with synapses; see `find_synapses`.
+        optimizer: any torch optimizer that holds them and takes no closure.
+        density: share of the synapses that exist, in (0, 1].
+        steps: optimizer steps of the whole training.
+        alpha: the pressure of the L1 prior, 0 or more.
+        temperature: T of the noise, 0 or more. 0 is without noise, as in the comparisons of the Grad R paper's code.
+        settle: share of `steps` after which the connectivity is frozen, and pressure and noise end; 1, the paper's way,
+            goes on to the end.
+        allocation: of the first connectivity, drawn at random; each tensor keeps the number that it gives.
+        seed: of all drawings.
+        exclude: synapses to leave dense.
+
+    Raises:
+        InputError: a value outside its range, or as `Rewiring`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        density: float,
+        steps: int,
+        alpha: float = 1e-4,
+        temperature: float = 0.0,
+        settle: float = 1.0,
+        allocation: str | Allocation = "uniform",
+        seed: int = 0,
+        exclude: Exclude = (),
+    ) -> None:
+        if not 0 < density <= 1:
+            raise InputError(f"density must be in (0, 1], found {density}")
+        if not (alpha >= 0 and temperature >= 0):
+            raise InputError(f"alpha and temperature must be 0 or more, found {alpha} and {temperature}")
+        if not 0 < settle <= 1:
+            raise InputError(f"settle must be in (0, 1], found {settle}")
+        if steps < 1:
+            raise InputError(f"steps must be 1 or more, found {steps}")
+        self.exclude = entries_of(exclude)
+        super().__init__(network, optimizer, exclude=self.exclude)
+        self.network, self.seed, self.density = network, seed, density
+        self.alpha, self.temperature = alpha, temperature
+        self.allocation = allocations.find(allocation)
+        self.settled_at = max(1, round(settle * steps))
+        self._press = _press
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the connectivity is fixed."""
+        return self.steps >= self.settled_at
+
+    # --- One step
+
+    def _start(self) -> None:
+        super()._start()
+        drawn = self.allocation(
+            random(self.network, seed=self.seed, exclude=self.exclude),
+            self.density,
+            geometry(self.network, exclude=self.exclude),
+        )
+        signs = {name: parameter.detach().sign() for name, parameter in self.parameters.items()}
+        for name, sign in signs.items():  # a weight that starts at 0 has no sign: it gets one
+            chance = torch.rand(sign.shape, generator=self._generator(name)).to(sign.device)
+            sign.add_((sign == 0) * (2.0 * (chance < 0.5) - 1))
+        self.state["sign"] = signs
+        self._keep(drawn)
+        self.numbers |= {f"synapses:{name}": int(mask.count_nonzero()) for name, mask in drawn.items()}
+
+    def _after(self, moved: Sequence[Moved]) -> None:
+        if self.frozen:
+            return super()._after(moved)
+        rates = [prior_step(self.optimizer, entry.group, entry.parameter) for entry in moved]
+        if self.temperature:
+            for entry, rate in zip(moved, rates, strict=True):
+                weight = entry.parameter.data  # noise has no sign: on the weight it is as on the strength
+                _add(weight, self._noise(entry.name, weight), (2 * rate * self.temperature) ** 0.5)
+        weights = [entry.parameter.data for entry in moved]
+        signs, masks = ([self.state[kind][entry.name] for entry in moved] for kind in ("sign", "mask"))
+        self._press(weights, signs, masks, [rate * self.alpha for rate in rates])
+        for entry in moved:
+            clear_moments(self.optimizer, entry.parameter, self.state["mask"][entry.name])
+            self._connect(entry)
+        return None
+
+    def _connect(self, entry: Moved) -> None:
+        """As many synapses as have gone."""
+        weight, mask, sign = entry.parameter.data, self.state["mask"][entry.name], self.state["sign"][entry.name]
+        count = self.numbers[f"synapses:{entry.name}"]
+        assert isinstance(count, int)
+        places, comes = _vacancies(mask, count, self._stride(entry.name, mask.numel()))
+        weight[places] = torch.where(comes, CONNECTED * sign[places], weight[places])
+        mask[places] += comes
+
+    def compile(self) -> None:
+        """Compile the arithmetic of a step: one pass over memory instead of six."""
+        self._press = compiled(_press)
+
+    # --- Drawing: the same for the same step, so that a resumed run draws it again
+
+    def _seed_of(self, name: str) -> int:
+        return (self.seed * 1_000_003 + self.steps) * 1_009 + list(self.parameters).index(name)
+
+    def _generator(self, name: str, device: torch.device | str = "cpu") -> torch.Generator:
+        return torch.Generator(device).manual_seed(self._seed_of(name))
+
+    def _noise(self, name: str, like: Tensor) -> Tensor:
+        generator = self._generator(name, like.device)
+        return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
+
+    def _stride(self, name: str, size: int) -> tuple[int, int]:
+        """Where a walk through a tensor starts, and its stride; it meets every place once."""
+        draw = plain_random.Random(self._seed_of(name))
+        stride = draw.randrange(1, max(2, size))
+        while math.gcd(stride, size) > 1:
+            stride = draw.randrange(1, size)
+        return draw.randrange(size), stride
+
+    # --- What everybody may call
+
+    @torch.no_grad()
+    def finalize(self) -> Connectivity:
+        """End the rewiring and return the connectivity of the plain network that is left."""
+        if not self.state:
+            self._start()
+        return super().finalize()
+
+
+def _press(
+    weight: Sequence[Tensor], sign: Sequence[Tensor], mask: Sequence[Tensor], force: Sequence[float | Tensor]
+) -> None:
+    """Strengths of what exists fall by the force; who is not above 0 then leaves the mask. All in place."""
+    for w, s, m, f in zip(weight, sign, mask, force, strict=True):
+        w.mul_(m)
+        _add(w, s, -f)  # to what is absent too: below 0 it stays absent
+        torch.mul(w, s, out=m).clamp_(min=0).sign_()
+        w.mul_(m)
+
+
+def _add(weight: Tensor, direction: Tensor, factor: float | Tensor) -> None:
+    """weight += factor * direction; a factor on a device is not read back."""
+    if isinstance(factor, Tensor):
+        weight.addcmul_(direction, factor)
+    else:
+        weight.add_(direction, alpha=factor)
+
+
+def _vacancies(mask: Tensor, count: int, walk: tuple[int, int]) -> tuple[tuple[Tensor, ...], Tensor]:
+    """The first free places on a walk through a tensor, as many as its synapses are short of a number.
+
+    On a GPU shapes depend on no data, and nothing is read back.
+
+    Args:
+        mask: 1 where a synapse exists, else 0.
+        count: how many synapses there are to be, at least those that exist.
+        walk: start, and stride (with no divisor in common with the size of the tensor).
+
+    Returns:
+        Places in the order in which they are met, all different, as an index for each dimension; and boolean, true for
+        those to be filled.
+    """
+    start, stride = walk
+    # Exact, and several times as fast as count_nonzero: float32 holds what one row sums up to.
+    missing = count - mask.sum(-1, dtype=torch.float32).sum(dtype=torch.float64)
+    # Whoever meets `count` places finds as many of them free as are missing. A CPU can see whether fewer will do.
+    length = count if mask.device.type != "cpu" else min(count, 2 * int(missing))
+    while True:
+        met = (start + stride * torch.arange(length, device=mask.device)) % mask.numel()
+        places = torch.unravel_index(met, mask.shape)
+        free = mask[places] == 0
+        if length == count or bool(free.count_nonzero() >= missing):
+            return places, free & (free.cumsum(0) <= missing)
+        length = min(count, 2 * length)

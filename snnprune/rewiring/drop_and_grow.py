@@ -1,0 +1,221 @@
+"""Dynamic sparse training: every so many steps some synapses are dropped and others grown."""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .. import allocation as allocations
+from ..allocation import Allocation
+from ..connectivity import Connectivity
+from ..criteria import random
+from ..errors import InputError
+from ..selection import keep_largest
+from ..synapses import Exclude, entries_of, geometry
+from .base import Moved
+from .masked import Masked
+
+Drop = Literal["magnitude", "signed", "gradient"]
+Grow = Literal["random", "gradient", "momentum"]
+# Of the average of gradients that growth by momentum looks at.
+MOMENTUM = 0.9
+
+
+class DropAndGrow(Masked):
+    """The network is sparse from the first step on, and its synapses move about.
+
+    Every `every` steps each tensor drops a share of its synapses and grows as many others, with weight 0 and without
+    moments, so that its density stays (or falls on a cubic schedule, where `initial_density` is given). After `end` the
+    connectivity is fixed. A synapse that is dropped may be grown again at once, and then keeps its weight. The
+    optimizer's step is taken at an update too: weights are looked at after it, gradients are those before it. A tensor
+    that has no gradient then drops nothing but what its density asks for.
+
+    Args:
+        network: any module with synapses; see `find_synapses`.
+        optimizer: any torch optimizer that holds them and takes no closure.
+        density: share of the synapses to end with, in (0, 1].
+        steps: optimizer steps of the whole training.
+        initial_density: to begin with, at least `density`; None: `density`.
+        fraction: share of a tensor's synapses that is dropped, in [0, 1]; at the first update.
+        annealed: whether that share falls on a half cosine to 0 at `end` (RigL), or stays (SET).
+        every: steps between two updates; None: 100, less in a short training.
+        end: share of `steps` after which the connectivity is fixed, in (0, 1].
+        drop: what goes: the smallest by "magnitude"; "signed", the smallest positive and the largest negative ones,
+            each in proportion; or by the size of the "gradient".
+        grow: what comes: at "random", by the size of the "gradient", or of its average over the steps ("momentum").
+        allocation: of the first connectivity, drawn at random: "erk", "er", "uniform", ..., as `allocation.find`.
+        seed: of all drawings.
+        exclude: synapses to leave dense.
+
+    Raises:
+        InputError: a value outside its range, an unknown name, or as `Rewiring`.
+    """
+
+    # What a named method changes.
+    DROP: ClassVar[Drop] = "magnitude"
+    GROW: ClassVar[Grow] = "gradient"
+    ALLOCATION: ClassVar[str] = "erk"
+    ANNEALED: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        density: float,
+        steps: int,
+        initial_density: float | None = None,
+        fraction: float = 0.3,
+        annealed: bool | None = None,
+        every: int | None = None,
+        end: float = 0.75,
+        drop: Drop | None = None,
+        grow: Grow | None = None,
+        allocation: str | Mapping[str, float] | Allocation | None = None,
+        seed: int = 0,
+        exclude: Exclude = (),
+    ) -> None:
+        self.drop, self.grow, self.exclude = drop or self.DROP, grow or self.GROW, entries_of(exclude)
+        self.annealed = self.ANNEALED if annealed is None else annealed
+        self.density, self.initial_density = density, density if initial_density is None else initial_density
+        _check(self.drop, self.grow, density, self.initial_density, fraction, end, steps, every)
+        super().__init__(network, optimizer, exclude=self.exclude)
+        self.network, self.seed, self.fraction, self.total_steps = network, seed, fraction, steps
+        self.allocation = allocations.find(allocation or self.ALLOCATION)
+        self.end = max(1, round(end * steps))
+        self.every = every or min(100, max(1, self.end // 50))
+        self._gradients: dict[str, Tensor] = {}
+
+    def fraction_at(self, step: int) -> float:
+        """The share of a tensor's synapses that is dropped after so many steps."""
+        if not self.annealed:
+            return self.fraction
+        return self.fraction * (1 + math.cos(math.pi * min(step / self.end, 1.0))) / 2
+
+    def updates_at(self, step: int) -> bool:
+        """Whether synapses are dropped and grown after so many steps."""
+        return step == self.end or (0 < step < self.end and step % self.every == 0)
+
+    # --- One step
+
+    def _start(self) -> None:
+        super()._start()
+        self._keep(self._drawn(self.initial_density))
+        if self.grow == "momentum":
+            self.state["average"] = {n: torch.zeros_like(p, requires_grad=False) for n, p in self.parameters.items()}
+
+    def _before(self, moved: Sequence[Moved]) -> None:
+        # The dense gradients, before the mask takes those of absent synapses away.
+        for entry in moved:
+            assert entry.parameter.grad is not None
+            if "average" in self.state:
+                self.state["average"][entry.name].lerp_(entry.parameter.grad, 1 - MOMENTUM)
+            if "gradient" in (self.drop, self.grow) and self.updates_at(self.steps + 1):
+                self._gradients[entry.name] = entry.parameter.grad.clone()
+        super()._before(moved)
+
+    def _update(self) -> None:
+        if self.updates_at(self.steps):
+            present, wanted = self._counts_at((self.steps - 1) // self.every * self.every), self._counts_at(self.steps)
+            self._keep({name: self._moved_about(name, present[name], wanted[name]) for name in self.parameters})
+        self._gradients = {}
+        if self.steps >= self.end:
+            self.state.pop("average", None)
+
+    # --- Where the synapses go
+
+    def _moved_about(self, name: str, present: int, wanted: int) -> Tensor:
+        """The mask of a tensor after it dropped and grew, from so many synapses to so many."""
+        rests = self.parameters[name].grad is None
+        staying = min(present if rests else present - round(self.fraction_at(self.steps) * present), wanted)
+        kept = self._best(name, staying)
+        promise = torch.where(kept, -torch.inf, self._promise(name))
+        return kept | keep_largest({name: promise}, wanted - staying)[name]
+
+    def _best(self, name: str, count: int) -> Tensor:
+        """The mask of so many of the synapses that exist in a tensor."""
+        there = self.state["mask"][name] != 0
+        return keep_largest({name: torch.where(there, self._worth(name, there), -torch.inf)}, count)[name]
+
+    def _worth(self, name: str, there: Tensor) -> Tensor:
+        """How much the synapses that exist are worth keeping; by size where gradients are wanted and there are none."""
+        weight = self.parameters[name].detach()
+        if self.drop == "signed":
+            return _among_its_sign(weight, there)
+        return (self._gradients.get(name, weight) if self.drop == "gradient" else weight).abs()
+
+    def _promise(self, name: str) -> Tensor:
+        """How much the synapses that do not exist promise."""
+        if self.grow == "momentum":
+            return self.state["average"][name].abs()
+        return self._gradients[name].abs() if self.grow == "gradient" and name in self._gradients else self._draw(name)
+
+    def _draw(self, name: str) -> Tensor:
+        """The same for the same step, so that a resumed run draws it again."""
+        seed = (self.seed * 1_000_003 + self.steps) * 1_009 + list(self.parameters).index(name)
+        parameter = self.parameters[name]
+        return torch.rand(parameter.shape, generator=torch.Generator().manual_seed(seed)).to(parameter.device)
+
+    def _drawn(self, density: float) -> Connectivity:
+        """A connectivity at random."""
+        scores = random(self.network, seed=self.seed, exclude=self.exclude)
+        return self.allocation(scores, density, geometry(self.network, exclude=self.exclude))
+
+    @cached_property
+    def _ends(self) -> tuple[dict[str, int], dict[str, int]]:
+        """How many synapses each tensor has at first and at last."""
+        counts = {
+            density: {name: row["nonzero"] for name, row in self._drawn(density).layers().items()}
+            for density in {self.initial_density, self.density}
+        }
+        return counts[self.initial_density], counts[self.density]
+
+    def _counts_at(self, step: int) -> dict[str, int]:
+        """How many synapses each tensor has after so many steps."""
+        first, last = self._ends
+        remaining = (1 - min(step / self.end, 1.0)) ** 3
+        return {name: round(last[name] + (first[name] - last[name]) * remaining) for name in last}
+
+    # --- What everybody may call
+
+    @torch.no_grad()
+    def finalize(self) -> Connectivity:
+        """End the rewiring and return the connectivity of the plain network that is left.
+
+        A training that was stopped while its density still fell is brought to it now.
+        """
+        if not self.state:
+            self._start()
+        if self.steps < self.end and self.initial_density > self.density:
+            self._tell_early(self.total_steps, self.density)
+            self._keep({name: self._best(name, count) for name, count in self._counts_at(self.end).items()})
+        return super().finalize()
+
+
+def _among_its_sign(weight: Tensor, there: Tensor) -> Tensor:
+    """The share of a tensor's synapses of the same sign that are not larger, in (0, 1]."""
+    worth = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
+    for group in (there & (weight >= 0), there & (weight < 0)):
+        sizes = weight[group].abs()
+        worth[group] = (sizes.argsort(stable=True).argsort() + 1).to(worth) / max(1, sizes.numel())
+    return worth
+
+
+def _check(
+    drop: str, grow: str, density: float, initial: float, fraction: float, end: float, steps: int, every: int | None
+) -> None:
+    for name, value, known in (("drop", drop, get_args(Drop)), ("grow", grow, get_args(Grow))):
+        if value not in known:
+            raise InputError(f"{name} must be one of {', '.join(known)}, found {value!r}")
+    if not 0 < density <= initial <= 1:
+        raise InputError(f"wanted 0 < density <= initial_density <= 1, found {density} and {initial}")
+    if not 0 <= fraction <= 1:
+        raise InputError(f"fraction must be in [0, 1], found {fraction}")
+    if not 0 < end <= 1:
+        raise InputError(f"end is a share of the steps, in (0, 1]; found {end}")
+    if steps < 1 or (every is not None and every < 1):
+        raise InputError(f"steps and every must be 1 or more, found {steps} and {every}")

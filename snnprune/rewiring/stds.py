@@ -1,0 +1,180 @@
+"""STDS: synapses as dendritic spines, alive where a hidden parameter leaves a dead zone around 0."""
+
+import math
+from collections.abc import Sequence
+from functools import reduce
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..connectivity import Connectivity
+from ..errors import InputError
+from ..schedules import Polynomial
+from ..selection import keep_largest
+from ..synapses import Exclude
+from .base import Moved
+from .masked import Masked
+from .registry import register
+
+
+@register("stds")
+class STDS(Masked):
+    r"""State Transition of Dendritic Spines (Chen, Yu, Fang, Ma, Huang, Tian, ICML 2022).
+
+    .. math:: w = sign(\theta) \max(|\theta| - d, 0), \quad \partial L/\partial\theta := \partial L/\partial w
+
+    The gradient moves :math:`\theta` inside the dead zone :math:`|\theta| \le d` too, so that a synapse can come back,
+    with either sign. The zone's half width d grows over the training.
+
+    Two ways to say how sparse the network shall be:
+
+    - `width`: the published way. d grows to `width`, in units of the weights, on half a sine or on a line over all
+      steps. The sparsity is an outcome, and depends on the scale of the initial weights.
+    - `density`: a closed loop, ours. Every 100 steps d is set to what leaves exactly as many synapses as a cubic
+      schedule asks for, over the first `settle` of the steps; then the connectivity is frozen and the weights train on.
+
+    Memory: one tensor the size of the weights.
+
+    Args:
+        network: any module with synapses; see `find_synapses`.
+        optimizer: any torch optimizer that holds them and takes no closure.
+        steps: optimizer steps of the whole training.
+        width: D, above 0. Excludes `density`.
+        growth: of d up to `width`: "sine" or "linear".
+        density: share of the synapses to end with, in (0, 1].
+        settle: share of `steps` after which the closed loop ends, in (0, 1].
+        exclude: synapses to leave dense.
+
+    Raises:
+        InputError: a value outside its range, neither or both of `width` and `density`, or as `Rewiring`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        steps: int,
+        width: float | None = None,
+        growth: Literal["sine", "linear"] = "sine",
+        density: float | None = None,
+        settle: float = 0.65,
+        exclude: Exclude = (),
+    ) -> None:
+        if (width is None) == (density is None):
+            raise InputError("give density or width: each decides how sparse the network becomes")
+        if width is not None and not width > 0:
+            raise InputError(f"width must be above 0, found {width}")
+        if growth not in ("sine", "linear"):
+            raise InputError(f"growth must be 'sine' or 'linear', found {growth!r}")
+        if density is not None and not 0 < density <= 1:
+            raise InputError(f"density must be in (0, 1], found {density}")
+        if not 0 < settle <= 1:
+            raise InputError(f"settle must be in (0, 1], found {settle}")
+        if steps < 1:
+            raise InputError(f"steps must be 1 or more, found {steps}")
+        super().__init__(network, optimizer, exclude=exclude)
+        self.total_steps, self.final_width, self.growth, self.density = steps, width, growth, density
+        self.settled_at = max(1, round(settle * steps))
+        every = min(100, max(1, self.settled_at // 50))
+        self.schedule = None if density is None else Polynomial(density=density, end=self.settled_at, every=every)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the closed loop has ended and the connectivity is fixed."""
+        return "mask" in self.state
+
+    @property
+    def dead_zone(self) -> Tensor:
+        """Half the width d of the zone in which synapses are dormant, now; without dimensions."""
+        width = self.numbers["width"]
+        assert isinstance(width, Tensor)
+        return width
+
+    def width_at(self, step: int) -> float:
+        """The published d after so many steps."""
+        assert self.final_width is not None
+        done = min(step / self.total_steps, 1.0)
+        return self.final_width * (done if self.growth == "linear" else (1 + math.sin(math.pi * (done - 0.5))) / 2)
+
+    # --- One step
+
+    def _start(self) -> None:
+        self.state["hidden"] = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        # In the dtype of the weights: rounded to fewer digits, it would leave alive what it is to end.
+        first, *others = (parameter.dtype for parameter in self.parameters.values())
+        dtype = reduce(torch.promote_types, others, torch.promote_types(first, torch.float32))
+        self.numbers["width"] = torch.zeros((), dtype=dtype, device=next(iter(self.parameters.values())).device)
+
+    def _before(self, moved: Sequence[Moved]) -> None:
+        if self.frozen:
+            return super()._before(moved)
+        return self._point_at(moved, [self.state["hidden"][entry.name] for entry in moved])
+
+    def _after(self, moved: Sequence[Moved]) -> None:
+        if self.frozen:
+            return super()._after(moved)
+        if self.final_width is not None:
+            self.dead_zone.fill_(self.width_at(self.steps + 1))
+        for entry, weight in zip(moved, self._point_back(moved), strict=True):
+            _reveal(self.state["hidden"][entry.name], self.dead_zone, weight)
+        return None
+
+    def _update(self) -> None:
+        if self.schedule is None or self.frozen:
+            return
+        if self.steps >= self.settled_at:
+            self._freeze()
+        elif self.schedule.updates_at(self.steps):
+            self._widen(self.schedule.density_at(self.steps))
+
+    def _widen(self, density: float) -> dict[str, Tensor]:
+        """Set the dead zone to what leaves this density, and the weights with it; returns what is alive."""
+        sizes = {name: hidden.abs() for name, hidden in self.state["hidden"].items()}
+        alive = keep_largest(sizes, max(1, round(density * sum(size.numel() for size in sizes.values()))))
+        dormant = [size.masked_fill_(alive[name], 0).amax() for name, size in sizes.items()]
+        self.dead_zone.copy_(torch.stack(dormant).amax())
+        for name, parameter in self.parameters.items():
+            if parameter.requires_grad:  # what rests is not shrunk
+                _reveal(self.state["hidden"][name], self.dead_zone, parameter.data)
+        return alive
+
+    def _freeze(self) -> None:
+        assert self.density is not None
+        alive = self._widen(self.density)
+        super()._start()
+        self._keep(alive)
+        del self.state["hidden"]
+
+    # --- What everybody may call
+
+    def connectivity(self) -> Connectivity:
+        """The synapses that are alive now, or the frozen connectivity."""
+        if self.frozen:
+            return super().connectivity()
+        return Connectivity({name: parameter.detach() != 0 for name, parameter in self.parameters.items()})
+
+    @torch.no_grad()
+    def finalize(self) -> Connectivity:
+        """End the rewiring and return the connectivity of the plain network that is left.
+
+        A closed loop that was stopped before it settled is brought to its exact density now.
+        """
+        self.detach()  # first of all: a step that was interrupted left the parameters pointing elsewhere
+        if self.density is not None and not self.frozen:
+            self._tell_early(self.total_steps, self.density)
+            if not self.state:
+                self._start()
+            self._freeze()
+        return super().finalize()
+
+
+def _reveal(hidden: Tensor, width: Tensor, weight: Tensor) -> None:
+    """weight = sign(hidden) * max(|hidden| - width, 0), in place."""
+    if width.device.type == "cpu":
+        torch.ops.aten.softshrink.out(hidden, width.item(), out=weight)
+    else:  # the same without reading the width back
+        torch.clamp(hidden, -width, width, out=weight)
+        torch.sub(hidden, weight, out=weight)

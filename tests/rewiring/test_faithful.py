@@ -1,0 +1,301 @@
+"""Each method of the rewiring family against its oracle: every step of a training, with Adam and with momentum."""
+
+import math
+
+import pytest
+
+from snnprune.rewiring import ESL, NDSNN, SET, STDS, DeepR, DropAndGrow, RigL
+from tests.rewiring.oracle import (
+    OPTIMIZERS,
+    SIZES,
+    ByHand,
+    Named,
+    Oracle,
+    compare,
+    drawn,
+    erdos_renyi_counts,
+    normal,
+    uniform,
+    uniform_counts,
+    walk,
+)
+
+STEPS = 60
+SEED = 5
+
+
+def turnover(history: list[dict[str, list[bool]]]) -> int:
+    """How many synapses came, over all steps."""
+    pairs = zip(history, history[1:], strict=False)
+    return sum(
+        new > old for before, after in pairs for n in SIZES for old, new in zip(before[n], after[n], strict=True)
+    )
+
+
+# --- Deep R
+
+
+class DeepROracle(Oracle):
+    """Bellec et al. 2018, algorithm 1."""
+
+    def __init__(self, optimizer: ByHand, *, density: float, alpha: float, temperature: float, settle: float) -> None:
+        self.density, self.alpha, self.temperature, self.end = density, alpha, temperature, round(settle * STEPS)
+        super().__init__(optimizer)
+        self.deaths = 0
+
+    def begin(self) -> None:
+        self.signs = {name: [math.copysign(1, w) for w in weights] for name, weights in self.weights.items()}
+        self.present = drawn(SEED, uniform_counts(self.density))
+        for name in SIZES:
+            for i in range(SIZES[name]):
+                if not self.present[name][i]:
+                    self.remove(name, i)
+
+    def follow(self, t: int, gradients: Named) -> None:
+        if t > self.end:
+            return
+        rate = self.optimizer.rate(t)
+        for index, name in enumerate(SIZES):
+            noise = normal(SEED, t - 1, index, name)
+            dead = 0
+            for i in self.there(name):
+                sign = self.signs[name][i]
+                strength = sign * self.weights[name][i] - rate * self.alpha
+                strength += math.sqrt(2 * rate * self.temperature) * sign * noise[i]
+                if strength > 0:
+                    self.weights[name][i] = sign * strength
+                else:
+                    self.remove(name, i)
+                    dead += 1
+            self.deaths += dead
+            for i in walk(SEED, t - 1, index, SIZES[name]):
+                if dead and not self.present[name][i]:
+                    self.present[name][i], self.weights[name][i] = True, self.signs[name][i] * 1e-12
+                    dead -= 1
+            assert not dead
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("alpha", "temperature"), [(0.02, 0.0), (0.005, 1e-3), (0.0, 1e-3), (0.0, 0.0)])
+@pytest.mark.parametrize(("density", "settle"), [(0.25, 0.8), (0.75, 1.0)])
+def test_deep_r_is_algorithm_1(optimizer, alpha, temperature, density, settle):
+    options = {"density": density, "alpha": alpha, "temperature": temperature, "settle": settle}
+    oracle = DeepROracle(optimizer(), **options)
+    history = compare(lambda network, o: DeepR(network, o, steps=STEPS, seed=SEED, **options), oracle)
+    assert oracle.deaths > 20
+    assert turnover(history) > 10
+    assert all(sum(mask) == density * SIZES[name] for present in history for name, mask in present.items())
+
+
+# --- STDS
+
+
+class STDSOracle(Oracle):
+    """A dead zone over hidden parameters; the gradient passes straight through."""
+
+    def begin(self) -> None:
+        self.hidden = {name: list(weights) for name, weights in self.weights.items()}
+
+    def width(self, t: int) -> float:
+        raise NotImplementedError
+
+    def move(self, t: int, gradients: Named) -> None:
+        for name, hidden in self.hidden.items():
+            for i in range(SIZES[name]):
+                hidden[i] = self.optimizer.moved(name, i, hidden[i], gradients[name][i], t)
+
+    def follow(self, t: int, gradients: Named) -> None:
+        self.reveal(self.width(t))
+
+    def reveal(self, width: float) -> None:
+        for name, hidden in self.hidden.items():
+            self.weights[name] = [math.copysign(max(abs(theta) - width, 0), theta) for theta in hidden]
+            self.present[name] = [abs(theta) > width for theta in hidden]
+
+
+class SineSTDS(STDSOracle):
+    def width(self, t: int) -> float:
+        return 0.3 * (1 + math.sin(math.pi * (t / STEPS - 1 / 2))) / 2
+
+
+class LinearSTDS(STDSOracle):
+    def width(self, t: int) -> float:
+        return 0.3 * t / STEPS
+
+
+class ClosedSTDS(STDSOracle):
+    """Every so many steps the zone ends at the largest parameter that the schedule has no place for."""
+
+    def __init__(self, optimizer: ByHand, *, density: float, end: int, every: int) -> None:
+        self.density, self.end, self.every, self.zone = density, end, every, 0.0
+        super().__init__(optimizer)
+
+    def move(self, t: int, gradients: Named) -> None:
+        if t <= self.end:
+            super().move(t, gradients)
+        else:
+            Oracle.move(self, t, gradients)
+
+    def follow(self, t: int, gradients: Named) -> None:
+        if t > self.end:
+            return
+        if t % self.every == 0 or t == self.end:
+            density = self.density + (1 - self.density) * (1 - t / self.end) ** 3
+            sizes = sorted((abs(theta) for hidden in self.hidden.values() for theta in hidden), reverse=True)
+            self.zone = sizes[round(density * len(sizes))]
+        self.reveal(self.zone)
+        if t == self.end:
+            for name, present in self.present.items():
+                for i in range(SIZES[name]):
+                    if not present[i]:
+                        self.remove(name, i)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("kind", "growth"), [(SineSTDS, "sine"), (LinearSTDS, "linear")])
+def test_stds_is_a_growing_dead_zone(optimizer, kind, growth):
+    oracle = kind(optimizer())
+    history = compare(lambda network, o: STDS(network, o, steps=STEPS, width=0.3, growth=growth), oracle)
+    assert 5 < sum(map(sum, history[-1].values())) < 75
+    assert turnover(history) > 5
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("steps", "settle", "end", "every"), [(60, 0.65, 39, 1), (220, 0.7, 154, 3)])
+def test_stds_in_its_closed_loop_leaves_what_the_schedule_asks_for_and_freezes(optimizer, steps, settle, end, every):
+    oracle = ClosedSTDS(optimizer(), density=0.25, end=end, every=every)
+    history = compare(
+        lambda network, o: STDS(network, o, steps=steps, settle=settle, density=0.25), oracle, steps=end + 11
+    )
+    counts = [sum(map(sum, present.values())) for present in history]
+    assert counts[every - 1 : end : every] == [
+        round(80 * (0.25 + 0.75 * (1 - t / end) ** 3)) for t in range(every, end + 1, every)
+    ]
+    assert counts[end - 1 :] == [20] * 12
+    assert turnover(history) > 0
+
+
+# --- Drop and grow
+
+
+class DropAndGrowOracle(Oracle):
+    """SET, RigL, ESL and NDSNN, by what they drop and grow."""
+
+    def __init__(
+        self,
+        optimizer: ByHand,
+        *,
+        drop: str,
+        grow: str,
+        annealed: bool,
+        every: int,
+        density: float = 0.25,
+        first: float | None = None,
+        fraction: float = 0.3,
+        end: float = 0.75,
+    ) -> None:
+        self.drop, self.grow, self.annealed, self.every = drop, grow, annealed, every
+        self.fraction, self.end = fraction, round(end * STEPS)
+        self.last, self.first = erdos_renyi_counts(density), erdos_renyi_counts(first or density)
+        self.average: Named = {name: [0.0] * size for name, size in SIZES.items()}
+        self.regrown = self.dropped = 0
+        super().__init__(optimizer)
+
+    def begin(self) -> None:
+        self.present = drawn(SEED, self.first)
+        for name in SIZES:
+            for i in range(SIZES[name]):
+                if not self.present[name][i]:
+                    self.remove(name, i)
+
+    def follow(self, t: int, gradients: Named) -> None:
+        for name, average in self.average.items():
+            self.average[name] = [0.9 * a + 0.1 * g for a, g in zip(average, gradients[name], strict=True)]
+        if t > self.end or (t % self.every and t != self.end):
+            return
+        share = self.fraction * (1 + math.cos(math.pi * t / self.end)) / 2 if self.annealed else self.fraction
+        for index, name in enumerate(SIZES):
+            there = self.there(name)
+            wanted = round(self.last[name] + (self.first[name] - self.last[name]) * (1 - t / self.end) ** 3)
+            staying = self.strongest(name, there, gradients[name], min(len(there) - round(share * len(there)), wanted))
+            self.dropped += len(there) - len(staying)
+            if self.grow == "random":
+                promise = uniform(SEED, t, index, name)
+            else:
+                promise = [abs(g) for g in (gradients if self.grow == "gradient" else self.average)[name]]
+            candidates = sorted((i for i in range(SIZES[name]) if i not in staying), key=lambda i: -promise[i])  # noqa: B023
+            new = candidates[: wanted - len(staying)]
+            for i in range(SIZES[name]):
+                if i in new and i in there:
+                    self.regrown += 1  # with its weight and moments
+                elif i in new:
+                    self.present[name][i] = True
+                elif i not in staying:
+                    self.remove(name, i)
+
+    def strongest(self, name: str, there: list[int], gradient: list[float], count: int) -> list[int]:
+        weight = self.weights[name]
+        if self.drop != "signed":
+            worth = weight if self.drop == "magnitude" else gradient
+            return sorted(there, key=lambda i: -abs(worth[i]))[:count]
+        # The smallest positive and the largest negative go, one by one, so that both lose the same share.
+        positive = sorted((i for i in there if weight[i] >= 0), key=lambda i: weight[i])
+        negative = sorted((i for i in there if weight[i] < 0), key=lambda i: -weight[i])
+        gone = [0, 0]
+        for _ in range(len(there) - count):
+            groups = [k for k, group in enumerate((positive, negative)) if gone[k] < len(group)]
+            following = {k: (positive, negative)[k][gone[k]] for k in groups}
+            sizes = (len(positive), len(negative))
+            gone[min(groups, key=lambda k: ((gone[k] + 1) / sizes[k], -following[k]))] += 1  # noqa: B023
+        return positive[gone[0] :] + negative[gone[1] :]
+
+
+RULES: dict[type[DropAndGrow], dict] = {
+    SET: {"drop": "signed", "grow": "random", "annealed": False},
+    RigL: {"drop": "magnitude", "grow": "gradient", "annealed": True},
+    ESL: {"drop": "magnitude", "grow": "random", "annealed": True},
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize("kind", RULES)
+def test_its_synapses_move_as_published(optimizer, every, kind):
+    oracle = DropAndGrowOracle(optimizer(), every=every, **RULES[kind])
+    history = compare(lambda network, o: kind(network, o, density=0.25, steps=STEPS, every=every, seed=SEED), oracle)
+    assert oracle.dropped > 20
+    assert turnover(history) > 5
+    assert oracle.regrown > 0
+    assert all(
+        {name: sum(mask) for name, mask in present.items()}
+        == erdos_renyi_counts(0.25)
+        == {"0.weight": 11, "2.weight": 9}
+        for present in history
+    )
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("grow", ["random", "gradient", "momentum"])
+@pytest.mark.parametrize("drop", ["magnitude", "signed", "gradient"])
+def test_everything_that_can_be_dropped_goes_with_everything_that_can_be_grown(optimizer, drop, grow):
+    options = {"drop": drop, "grow": grow, "every": 3, "fraction": 0.5, "end": 0.7}
+    oracle = DropAndGrowOracle(optimizer(), annealed=True, **options)
+    history = compare(lambda network, o: ESL(network, o, density=0.25, steps=STEPS, seed=SEED, **options), oracle)
+    assert turnover(history) > 5
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("every", [1, 7])
+def test_ndsnn_falls_from_its_first_density_to_its_last_on_a_cube(optimizer, every):
+    oracle = DropAndGrowOracle(optimizer(), drop="magnitude", grow="gradient", annealed=True, every=every, first=0.6)
+    history = compare(
+        lambda network, o: NDSNN(
+            network, o, density=0.25, initial_density=0.6, steps=STEPS, every=every, seed=SEED, fraction=0.3
+        ),
+        oracle,
+    )
+    counts = [sum(map(sum, present.values())) for present in history]
+    assert turnover(history) > 0
+    assert counts == sorted(counts, reverse=True)
+    assert counts[44:] == [20] * 6
+    assert len(set(counts)) > 5

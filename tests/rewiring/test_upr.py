@@ -1,0 +1,159 @@
+"""UPR: gates on synapses and neurons, computed by hand and by autograd."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD
+
+from snnprune import InputError
+from snnprune.rewiring import UPR
+from tests.rewiring.small import kept, single, step
+
+
+def two_layers() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4, bias=False), nn.Tanh(), nn.Linear(4, 2, bias=False))
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def test_gates_and_weights_move_together_by_hand():
+    network, optimizer = single([1.0, -2.0], lr=0.1)
+    method = UPR(network, optimizer, steps=10, price=0.0)
+    weights = step(network, optimizer, [1.0, 1.0])
+    # Half open at first: the weights behind are (2, -4), and see half of the gradient.
+    assert method.state["weight"]["weight"].tolist() == [pytest.approx([1.95, -4.05])]
+    # g w is (2, -4): Adam's first step takes the gates 0.1 down, and 0.1 up.
+    assert method.state["gate"]["weight"].tolist() == [pytest.approx([-0.1, 0.1])]
+    steepness = 5 * 200 ** (1 / 8)
+    assert method.steepness_at(1) == pytest.approx(steepness)
+    assert weights.tolist() == pytest.approx([1.95 * sigmoid(-0.1 * steepness), -4.05 * sigmoid(0.1 * steepness)])
+
+
+def test_the_price_outweighs_a_small_gain():
+    network, optimizer = single([1.0, -2.0], lr=0.1)
+    method = UPR(network, optimizer, steps=10, price=3.0)
+    step(network, optimizer, [1.0, 1.0])
+    assert method.state["gate"]["weight"].tolist() == [pytest.approx([-0.1, 0.1])]  # 2 + 3 > 0 > -4 + 3
+    step(network, optimizer, 0.0)
+    assert (method.state["gate"]["weight"] < torch.tensor([[-0.1, 0.1]])).all()
+
+
+def test_the_network_begins_as_it_was_and_its_gradients_are_those_of_autograd():
+    network, price, beta = two_layers(), 0.01, 5.0
+    inputs, target = torch.rand(5, 3), torch.rand(5, 2)
+    parts = {
+        name: [p.detach().clone() * (4 if name == "2.weight" else 2), torch.zeros_like(p), torch.zeros(1, p.shape[1])]
+        for name, p in network.named_parameters()
+    }
+    leaves = {name: [tensor.requires_grad_() for tensor in tensors] for name, tensors in parts.items()}
+    acting = {
+        name: w * torch.sigmoid(beta * a) * (torch.sigmoid(beta * b) if name == "2.weight" else 1)
+        for name, (w, a, b) in leaves.items()
+    }
+    cost = sum((price * torch.sigmoid(beta * a)).sum() for _, a, _ in leaves.values())
+    cost = cost + (price * 2 * torch.sigmoid(beta * leaves["2.weight"][2])).sum()  # each neuron has two synapses
+    (nn.functional.mse_loss(torch.func.functional_call(network, acting, (inputs,)), target) + cost).backward()
+
+    optimizer = SGD(network.parameters(), lr=1.0)
+    method = UPR(network, optimizer, steps=100, price=price)
+    nn.functional.mse_loss(network(inputs), target).backward()
+    optimizer.step()
+    for name, (weight, gate, neuron) in leaves.items():
+        torch.testing.assert_close(method.state["weight"][name], weight.detach() - weight.grad)
+        torch.testing.assert_close(method.state["gate_mean"][name], 0.1 * gate.grad)
+        if name == "2.weight":
+            torch.testing.assert_close(method.state["neuron_mean"][name], 0.1 * neuron.grad)
+    assert "0.weight" not in method.state["neuron"]  # what it is given are no neurons
+
+
+def test_open_gates_stay_at_the_end_of_the_search():
+    network, optimizer = single([1.0, -2.0, 3.0], lr=0.1)
+    method = UPR(network, optimizer, steps=4, price=0.0, settle=0.5)
+    step(network, optimizer, [1.0, 1.0, -1.0])
+    weights = step(network, optimizer, [1.0, 1.0, -1.0])
+    assert kept(method) == [1, 2]
+    assert weights[0] == 0
+    assert weights[1] < -4  # the gates are gone, the weights behind them act
+    assert set(method.state) == {"mask"}
+
+
+def test_a_density_is_met_and_the_price_is_haggled_over():
+    network, optimizer = single([1.0] * 8, lr=0.1)
+    method = UPR(network, optimizer, steps=10, price=1.0, density=0.25)
+    step(network, optimizer, 0.0)  # the price shuts all gates at once: too many
+    assert float(method.numbers["price"]) == 0.5
+    for _ in range(7):
+        step(network, optimizer, [-5.0, -4.0, -3.0, -2.0, 1.0, 2.0, 3.0, 4.0])
+    assert len(kept(method)) == 2
+    assert set(kept(method)) <= {0, 1, 2, 3}
+
+
+def test_a_neuron_whose_gate_is_shut_takes_its_synapses_with_it():
+    network = two_layers()
+    optimizer = SGD(network.parameters(), lr=0.0)
+    method = UPR(network, optimizer, steps=10, settle=0.2)
+    for gates_open in (False, True):
+        network(torch.rand(2, 3)).sum().backward()
+        optimizer.step()
+        if not gates_open:
+            for gate in method.state["gate"].values():
+                gate.fill_(1.0)
+            method.state["neuron"]["2.weight"].copy_(torch.tensor([[1.0, -1.0, 1.0, 1.0]]))
+    assert method.connectivity()["2.weight"].tolist() == [[True, False, True, True]] * 2
+    assert method.connectivity()["0.weight"].all()
+
+
+def test_a_resumed_search_has_its_neurons_again():
+    network = two_layers()
+    method = UPR(network, SGD(network.parameters(), lr=0.1), steps=10)
+    network(torch.rand(2, 3)).sum().backward()
+    method.optimizer.step()
+    other = two_layers()
+    again = UPR(other, SGD(other.parameters(), lr=0.1), steps=10)
+    again.load_state_dict(method.state_dict())
+    assert torch.equal(again.state["neuron"]["2.weight"], method.state["neuron"]["2.weight"])
+    assert torch.equal(again.numbers["price"], method.numbers["price"])
+    assert again.steps == 1
+
+
+def test_a_search_that_is_stopped_ends_with_its_density(caplog):
+    network, optimizer = single([1.0, -2.0, 3.0, 4.0])
+    method = UPR(network, optimizer, steps=100, density=0.5)
+    step(network, optimizer)
+    assert method.finalize().nonzero == 2
+    assert "finalize() after 1 of 100 steps: pruned to density 0.5 at once" in caplog.text
+
+
+def test_the_price_of_a_convolution_counts_its_connections():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.Conv2d(2, 1, 1, groups=1, bias=False))
+    method = UPR(network, SGD(network.parameters(), lr=0.1), steps=10, batches=[torch.zeros(3, 1, 4, 4)])
+    assert method.uses["0.weight"].tolist() == [[[[9.0, 12.0, 9.0], [12.0, 16.0, 12.0], [9.0, 12.0, 9.0]]]]
+    assert method.gated == {"1.weight": 1}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"price": -1.0}, "price must be 0 or more, and with a density above 0; found -1.0"),
+        ({"price": 0.0, "density": 0.5}, "price must be 0 or more, and with a density above 0; found 0.0"),
+        ({"density": 2.0}, r"density must be in \(0, 1\], found 2.0"),
+        ({"settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),
+    ],
+)
+def test_values_outside_their_range_are_refused(options, told):
+    network, optimizer = single([1.0, 2.0])
+    with pytest.raises(InputError, match=told):
+        UPR(network, optimizer, steps=10, **options)
+
+
+def test_a_convolution_without_batches_is_refused():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3))
+    with pytest.raises(
+        InputError, match=r"the connections of 0\.weight are not known: pass batches=\[inputs, \.\.\.\]"
+    ):
+        UPR(network, SGD(network.parameters(), lr=0.1), steps=10)
