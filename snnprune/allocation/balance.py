@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..connectivity import Connectivity
+from ..draws import generator
 from ..errors import InputError
 from ..layout import from_rows, to_rows
 from ..selection import keep_largest
@@ -81,5 +82,5 @@ def _with_chances(rows: Tensor) -> Tensor:
     """Scores in which what is gone stands below all others, in an order drawn at random."""
     gone = rows == -math.inf
     lowest = torch.where(gone, 0, rows).amin()
-    chance = torch.rand(rows.shape, generator=torch.Generator().manual_seed(rows.numel())).to(rows)
+    chance = torch.rand(rows.shape, generator=generator(rows.numel())).to(rows)
     return torch.where(gone, lowest - 1 - chance, rows)

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from ..draws import generator
 from ..synapses import Exclude, find_synapses
 from .registry import Batches, Scores, register
 
@@ -20,8 +21,8 @@ def random(network: nn.Module, batches: Batches = (), *, seed: int = 0, exclude:
         seed: of the drawing; equal seeds give equal scores on every device.
         exclude: as in `find_synapses`.
     """
-    generator = torch.Generator().manual_seed(seed)
+    numbers = generator(seed)
     return {
-        name: torch.rand(entry.parameter.shape, generator=generator, dtype=torch.float32).to(entry.parameter.device)
+        name: torch.rand(entry.parameter.shape, generator=numbers, dtype=torch.float32).to(entry.parameter.device)
         for name, entry in find_synapses(network, exclude=exclude).items()
     }

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..draws import generator
 from ..errors import InputError
 from ..selection import keep_largest
 from .pruning import Pruning
@@ -58,9 +59,9 @@ class DropPruning(Pruning):
     def _draw(self, among: dict[str, Tensor], count: int) -> dict[str, Tensor]:
         """So many of these, at random; the same for the same step, so that a resumed run draws them again."""
         count = min(count, self._count(among))
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.steps)
+        numbers = generator(self.seed, self.steps)
         drawn = {
-            name: torch.where(mask, torch.rand(mask.shape, generator=generator).to(mask.device), -1.0)
+            name: torch.where(mask, torch.rand(mask.shape, generator=numbers).to(mask.device), -1.0)
             for name, mask in among.items()
         }
         return keep_largest(drawn, count)

@@ -7,6 +7,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ..connectivity import Connectivity
+from ..draws import generator
 from ..errors import InputError
 from ..synapses import Exclude
 from .masked import Masked
@@ -61,9 +62,9 @@ class Fixed(Masked):
 
 def shuffled(connectivity: Connectivity, seed: int = 0) -> Connectivity:
     """As many synapses in each tensor, at places drawn uniformly; on the CPU."""
-    generator = torch.Generator().manual_seed(seed)
+    numbers = generator(seed)
     masks = {}
     for name, mask in connectivity.items():
-        order = torch.randperm(mask.numel(), generator=generator)
+        order = torch.randperm(mask.numel(), generator=numbers)
         masks[name] = mask.cpu().reshape(-1)[order].view(mask.shape)
     return Connectivity(masks)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..draws import generator
 from ..errors import InputError
 from .base import Moved, prior_step
 from .gradr import GradR
@@ -83,6 +84,6 @@ class SoftDeepR(GradR):
     def _noise(self, name: str) -> Tensor:
         """The same for the same step, so that a resumed run draws it again."""
         like = self.parameters[name]
-        seed = (self.seed * 1_000_003 + self.steps) * 1_009 + list(self.parameters).index(name)
-        drawn = torch.randn(like.shape, generator=torch.Generator(like.device).manual_seed(seed), device=like.device)
+        numbers = generator(self.seed, self.steps, list(self.parameters).index(name), device=like.device)
+        drawn = torch.randn(like.shape, generator=numbers, device=like.device)
         return torch.empty_like(like, requires_grad=False).copy_(drawn)

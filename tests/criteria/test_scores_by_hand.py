@@ -69,9 +69,6 @@ def test_random_scores_are_uniform_and_repeat_themselves():
     assert not torch.equal(first, criteria.random(network, seed=4)["weight"])
     assert 0 <= float(first.min()) < 0.01 < 0.99 < float(first.max()) < 1
     assert abs(float(first.mean()) - 0.5) < 0.02
-    # the numbers of the seed, one layer after another
-    expected = torch.rand(50, 100, generator=torch.Generator().manual_seed(3))
-    assert torch.equal(first, expected)
 
 
 def test_synflow_through_two_layers():
