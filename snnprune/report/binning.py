@@ -21,15 +21,15 @@ class Bins(NamedTuple):
     width: int
 
 
-def bin_matrix(matrix: np.ndarray, *, limit: int) -> Bins:
+def bin_matrix(matrix: np.ndarray, *, limit: int | tuple[int, int]) -> Bins:
     """Sum a matrix over equal blocks, the smallest that leave at most `limit` blocks along each axis.
 
     Args:
         matrix: shape (rows, columns), boolean, integer or floating point.
-        limit: blocks along an axis, at least 1.
+        limit: blocks along an axis, or along each of the two; at least 1.
     """
-    rows, columns = matrix.shape
-    height, width = -(-rows // limit), -(-columns // limit)
+    (rows, columns), limits = matrix.shape, (limit, limit) if isinstance(limit, int) else limit
+    height, width = -(-rows // limits[0]), -(-columns // limits[1])
     kind = np.int64 if matrix.dtype.kind in "bui" else np.float64
     sums = np.add.reduceat(matrix, np.arange(0, columns, width), axis=1, dtype=kind)
     sums = np.add.reduceat(sums, np.arange(0, rows, height), axis=0)

@@ -51,7 +51,7 @@ def plot_run(
     paths = [folder / "training.png", folder / "layers.png"]
     plot_training(paths[0], metrics)
     plot_layers(paths[1], connectivity)
-    images = _image_layer(connectivity, image_shape)
+    images = image_layer(connectivity, image_shape)
     for name, mask in connectivity.items():
         label = layer_label(name)
         if geometries is not None and geometries[name].output_axis == 1:
@@ -61,7 +61,7 @@ def plot_run(
     return paths
 
 
-def _image_layer(connectivity: Connectivity, image_shape: tuple[int, int, int] | None) -> str | None:
+def image_layer(connectivity: Connectivity, image_shape: tuple[int, int, int] | None) -> str | None:
     """The first layer with one input for each pixel. A later one of that size is no image."""
     inputs = {name: mask.shape[1] for name, mask in connectivity.items() if mask.ndim == 2}
     fitting = [name for name, count in inputs.items() if image_shape and count == math.prod(image_shape)]

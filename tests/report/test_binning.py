@@ -22,6 +22,12 @@ def test_the_last_bins_may_be_smaller():
     assert bin_line(np.array([1, 3, 8]), 2).tolist() == [2, 8]
 
 
+def test_the_two_axes_may_have_limits_of_their_own():
+    bins = bin_matrix(np.ones((3, 5), dtype=bool), limit=(9, 2))
+    assert (bins.height, bins.width) == (1, 3)
+    assert bins.sums.tolist() == bins.cells.tolist() == [[3, 2]] * 3
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     matrix=arrays.arrays(bool, arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40)),

@@ -1,0 +1,144 @@
+"""Watches a training: which synapses came and went, and how the hidden parameter is distributed."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snnprune import Connectivity, InputError, geometry
+from snnprune.layout import to_rows
+from snnprune.report import Footage, image_layer, layer_label
+from snnprune.training import Trainer
+
+# Bins of a histogram on each side of 0, and how many of them make up the mean size (rms) of a layer's first values.
+_BINS, _PER_SIZE = 640, 10
+
+
+class Recorder:
+    """Records a training, frame by frame.
+
+    Args:
+        trainer: what is watched, before its first step.
+        layer: whose connectivity is kept, a parameter's name with or without ".weight"; None: the first.
+        title: of the training.
+
+    Raises:
+        InputError: no such layer (the known ones are listed).
+    """
+
+    def __init__(self, trainer: Trainer, *, layer: str | None, title: str) -> None:
+        self.trainer, self.method, self.title = trainer, trainer.method, title
+        self.layer = _find(layer, list(self.method.parameters))
+        self.geometry = geometry(trainer.network)[self.layer]
+        self.frames: list[dict[str, Any]] = []
+        self.signs: Mapping[str, Tensor] | None = None
+        self.quantity = "weight"
+        self.widths: dict[str, float] = {}
+        self._before: Connectivity | None = None
+        self._ever = {name: torch.zeros_like(p, dtype=torch.bool) for name, p in self.method.parameters.items()}
+        self._seen = (0, 0, 0)  # epoch, batches, right answers
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Note which synapses exist after a step, for those that are gone again at the next frame."""
+        for name, parameter in self.method.parameters.items():
+            self._ever[name] |= parameter != 0
+
+    @torch.no_grad()
+    def record(self, *, last: bool = False) -> None:
+        """Add a frame of what is now; the last one ends the rewiring."""
+        state = dict(self.method.state)
+        connectivity = (self.method.finalize() if last else self.method.connectivity()).to("cpu")
+        if "hidden" in state and not self.frames:
+            self.signs = state.get("sign")
+            self.quantity = "hidden" if self.signs is None else "strength"
+        zone = getattr(self.method, "dead_zone", None) if "hidden" in state else None
+        self.frames.append(
+            {
+                "steps": self.trainer.step,
+                "accuracy": self._accuracy(),
+                "counts": [self._count(name, mask, state.get("hidden")) for name, mask in connectivity.items()],
+                "zone": math.nan if zone is None else float(zone),
+                "fixed": self.quantity != "weight" and "hidden" not in state,
+                **self._changes(connectivity),
+            }
+        )
+
+    def footage(self, final_accuracy: float) -> Footage:
+        """What was recorded, with the accuracy at the end."""
+        data, masks = self.trainer.data, self._before
+        assert masks is not None
+        columns = {key: np.array([frame[key] for frame in self.frames]) for key in self.frames[0]}
+        return Footage(
+            title=self.title,
+            layers=tuple(masks),
+            prunable=np.array([mask.numel() for mask in masks.values()]),
+            steps_per_epoch=self.trainer.steps_per_epoch,
+            final_accuracy=final_accuracy,
+            evaluated_on=data.evaluated_on,
+            layer=self.layer,
+            shape=tuple(to_rows(masks[self.layer], self.geometry).shape),
+            image=data.shape if image_layer(masks, data.shape) == self.layer else (),
+            quantity=self.quantity,
+            edges=np.outer([self.widths[name] for name in masks], np.arange(-_BINS, _BINS + 1)),
+            **columns,
+        )
+
+    def _changes(self, now: Connectivity) -> dict[str, Any]:
+        """What came and went, in each layer; in the first frame all that is there has survived."""
+        before, self._before = self._before or now, now
+        pruned, regrown = before.diff(now)
+        tried = {name: ever.cpu() & ~(before[name] | now[name]) for name, ever in self._ever.items()}
+        for ever in self._ever.values():
+            ever.zero_()
+        came, went, there, tries = (
+            np.array([int(mask.sum()) for mask in part.values()]) for part in (regrown, pruned, now, tried)
+        )
+        return {
+            "survived": there - came,
+            "pruned": went,
+            "regrown": came,
+            "tried": tries,
+            "masks": self._packed(now[self.layer]),
+            "tries": self._packed(tried[self.layer]),
+        }
+
+    def _packed(self, mask: Tensor) -> np.ndarray:
+        return np.packbits(to_rows(mask, self.geometry).numpy())
+
+    def _count(self, name: str, mask: Tensor, hidden: Mapping[str, Tensor] | None) -> np.ndarray:
+        """A histogram of a layer's hidden parameter; where there is none, of the weights that exist."""
+        weight = self.method.parameters[name].detach()
+        values = (weight if hidden is None else hidden[name]).float()
+        if self.signs is not None:
+            values = values * self.signs[name]
+        values = values.cpu() if hidden is not None else values.cpu()[mask]
+        values = values[values.isfinite()]  # the trainer finds what is not, and says so
+        if name not in self.widths:
+            size = float(values.square().mean().sqrt()) if values.numel() else 0.0
+            self.widths[name] = (size or 1.0) / _PER_SIZE
+        places = np.ceil(values.numpy() / self.widths[name])  # exactly 0 is counted below 0: it is dormant
+        return np.bincount(np.clip(places, 1 - _BINS, _BINS).astype(int) + _BINS - 1, minlength=2 * _BINS)
+
+    def _accuracy(self) -> float:
+        """On the training images since the frame before, as far as they are of the same epoch."""
+        epoch, batches, correct = self._seen
+        self._seen = (self.trainer.epoch, self.trainer.batch, int(self.trainer.correct))
+        if epoch == self.trainer.epoch:
+            correct, batches = self._seen[2] - correct, self._seen[1] - batches
+        else:
+            batches, correct = self._seen[1:]
+        return correct / (batches * self.trainer.recipe.batch_size) if batches else math.nan
+
+
+def _find(layer: str | None, known: list[str]) -> str:
+    """A layer by its parameter's name or its own."""
+    if layer is None:
+        return known[0]
+    fitting = [name for name in known if layer in (name, layer_label(name))]
+    if not fitting:
+        raise InputError(f"unknown layer {layer!r}: known are {', '.join(map(layer_label, known))}")
+    return fitting[0]

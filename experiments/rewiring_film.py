@@ -1,0 +1,152 @@
+"""Watch a training as it happens: which synapses go, which come back, and which stay.
+
+    python -m experiments.rewiring_film --method gradr --density 0.03 --out runs/film
+
+Trains like experiments.train and writes a film of one layer (film.gif) with a strip of it for print (strip.png), how
+many synapses came and went in every layer (turnover.png), how the hidden parameter is distributed (hidden.png), and the
+numbers behind the pictures (film.npz), from which --draw-only draws them again. Nothing is saved of the network.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from experiments.config import COMBINATION, Config, Runtime, add_options
+from experiments.recording import Recorder
+from experiments.run import Stopped, make_trainer
+from experiments.train import guard
+from snnprune import InputError, Rewiring
+from snnprune.report import Footage, plot_film, plot_hidden, plot_strip, plot_turnover
+from snnprune.training import RunFolder, Trainer
+
+FRAMES, MOST = 40, 400
+# For the 1,437 digits, where nothing else is said.
+_DIGITS: dict[str, Any] = {"model": "digits-mlp", "epochs": 20, "batch_size": 32, "lr": 3e-3}
+PICTURES = {
+    "film.gif": plot_film,
+    "strip.png": plot_strip,
+    "turnover.png": plot_turnover,
+    "hidden.png": plot_hidden,
+}
+_OWN = ("out", "every", "layer", "draw_only")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the script; returns its exit status: 0 done, 2 wrong input, 130 stopped."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.rewiring_film",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    group = parser.add_argument_group("the film")
+    group.add_argument("--out", default="runs/film", help="folder of the pictures (default: %(default)s)")
+    group.add_argument("--layer", help="whose synapses are shown (default: the first)")
+    group.add_argument(
+        "--every", type=int, metavar="STEPS", help=f"between two frames (default: about {FRAMES} frames)"
+    )
+    group.add_argument("--draw-only", action="store_true", help="draw the pictures again from the film.npz in --out")
+    add_options(parser, Config, Runtime, without=("out", "resume", "tensorboard", "stop_after"))
+    options = parser.parse_args(arguments)
+    given = {name: value for name, value in vars(options).items() if name not in _OWN}
+    return guard(lambda: draw_again(options, given) if options.draw_only else film(options, given))
+
+
+def film(options: argparse.Namespace, given: dict[str, Any]) -> None:
+    """Train, record, and draw."""
+    config = _config(given)
+    runtime = Runtime(**{entry.name: given[entry.name] for entry in fields(Runtime) if entry.name in given})
+    trainer = make_trainer(config, runtime)
+    every = _interval(trainer, options.every)
+    recorder = Recorder(trainer, layer=options.layer, title=f"{config.method} trains {config.model} on {config.data}")
+    with RunFolder(options.out) as folder:
+        try:
+            watch(trainer, recorder, every, quiet=runtime.quiet)
+            footage = recorder.footage(trainer.evaluate())
+            footage.save(folder.path / "film.npz")
+        except KeyboardInterrupt as error:
+            raise Stopped(f"stopped at step {trainer.step} of {trainer.steps}; nothing was written") from error
+        draw(folder.path, footage)
+
+
+def draw_again(options: argparse.Namespace, given: dict[str, Any]) -> None:
+    """Draw what was recorded before."""
+    told = [name for name in ("layer", "every") if getattr(options, name) is not None] + list(given)
+    if told:
+        flags = ", ".join("--" + name.replace("_", "-") for name in told)
+        raise InputError(f"--draw-only draws what is recorded, {flags} has no part in it: leave that out")
+    footage = Footage.load(Path(options.out) / "film.npz")
+    with RunFolder(options.out) as folder:
+        draw(folder.path, footage)
+
+
+def watch(trainer: Trainer, recorder: Recorder, every: int, *, quiet: bool = False) -> None:
+    """Train from the first step to the last and record the first, the last, and every so many between.
+
+    Before the first step many methods have not begun: what they take away at once is gone in the first frame.
+    """
+    with tqdm(total=trainer.steps, unit="step", dynamic_ncols=True, disable=True if quiet else None) as bar:
+        while trainer.epoch < trainer.recipe.epochs:
+            for step in trainer.train_epoch():
+                bar.update()
+                recorder.step()
+                if step == 1 or step % every == 0 or step == trainer.steps:
+                    recorder.record(last=step == trainer.steps)
+            trainer.finish_epoch()
+
+
+def draw(folder: Path, footage: Footage) -> None:
+    """All the pictures, and a line about them."""
+    try:
+        for name, plot in PICTURES.items():
+            plot(folder / name, footage)
+    except KeyboardInterrupt as error:
+        again = f"python -m experiments.rewiring_film --draw-only --out {folder}"
+        raise Stopped(f"stopped while drawing; film.npz is complete, go on with: {again}") from error
+    size = (folder / "film.gif").stat().st_size / 1e6
+    print(
+        f"{footage.final_accuracy:.2%} on the {footage.evaluated_on} images with {footage.density(-1):.3%} of the "
+        f"synapses; a film of {len(footage)} frames ({size:.1f} MB) and {len(PICTURES) - 1} pictures are in {folder}"
+    )
+
+
+def _config(given: dict[str, Any]) -> Config:
+    """As experiments.train reads it; where nothing is said, what suits a film."""
+    chosen = {entry.name: given[entry.name] for entry in fields(Config) if entry.name in given}
+    if "method" not in chosen and any(name in chosen for name in COMBINATION):
+        chosen["method"] = "pruning"
+    small = chosen.get("data") == "digits"
+    if chosen.keys().isdisjoint(("method", "density", "alpha", "options")):
+        chosen["density"] = 0.1 if small else 0.03
+    return Config(**((_DIGITS if small else {}) | chosen))
+
+
+def _interval(trainer: Trainer, every: int | None) -> int:
+    """Steps between two frames.
+
+    By default a multiple of those between two selections of the method, so that all frames show the same moment of its
+    rhythm: right after one.
+    """
+    if every is None:
+        beat, wanted = _rhythm(trainer.method), max(1, round(trainer.steps / FRAMES))
+        return beat * max(1, round(wanted / beat)) if beat < 2 * wanted else wanted
+    if every < 1:
+        raise InputError(f"--every must be 1 step or more, found {every}")
+    if trainer.steps // every > MOST:
+        least = -(-trainer.steps // MOST)
+        raise InputError(f"--every {every} makes {trainer.steps // every:,} frames, too many: take {least} or more")
+    return every
+
+
+def _rhythm(method: Rewiring) -> int:
+    """Steps between two selections of a method; 1 where it does not tell."""
+    told = (getattr(holder, "every", None) for holder in (method, getattr(method, "schedule", None)))
+    return next((every for every in told if isinstance(every, int)), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

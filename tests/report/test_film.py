@@ -1,0 +1,309 @@
+"""Films and their pictures, from numbers that are made up."""
+
+import math
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
+from PIL import Image, ImageSequence
+
+from snnprune import InputError
+from snnprune.report import Footage, plot_film, plot_hidden, plot_strip, plot_turnover
+from snnprune.report.film import palette
+from snnprune.report.footage import ABSENT, CAME, STAYED, TRIED, WENT
+from snnprune.report.gif import _paletted, make_palette, write_gif
+from snnprune.report.hidden import _cropped
+from snnprune.report.scenes import COLORS, choose_neurons, pixels, tiles, whole_map
+from snnprune.report.screen import Screen, standing
+from snnprune.report.turnover import _short
+
+PLOTS: dict[str, Callable[[Path, Footage], None]] = {
+    "film.gif": plot_film,
+    "strip.png": plot_strip,
+    "turnover.png": plot_turnover,
+    "hidden.png": plot_hidden,
+}
+BINS = 320
+
+
+def footage(*, frames: int = 4, shape: tuple[int, int] = (6, 12), layers: int = 2, seed: int = 0, **other) -> Footage:
+    """A film in which synapses come and go at random until the last frame but one."""
+    draw = np.random.default_rng(seed)
+    masks = draw.random((frames, *shape)) < 0.4
+    masks[-1] = masks[-2] if frames > 1 else masks[-1]
+    before = np.concatenate([masks[:1], masks[:-1]])
+    tries = ~masks & ~before & (draw.random(masks.shape) < 0.3)
+    tries[[0, -1]] = False
+
+    def count(which: np.ndarray) -> np.ndarray:
+        return which.sum(axis=(1, 2))[:, None].repeat(layers, axis=1)
+
+    values = {
+        "title": "a $method$ trains a_net on data",
+        "layers": tuple(f"fc{number}.weight" for number in range(1, layers + 1)),
+        "prunable": np.full(layers, math.prod(shape)),
+        "steps": np.arange(frames) * 7 + 1,
+        "steps_per_epoch": 10,
+        "accuracy": np.array([math.nan, *[0.5] * (frames - 1)]),
+        "final_accuracy": 0.9,
+        "evaluated_on": "test",
+        "survived": count(masks & before),
+        "pruned": count(before & ~masks),
+        "regrown": count(masks & ~before),
+        "tried": count(tries),
+        "layer": "fc1.weight",
+        "shape": shape,
+        "image": (1, 3, shape[1] // 3),
+        "masks": np.packbits(masks.reshape(frames, -1), axis=1),
+        "tries": np.packbits(tries.reshape(frames, -1), axis=1),
+        "quantity": "strength",
+        "edges": np.arange(-BINS, BINS + 1) * np.full((layers, 1), 0.01),
+        "counts": draw.poisson(np.exp(-(((np.arange(2 * BINS) - BINS) / 40) ** 2)), (frames, layers, 2 * BINS)),
+        "zone": np.full(frames, math.nan),
+        "fixed": np.arange(frames) >= 2,
+    }
+    return Footage(**values | other)
+
+
+FILM = footage()
+KINDS = {
+    "pixels": FILM,
+    "channels": footage(image=(2, 3, 2)),
+    "no image": footage(image=()),
+    "large": footage(image=(), shape=(500, 1300)),
+    "one frame": footage(frames=1),
+    "one synapse": footage(shape=(1, 1), image=(1, 1, 1)),
+    "many layers": footage(layers=5),
+    "zone": footage(quantity="hidden", zone=np.array([0, 0.1, 0.2, math.nan])),
+    "weights": footage(quantity="weight", fixed=np.zeros(4, dtype=bool)),
+    "nothing": replace(
+        FILM,
+        **{name: 0 * getattr(FILM, name) for name in ("masks", "tries", "survived", "pruned", "regrown", "tried")},
+        counts=0 * FILM.counts,
+        final_accuracy=math.nan,
+        accuracy=np.full(4, math.nan),
+    ),
+}
+
+
+def paint(kind: int) -> list[float]:
+    return list(to_rgb(COLORS.get(kind, "white")))
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    with Image.open(path) as image:
+        return [np.array(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
+
+
+def by_hand() -> Footage:
+    """Two neurons with four pixels each; in the second frame one synapse of every kind."""
+    masks = np.array([[[1, 1, 0, 0], [0, 0, 0, 0]], [[1, 0, 1, 0], [0, 0, 0, 0]]], dtype=bool)
+    tries = np.zeros_like(masks)
+    tries[1, 0, 3] = True
+    packed = {name: np.packbits(bits.reshape(2, -1), axis=1) for name, bits in (("masks", masks), ("tries", tries))}
+    return footage(frames=2, shape=(2, 4), image=(1, 2, 2), **packed)
+
+
+def test_changes_by_hand():
+    film = by_hand()
+    assert film.changes(0).tolist() == [[STAYED, STAYED, ABSENT, ABSENT], [ABSENT] * 4]
+    assert film.changes(1).tolist() == [[STAYED, WENT, CAME, TRIED], [ABSENT] * 4]
+
+
+def test_scenes_by_hand():
+    film = by_hand()
+    assert choose_neurons(film, 5).tolist() == [0, 1]
+    assert choose_neurons(film, 1).tolist() == [0]
+    scene = tiles(film, 1, np.array([0, 1]), 2)
+    assert scene.shape == (24, 49, 3)  # pixels are 12 x 12, a line is between the tiles
+    corners = [scene[row, column].tolist() for row in (0, 23) for column in (0, 23)]
+    assert corners == [paint(kind) for kind in (STAYED, WENT, CAME, TRIED)]
+    assert scene[:, 25:].min() == 1
+    colors, darkest = pixels(film, 1)
+    assert darkest == 1
+    assert (colors[0, 0] == colors[1, 0]).all()
+    assert colors[0, 1].tolist() == colors[1, 1].tolist() == [1, 1, 1]
+    assert whole_map(film, 1, limit=(9, 9))[0].tolist() == pytest.approx(
+        np.array([paint(kind) for kind in (STAYED, WENT, CAME, TRIED)])
+    )
+
+
+def test_a_block_of_a_map_has_the_mean_colour_of_its_cells():
+    film = by_hand()
+    shown = whole_map(film, 1, limit=(2, 2))
+    half = [(one + two) / 2 for one, two in zip(paint(STAYED), paint(WENT), strict=True)]
+    assert shown[0, 0].tolist() == pytest.approx(half)
+    assert shown[1].min() == 1
+    assert whole_map(film, 0, limit=(1, 2))[0, 0].tolist() == pytest.approx(
+        paint(STAYED)
+    )  # strengthened: half is empty
+
+
+def test_neurons_that_end_without_a_synapse_are_shown_only_where_others_are_missing():
+    masks = np.zeros((1, 6, 12), dtype=bool)
+    masks[0, [1, 4, 5], :2] = True
+    masks[0, 4] = True
+    film = footage(frames=1, masks=np.packbits(masks.reshape(1, -1), axis=1))
+    assert choose_neurons(film, 2).tolist() == [4, 5]
+    assert choose_neurons(film, 3).tolist() == [4, 1, 5]
+    assert choose_neurons(film, 5).tolist() == [4, 1, 5, 0, 2]
+
+
+def test_what_is_saved_is_what_was_there(tmp_path: Path):
+    FILM.save(tmp_path / "film.npz")
+    found = Footage.load(tmp_path / "film.npz")
+    for entry in fields(Footage):
+        wanted, there = getattr(FILM, entry.name), getattr(found, entry.name)
+        assert type(wanted) is type(there)
+        assert np.array_equal(np.asarray(wanted), np.asarray(there), equal_nan=np.asarray(wanted).dtype.kind == "f")
+    found.save(tmp_path / "again.npz")
+    assert (tmp_path / "film.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
+    footage(image=()).save(tmp_path / "film.npz")
+    assert Footage.load(tmp_path / "film.npz").image == ()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.npz", "film.npz"]
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"steps": FILM.steps[:2]}, r"steps has shape \(2,\), \(4,\) is wanted"),
+        ({"masks": FILM.masks[:, :3]}, r"masks has shape \(4, 3\), \(4, 9\) is wanted"),
+        ({"layer": "fc9.weight"}, "4 frames of fc9.weight in a network of fc1.weight, fc2.weight"),
+        ({"title": np.array([object()])}, "is no film of snnprune, or it is damaged"),
+    ],
+)
+def test_numbers_that_do_not_fit_together_are_refused(other: dict, told: str, tmp_path: Path):
+    arrays = {entry.name: np.asarray(getattr(FILM, entry.name)) for entry in fields(Footage)} | other
+    np.savez(tmp_path / "film.npz", **arrays)
+    with pytest.raises(InputError, match=told):
+        Footage.load(tmp_path / "film.npz")
+
+
+def test_a_missing_a_damaged_and_another_file_are_refused(tmp_path: Path):
+    path = tmp_path / "film.npz"
+    with pytest.raises(InputError, match="no film at"):
+        Footage.load(path)
+    FILM.save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="is no film of snnprune, or it is damaged"):
+        Footage.load(path)
+    np.savez(path, title="another")
+    with pytest.raises(InputError, match="is no film of snnprune, or it is damaged"):
+        Footage.load(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_film_is_drawn(kind: str, tmp_path: Path):
+    film = KINDS[kind]
+    for name, plot in PLOTS.items():
+        plot(tmp_path / name, film)
+        if name.endswith(".png"):
+            picture = imread(tmp_path / name)
+            assert min(picture.shape[:2]) > 250
+            assert picture[..., :3].std() > 0.02
+    assert len(frames_of(tmp_path / "film.gif")) == len(film)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(PLOTS)
+
+
+def test_a_film_loops_and_rests_on_its_last_frame(tmp_path: Path):
+    plot_film(tmp_path / "film.gif", FILM)
+    with Image.open(tmp_path / "film.gif") as image:
+        assert image.info["loop"] == 0
+        times = [frame.info["duration"] for frame in ImageSequence.Iterator(image)]
+    assert times == [600, 200, 200, 3000]
+    plot_film(tmp_path / "film.gif", replace(footage(frames=5), pruned=0 * footage(frames=5).pruned))
+    with Image.open(tmp_path / "film.gif") as image:
+        assert image.n_frames == 5
+
+
+def test_frames_without_a_change_are_shown_for_a_shorter_time(tmp_path: Path):
+    film = footage(frames=5)
+    for changes in (film.pruned, film.regrown, film.tried):
+        changes[2:] = 0
+    plot_film(tmp_path / "film.gif", film)
+    with Image.open(tmp_path / "film.gif") as image:
+        assert [frame.info["duration"] for frame in ImageSequence.Iterator(image)] == [600, 200, 80, 80, 3000]
+
+
+def test_a_viewer_sees_every_frame_as_it_was_drawn(tmp_path: Path):
+    plot_film(tmp_path / "film.gif", FILM)
+    screen = Screen(FILM)
+    for number, found in enumerate(frames_of(tmp_path / "film.gif")):
+        drawn = screen.show(number)
+        assert np.array_equal(found, np.array(_paletted(drawn, palette()).convert("RGB")))
+        assert np.abs(found.astype(int) - drawn).mean() < 1  # only smooth edges on grey are not met
+        colors = {tuple(color) for color in found.reshape(-1, 3).tolist()}
+        for kind in np.unique(FILM.changes(number)):
+            assert tuple(round(255 * part) for part in paint(int(kind))) in colors
+
+
+def test_all_frames_have_the_same_place_for_everything():
+    screen = Screen(FILM)
+    first, last = screen.show(0), screen.show(len(FILM) - 1)
+    assert first.shape == last.shape == (690, 1010, 3)
+    assert np.array_equal(first[:40], last[:40])
+    assert np.array_equal(screen.show(0), first)
+
+
+def test_the_nearest_colour_is_exact():
+    colors = make_palette(["#000000", "#D55E00"], np.array([[1.0, 1.0, 1.0]]))
+    frame = np.array([[[255, 255, 255], [254, 255, 255], [213, 94, 0], [3, 1, 0]]], dtype=np.uint8)
+    shown = np.array(_paletted(frame, colors).convert("RGB"))
+    assert shown.tolist() == [[[255, 255, 255], [255, 255, 255], [213, 94, 0], [0, 0, 0]]]
+
+
+def test_where_the_training_stands():
+    assert standing(FILM, 0) == f"epoch 0.1 of 2, density {FILM.density(0):.2%}"
+    assert standing(FILM, 1) == f"epoch 0.8 of 2, density {FILM.density(1):.2%}, training accuracy 50.0%"
+    assert standing(FILM, 3).endswith("test accuracy 90.00%")
+    assert standing(replace(FILM, final_accuracy=math.nan), 3).endswith("training accuracy 50.0%")
+
+
+@pytest.mark.parametrize("size", [1, 3, 100, BINS])
+def test_a_cropped_histogram_keeps_all_synapses_and_a_border_at_0(size: int):
+    counts = np.zeros((2, 2 * BINS), dtype=int)
+    counts[0, BINS - size : BINS + 1] = 5
+    counts[1, BINS + size - 1] = 7
+    shown, edges = _cropped(counts, np.arange(-BINS, BINS + 1))
+    assert shown.sum(axis=1).tolist() == counts.sum(axis=1).tolist()
+    assert 0 in edges
+    assert shown.shape[1] == len(edges) - 1 <= 161
+    assert shown[:, edges[:-1] >= 0].sum(axis=1).tolist() == [5, 7]
+
+
+def test_stray_synapses_do_not_stretch_the_axis():
+    counts = np.zeros((1, 2 * BINS), dtype=int)
+    counts[0, BINS : BINS + 10] = 100_000
+    counts[0, -1] = 1
+    assert _cropped(counts, np.arange(-BINS, BINS + 1))[1].tolist() == list(range(-1, 11))
+
+
+def test_numbers_as_people_say_them():
+    assert [_short(value) for value in (1, 100, 1e3, 1e5, 1e6, 2e9)] == ["1", "100", "1 k", "100 k", "1 M", "2 G"]
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_equal_films_give_equal_bytes_and_others_another_picture(name: str, tmp_path: Path):
+    for file, film in {"a": FILM, "b": footage(), "c": footage(seed=1)}.items():
+        PLOTS[name](tmp_path / file, film)
+    first, second, third = ((tmp_path / file).read_bytes() for file in "abc")
+    assert first == second
+    assert first != third
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_place_that_cannot_be_written_is_refused(name: str, tmp_path: Path):
+    with pytest.raises(InputError, match="cannot write"):
+        PLOTS[name](tmp_path / "missing" / name, FILM)
+    with pytest.raises(InputError, match="cannot write"):
+        FILM.save(tmp_path / "missing" / "film.npz")
+
+
+def test_a_gif_of_equal_frames_is_written(tmp_path: Path):
+    frame = np.full((4, 5, 3), 255, dtype=np.uint8)
+    write_gif(tmp_path / "a.gif", [frame, frame], [100, 200], palette())
+    assert frames_of(tmp_path / "a.gif")[0].tolist() == frame.tolist()
