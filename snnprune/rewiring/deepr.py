@@ -12,6 +12,7 @@ from .. import allocation as allocations
 from ..allocation import Allocation
 from ..connectivity import Connectivity
 from ..criteria import random
+from ..draws import generator
 from ..errors import InputError
 from ..synapses import Exclude, entries_of, geometry
 from .base import Moved, clear_moments, prior_step
@@ -78,11 +79,10 @@ class DeepR(Masked):
             raise InputError(f"settle must be in (0, 1], found {settle}")
         if steps < 1:
             raise InputError(f"steps must be 1 or more, found {steps}")
-        self.exclude = entries_of(exclude)
+        self.exclude, self.allocation = entries_of(exclude), allocations.find(allocation)
         super().__init__(network, optimizer, exclude=self.exclude)
         self.network, self.seed, self.density = network, seed, density
         self.alpha, self.temperature = alpha, temperature
-        self.allocation = allocations.find(allocation)
         self.settled_at = max(1, round(settle * steps))
         self._press = _press
 
@@ -101,8 +101,8 @@ class DeepR(Masked):
             geometry(self.network, exclude=self.exclude),
         )
         signs = {name: parameter.detach().sign() for name, parameter in self.parameters.items()}
-        for name, sign in signs.items():  # a weight that starts at 0 has no sign: it gets one
-            chance = torch.rand(sign.shape, generator=self._generator(name)).to(sign.device)
+        for index, sign in enumerate(signs.values()):  # a weight that starts at 0 has no sign: it gets one
+            chance = torch.rand(sign.shape, generator=generator(self.seed, index)).to(sign.device)
             sign.add_((sign == 0) * (2.0 * (chance < 0.5) - 1))
         self.state["sign"] = signs
         self._keep(drawn)
@@ -129,7 +129,8 @@ class DeepR(Masked):
         weight, mask, sign = entry.parameter.data, self.state["mask"][entry.name], self.state["sign"][entry.name]
         count = self.numbers[f"synapses:{entry.name}"]
         assert isinstance(count, int)
-        places, comes = _vacancies(mask, count, self._stride(entry.name, mask.numel()))
+        on_cpu = mask.device.type == "cpu"
+        places, comes = _vacancies(mask, count, self._stride(entry.name, mask.numel()), look=on_cpu)
         weight[places] = torch.where(comes, CONNECTED * sign[places], weight[places])
         mask[places] += comes
 
@@ -139,19 +140,13 @@ class DeepR(Masked):
 
     # --- Drawing: the same for the same step, so that a resumed run draws it again
 
-    def _seed_of(self, name: str) -> int:
-        return (self.seed * 1_000_003 + self.steps) * 1_009 + list(self.parameters).index(name)
-
-    def _generator(self, name: str, device: torch.device | str = "cpu") -> torch.Generator:
-        return torch.Generator(device).manual_seed(self._seed_of(name))
-
     def _noise(self, name: str, like: Tensor) -> Tensor:
-        generator = self._generator(name, like.device)
-        return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
+        numbers = generator(self.seed, self.steps, list(self.parameters).index(name), device=like.device)
+        return torch.randn(like.shape, generator=numbers, dtype=like.dtype, device=like.device)
 
     def _stride(self, name: str, size: int) -> tuple[int, int]:
         """Where a walk through a tensor starts, and its stride; it meets every place once."""
-        draw = plain_random.Random(self._seed_of(name))
+        draw = plain_random.Random(f"{self.seed} {self.steps} {name}")
         stride = draw.randrange(1, max(2, size))
         while math.gcd(stride, size) > 1:
             stride = draw.randrange(1, size)
@@ -186,15 +181,14 @@ def _add(weight: Tensor, direction: Tensor, factor: float | Tensor) -> None:
         weight.add_(direction, alpha=factor)
 
 
-def _vacancies(mask: Tensor, count: int, walk: tuple[int, int]) -> tuple[tuple[Tensor, ...], Tensor]:
+def _vacancies(mask: Tensor, count: int, walk: tuple[int, int], *, look: bool) -> tuple[tuple[Tensor, ...], Tensor]:
     """The first free places on a walk through a tensor, as many as its synapses are short of a number.
-
-    On a GPU shapes depend on no data, and nothing is read back.
 
     Args:
         mask: 1 where a synapse exists, else 0.
         count: how many synapses there are to be, at least those that exist.
         walk: start, and stride (with no divisor in common with the size of the tensor).
+        look: end the walk as soon as there are enough; else shapes depend on no data and nothing is read back.
 
     Returns:
         Places in the order in which they are met, all different, as an index for each dimension; and boolean, true for
@@ -203,8 +197,8 @@ def _vacancies(mask: Tensor, count: int, walk: tuple[int, int]) -> tuple[tuple[T
     start, stride = walk
     # Exact, and several times as fast as count_nonzero: float32 holds what one row sums up to.
     missing = count - mask.sum(-1, dtype=torch.float32).sum(dtype=torch.float64)
-    # Whoever meets `count` places finds as many of them free as are missing. A CPU can see whether fewer will do.
-    length = count if mask.device.type != "cpu" else min(count, 2 * int(missing))
+    # Whoever meets `count` places finds as many of them free as are missing.
+    length = min(count, 2 * int(missing)) if look else count
     while True:
         met = (start + stride * torch.arange(length, device=mask.device)) % mask.numel()
         places = torch.unravel_index(met, mask.shape)

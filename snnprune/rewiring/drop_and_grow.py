@@ -13,6 +13,7 @@ from .. import allocation as allocations
 from ..allocation import Allocation
 from ..connectivity import Connectivity
 from ..criteria import random
+from ..draws import generator
 from ..errors import InputError
 from ..selection import keep_largest
 from ..synapses import Exclude, entries_of, geometry
@@ -80,12 +81,12 @@ class DropAndGrow(Masked):
         exclude: Exclude = (),
     ) -> None:
         self.drop, self.grow, self.exclude = drop or self.DROP, grow or self.GROW, entries_of(exclude)
+        self.allocation = allocations.find(allocation or self.ALLOCATION)
         self.annealed = self.ANNEALED if annealed is None else annealed
         self.density, self.initial_density = density, density if initial_density is None else initial_density
         _check(self.drop, self.grow, density, self.initial_density, fraction, end, steps, every)
         super().__init__(network, optimizer, exclude=self.exclude)
         self.network, self.seed, self.fraction, self.total_steps = network, seed, fraction, steps
-        self.allocation = allocations.find(allocation or self.ALLOCATION)
         self.end = max(1, round(end * steps))
         self.every = every or min(100, max(1, self.end // 50))
         self._gradients: dict[str, Tensor] = {}
@@ -156,9 +157,8 @@ class DropAndGrow(Masked):
 
     def _draw(self, name: str) -> Tensor:
         """The same for the same step, so that a resumed run draws it again."""
-        seed = (self.seed * 1_000_003 + self.steps) * 1_009 + list(self.parameters).index(name)
-        parameter = self.parameters[name]
-        return torch.rand(parameter.shape, generator=torch.Generator().manual_seed(seed)).to(parameter.device)
+        numbers = generator(self.seed, self.steps, list(self.parameters).index(name))
+        return torch.rand(self.parameters[name].shape, generator=numbers).to(self.parameters[name].device)
 
     def _drawn(self, density: float) -> Connectivity:
         """A connectivity at random."""

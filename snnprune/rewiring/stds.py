@@ -26,7 +26,8 @@ class STDS(Masked):
     .. math:: w = sign(\theta) \max(|\theta| - d, 0), \quad \partial L/\partial\theta := \partial L/\partial w
 
     The gradient moves :math:`\theta` inside the dead zone :math:`|\theta| \le d` too, so that a synapse can come back,
-    with either sign. The zone's half width d grows over the training.
+    with either sign. The zone's half width d grows over the training. Weight decay acts on :math:`\theta`, dormant or
+    not.
 
     Two ways to say how sparse the network shall be:
 

@@ -17,6 +17,7 @@ from torch import nn
 from torch.optim import SGD, Adam, Optimizer
 
 from snnprune import Rewiring
+from snnprune.draws import generator
 
 Named = dict[str, list[float]]
 SHAPES = {"0.weight": (8, 6), "2.weight": (4, 8)}
@@ -71,7 +72,7 @@ class MomentumByHand:
     """Gradient descent with momentum."""
 
     kind: ClassVar[Callable[..., Optimizer]] = SGD
-    options: ClassVar[dict] = {"lr": 0.2, "momentum": 0.8}
+    options: ClassVar[dict] = {"lr": 0.7, "momentum": 0.8}
 
     def __init__(self) -> None:
         self.lr, self.momentum = self.options["lr"], self.options["momentum"]
@@ -100,16 +101,17 @@ class Oracle:
         self.twin = network()
         self.weights: Named = {name: p.flatten().tolist() for name, p in self.twin.named_parameters()}
         self.present = {name: [True] * size for name, size in SIZES.items()}
-        self.begin()
 
     def begin(self) -> None:
-        """Before the first step."""
+        """When the optimizer first steps: a first connectivity is drawn then, after the first gradient."""
 
     def follow(self, t: int, gradients: Named) -> None:
         """The rule, after the optimizer's step t (from 1); gradients of all weights, absent ones too."""
 
     def step(self, t: int) -> None:
         gradients = self.gradients(t)
+        if t == 1:
+            self.begin()
         self.move(t, gradients)
         self.follow(t, gradients)
 
@@ -159,24 +161,18 @@ def compare(
 # --- Drawing
 
 
-def seed_of(seed: int, steps: int, index: int) -> int:
-    """Of what is drawn for a tensor after so many steps."""
-    return (seed * 1_000_003 + steps) * 1_009 + index
-
-
 def uniform(seed: int, steps: int, index: int, name: str) -> list[float]:
-    generator = torch.Generator().manual_seed(seed_of(seed, steps, index))
-    return torch.rand(SHAPES[name], generator=generator).flatten().tolist()
+    return torch.rand(SHAPES[name], generator=generator(seed, steps, index)).flatten().tolist()
 
 
 def normal(seed: int, steps: int, index: int, name: str) -> list[float]:
-    generator = torch.Generator().manual_seed(seed_of(seed, steps, index))
-    return torch.randn(SHAPES[name], generator=generator, dtype=torch.float64).flatten().tolist()
+    numbers = generator(seed, steps, index)
+    return torch.randn(SHAPES[name], generator=numbers, dtype=torch.float64).flatten().tolist()
 
 
-def walk(seed: int, steps: int, index: int, size: int) -> list[int]:
+def walk(seed: int, steps: int, name: str) -> list[int]:
     """All places of a tensor, from a random one on with a random stride that leads to each of them."""
-    draw = random.Random(seed_of(seed, steps, index))
+    draw, size = random.Random(f"{seed} {steps} {name}"), SIZES[name]
     stride = draw.randrange(1, size)
     while math.gcd(stride, size) > 1:
         stride = draw.randrange(1, size)
@@ -189,11 +185,11 @@ def walk(seed: int, steps: int, index: int, size: int) -> list[int]:
 
 def drawn(seed: int, counts: dict[str, int]) -> dict[str, list[bool]]:
     """A first connectivity: in each tensor those with the largest of random numbers."""
-    generator = torch.Generator().manual_seed(seed)
+    draw = generator(seed)
     chosen = {}
     for name, shape in SHAPES.items():
-        numbers = torch.rand(shape, generator=generator).flatten().tolist()
-        best = sorted(range(SIZES[name]), key=lambda i: -numbers[i])[: counts[name]]  # noqa: B023 (used at once)
+        numbers = torch.rand(shape, generator=draw).flatten().tolist()
+        best = sorted(range(SIZES[name]), key=lambda i: -numbers[i])[: counts[name]]
         chosen[name] = [i in best for i in range(SIZES[name])]
     return chosen
 

@@ -1,5 +1,6 @@
 """Each method of the rewiring family against its oracle: every step of a training, with Adam and with momentum."""
 
+import itertools
 import math
 
 import pytest
@@ -26,7 +27,7 @@ SEED = 5
 
 def turnover(history: list[dict[str, list[bool]]]) -> int:
     """How many synapses came, over all steps."""
-    pairs = zip(history, history[1:], strict=False)
+    pairs = itertools.pairwise(history)
     return sum(
         new > old for before, after in pairs for n in SIZES for old, new in zip(before[n], after[n], strict=True)
     )
@@ -68,7 +69,7 @@ class DeepROracle(Oracle):
                     self.remove(name, i)
                     dead += 1
             self.deaths += dead
-            for i in walk(SEED, t - 1, index, SIZES[name]):
+            for i in walk(SEED, t - 1, name):
                 if dead and not self.present[name][i]:
                     self.present[name][i], self.weights[name][i] = True, self.signs[name][i] * 1e-12
                     dead -= 1
@@ -76,14 +77,13 @@ class DeepROracle(Oracle):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize(("alpha", "temperature"), [(0.02, 0.0), (0.005, 1e-3), (0.0, 1e-3), (0.0, 0.0)])
+@pytest.mark.parametrize(("alpha", "temperature"), [(0.02, 0.0), (0.005, 1e-3), (0.0, 1e-2), (0.0, 0.0)])
 @pytest.mark.parametrize(("density", "settle"), [(0.25, 0.8), (0.75, 1.0)])
 def test_deep_r_is_algorithm_1(optimizer, alpha, temperature, density, settle):
     options = {"density": density, "alpha": alpha, "temperature": temperature, "settle": settle}
     oracle = DeepROracle(optimizer(), **options)
     history = compare(lambda network, o: DeepR(network, o, steps=STEPS, seed=SEED, **options), oracle)
-    assert oracle.deaths > 20
-    assert turnover(history) > 10
+    assert oracle.deaths >= turnover(history) > 5
     assert all(sum(mask) == density * SIZES[name] for present in history for name, mask in present.items())
 
 
@@ -223,7 +223,7 @@ class DropAndGrowOracle(Oracle):
                 promise = uniform(SEED, t, index, name)
             else:
                 promise = [abs(g) for g in (gradients if self.grow == "gradient" else self.average)[name]]
-            candidates = sorted((i for i in range(SIZES[name]) if i not in staying), key=lambda i: -promise[i])  # noqa: B023
+            candidates = sorted((i for i in range(SIZES[name]) if i not in staying), key=lambda i: -promise[i])
             new = candidates[: wanted - len(staying)]
             for i in range(SIZES[name]):
                 if i in new and i in there:
@@ -246,7 +246,7 @@ class DropAndGrowOracle(Oracle):
             groups = [k for k, group in enumerate((positive, negative)) if gone[k] < len(group)]
             following = {k: (positive, negative)[k][gone[k]] for k in groups}
             sizes = (len(positive), len(negative))
-            gone[min(groups, key=lambda k: ((gone[k] + 1) / sizes[k], -following[k]))] += 1  # noqa: B023
+            gone[min(groups, key=lambda k: ((gone[k] + 1) / sizes[k], -following[k]))] += 1
         return positive[gone[0] :] + negative[gone[1] :]
 
 
@@ -263,8 +263,7 @@ RULES: dict[type[DropAndGrow], dict] = {
 def test_its_synapses_move_as_published(optimizer, every, kind):
     oracle = DropAndGrowOracle(optimizer(), every=every, **RULES[kind])
     history = compare(lambda network, o: kind(network, o, density=0.25, steps=STEPS, every=every, seed=SEED), oracle)
-    assert oracle.dropped > 20
-    assert turnover(history) > 5
+    assert oracle.dropped > turnover(history) > 5
     assert oracle.regrown > 0
     assert all(
         {name: sum(mask) for name, mask in present.items()}

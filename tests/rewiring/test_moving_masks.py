@@ -1,0 +1,626 @@
+"""Deep R, STDS, SET, RigL, ESL and NDSNN: single rules computed by hand, and what happens at the edges."""
+
+import copy
+import logging
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.optim import SGD, Adam, Optimizer
+
+from snnprune import Connectivity, GradR, InputError, Rewiring
+from snnprune.rewiring import ESL, NDSNN, SET, STDS, DeepR, DropAndGrow, RigL
+from snnprune.rewiring.deepr import CONNECTED, _vacancies
+from snnprune.rewiring.drop_and_grow import _among_its_sign
+from snnprune.rewiring.stds import _reveal
+from tests.rewiring.small import kept, single, step
+
+DRAWING = [DeepR, SET, RigL, ESL, NDSNN]
+
+
+def at(*places: int):
+    """An allocation that begins with these places of `single`'s layer, whatever density is asked for."""
+
+    def allocate(scores, density, geometries) -> Connectivity:
+        mask = torch.zeros_like(scores["weight"], dtype=torch.bool)
+        mask[0, list(places)] = True
+        return Connectivity({"weight": mask})
+
+    return allocate
+
+
+def pair(**layout) -> tuple[nn.Sequential, Optimizer]:
+    network = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.Conv2d(6, 4, 3, bias=False)).to(**layout)
+    return network, SGD(network.parameters(), lr=0.1, momentum=0.9)
+
+
+def push(network: nn.Module, optimizer: Optimizer, first: int, last: int, **layout) -> None:
+    """Steps with gradients that depend on the step alone."""
+    for count in range(first, last):
+        generator = torch.Generator().manual_seed(count)
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                gradient = torch.randn(parameter.shape, generator=generator).to(parameter.dtype)
+                parameter.grad = gradient.contiguous(**layout)
+        optimizer.step()
+
+
+# --- Deep R
+
+
+def test_deep_r_lets_a_synapse_die_and_connects_a_dormant_one_with_its_own_sign():
+    network, optimizer = single([0.5, -0.4, 0.3, -0.2])
+    method = DeepR(network, optimizer, density=0.5, steps=10, alpha=0.125, allocation=at(0, 1))
+    # strengths 0.5 - 0.5 - 0.125 and 0.4 - 0.125; what is dormant feels nothing
+    weights = step(network, optimizer, [0.5, 0.0, 9.0, 9.0]).tolist()
+    assert weights[1] == pytest.approx(-0.275)
+    (fresh,) = set(kept(method)) - {1}
+    assert weights[fresh] == pytest.approx([1e-12, 0, 1e-12, -1e-12][fresh], rel=1e-6)
+    assert [weight for place, weight in enumerate(weights) if place not in (1, fresh)] == [0, 0]
+
+
+def test_deep_r_without_pressure_and_noise_is_plain_training_while_no_sign_changes():
+    network, optimizer = single([0.5, -0.4, 0.3, -0.2], lr=0.1)
+    method = DeepR(network, optimizer, density=0.5, steps=10, alpha=0.0, allocation=at(1, 2))
+    assert step(network, optimizer, [1.0, 1.0, 1.0, 1.0]).tolist() == pytest.approx([0, -0.5, 0.2, 0])
+    assert step(network, optimizer, [1.0, 1.0, 1.0, 1.0]).tolist() == pytest.approx([0, -0.6, 0.1, 0])
+    assert kept(method) == [1, 2]
+
+
+def test_deep_r_pressure_is_the_learning_rate_times_alpha():
+    network, optimizer = single([0.5, -0.4], lr=0.5)
+    DeepR(network, optimizer, density=1.0, steps=10, alpha=0.1)
+    assert step(network, optimizer).tolist() == pytest.approx([0.45, -0.35])
+    network, _ = single([0.5, -0.4])
+    optimizer = Adam(network.parameters(), lr=0.01, betas=(0.9, 0.99))
+    DeepR(network, optimizer, density=1.0, steps=10, alpha=0.1)
+    # the bias-corrected step of Adam: 0.01 / (1 - 0.9)
+    assert step(network, optimizer).tolist() == pytest.approx([0.49, -0.39])
+
+
+def test_deep_r_noise_has_the_variance_of_the_paper():
+    network, optimizer = single([10.0] * 20_000, lr=0.5)
+    DeepR(network, optimizer, density=1.0, steps=10, alpha=0.0, temperature=0.04)
+    moved = step(network, optimizer) - 10
+    assert moved.mean().abs() < 0.005
+    assert moved.std() == pytest.approx(math.sqrt(2 * 0.5 * 0.04), rel=0.03)
+    again = step(network, optimizer) - 10 - moved
+    assert again.dot(moved).abs() / 20_000 < 0.002  # drawn anew
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    density=st.sampled_from([0.1, 0.5, 0.9, 1.0]),
+    alpha=st.sampled_from([0.0, 0.1]),
+    temperature=st.sampled_from([0.0, 1e-2]),
+    seed=st.integers(0, 100),
+)
+def test_deep_r_connects_dormant_synapses_and_never_changes_a_count(density, alpha, temperature, seed):
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Linear(10, 8, bias=False), nn.Linear(8, 5, bias=False))
+    optimizer = Adam(network.parameters(), lr=0.1)
+    options = {"alpha": alpha, "temperature": temperature, "seed": seed, "settle": 0.5}
+    method = DeepR(network, optimizer, density=density, steps=16, **options)
+    signs = [parameter.detach().sign() for parameter in network.parameters()]
+    counts, before = None, None
+    for count in range(8):
+        push(network, optimizer, count, count + 1)
+        now = method.connectivity()
+        rows = {name: row["nonzero"] for name, row in now.layers().items()}
+        assert rows == (counts or rows)
+        assert Connectivity.from_network(network) == now
+        for parameter, sign, (name, mask) in zip(network.parameters(), signs, now.items(), strict=True):
+            assert torch.equal(parameter.sign()[mask], sign[mask])
+            fresh = mask & ~before[name] if before else torch.zeros_like(mask)
+            assert (parameter[fresh].abs() == torch.tensor(CONNECTED)).all()
+            moments = optimizer.state[parameter]
+            assert not moments["exp_avg"][fresh | ~mask].any()
+        counts, before = rows, now
+    push(network, optimizer, 8, 14)
+    assert method.connectivity() == before  # settled
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), shape=st.sampled_from([(1, 1), (7,), (4, 5), (3, 2, 2, 3), (11, 11)]), look=st.booleans())
+def test_the_vacancies_are_the_first_free_places_of_the_walk(data, shape, look):
+    size = math.prod(shape)
+    there = data.draw(st.lists(st.booleans(), min_size=size, max_size=size))
+    count = data.draw(st.integers(sum(there), size))
+    stride = data.draw(st.integers(1, size).filter(lambda stride: math.gcd(stride, size) == 1))
+    start = data.draw(st.integers(0, size - 1))
+    mask = torch.tensor(there, dtype=torch.float32).reshape(shape)
+    places, comes = _vacancies(mask, count, (start, stride), look=look)
+    found = [int(place) for place in torch.arange(size).reshape(shape)[places]]
+    assert len(found) == len(set(found))
+    walked = [(start + stride * k) % size for k in range(size)]
+    free = [place for place in walked if not there[place]]
+    assert [place for place, come in zip(found, comes.tolist(), strict=True) if come] == free[: count - sum(there)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 12, 97, 1024])
+def test_a_walk_meets_every_place_once(size):
+    network, optimizer = single([1.0])
+    method = DeepR(network, optimizer, density=1.0, steps=10)
+    walks = set()
+    for method.steps in range(30):
+        start, stride = method._stride("weight", size)
+        assert math.gcd(stride, size) == 1
+        assert 0 <= start < size
+        walks.add((start, stride))
+    assert len(walks) >= min(size // 2, 20)
+
+
+def test_deep_r_draws_a_sign_for_a_weight_that_starts_at_zero():
+    network, optimizer = single([0.0] * 60 + [0.5, -0.5])
+    method = DeepR(network, optimizer, density=1.0, steps=10, alpha=0.0)
+    step(network, optimizer)
+    signs = method.state["sign"]["weight"].flatten()
+    assert set(signs.tolist()) == {-1.0, 1.0}
+    assert signs[60:].tolist() == [1.0, -1.0]
+    assert (network.weight.flatten()[:60] == CONNECTED * signs[:60]).all()
+
+
+def test_deep_r_lets_signs_go_once_it_settled():
+    network, optimizer = single([0.5, -0.4], lr=0.5)
+    method = DeepR(network, optimizer, density=1.0, steps=4, alpha=0.1, settle=0.5)
+    step(network, optimizer)
+    step(network, optimizer)
+    assert method.frozen
+    assert step(network, optimizer, [2.0, 0.0]).tolist() == pytest.approx([-0.6, -0.3])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-2])
+def test_the_memory_layout_of_weights_and_gradients_makes_no_difference_to_deep_r(temperature):
+    def train(weights: torch.memory_format, gradients: torch.memory_format, switch: int | None = None):
+        torch.manual_seed(0)
+        network, optimizer = pair(memory_format=weights)
+        method = DeepR(network, optimizer, density=0.25, steps=40, alpha=0.01, temperature=temperature)
+        push(network, optimizer, 0, 10, memory_format=gradients)
+        if switch == 10:
+            network.to(memory_format=torch.channels_last)
+        push(network, optimizer, 10, 20, memory_format=gradients)
+        return network, optimizer, method
+
+    plain, _, expected = train(torch.contiguous_format, torch.contiguous_format)
+    for weights, gradients, switch in (
+        (torch.channels_last, torch.channels_last, None),
+        (torch.channels_last, torch.contiguous_format, None),
+        (torch.contiguous_format, torch.contiguous_format, 10),
+    ):
+        network, optimizer, method = train(weights, gradients, switch)
+        assert method.connectivity() == expected.connectivity()
+        for parameter, other, mask in zip(
+            network.parameters(), plain.parameters(), method.connectivity().values(), strict=True
+        ):
+            torch.testing.assert_close(parameter, other)
+            assert not parameter[~mask].any()
+            assert not optimizer.state[parameter]["momentum_buffer"][~mask].any()
+
+
+def test_a_state_of_deep_r_goes_on_in_another_memory_layout():
+    network, optimizer = pair(memory_format=torch.channels_last)
+    method = DeepR(network, optimizer, density=0.25, steps=40, alpha=0.01)
+    push(network, optimizer, 0, 10)
+    again, other = pair()
+    again.load_state_dict(network.state_dict())
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    resumed = DeepR(again, other, density=0.25, steps=40, alpha=0.01)
+    resumed.load_state_dict(method.state_dict())
+    push(network, optimizer, 10, 20)
+    push(again, other, 10, 20)
+    assert resumed.connectivity() == method.connectivity() == Connectivity.from_network(again)
+    torch.testing.assert_close(again.state_dict(), network.state_dict())
+
+
+def test_compiled_arithmetic_of_deep_r_is_the_same(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, **_options: function)
+    results = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        network, optimizer = pair()
+        method = DeepR(network, optimizer, density=0.25, steps=40, alpha=0.01, temperature=1e-3)
+        if compiled:
+            method.compile()
+        push(network, optimizer, 0, 10)
+        results.append((method.connectivity(), network.state_dict()))
+    assert results[0][0] == results[1][0]
+    torch.testing.assert_close(results[0][1], results[1][1])
+
+
+# --- STDS
+
+
+def test_stds_reveals_what_its_dead_zone_leaves():
+    network, optimizer = single([1.0, -1.0, 0.3, -0.3, 0.5])
+    method = STDS(network, optimizer, steps=4, width=2.0, growth="linear")
+    assert step(network, optimizer).tolist() == pytest.approx([0.5, -0.5, 0, 0, 0])  # d = 0.5
+    assert kept(method) == [0, 1]
+    # d = 1; the gradient moves what is dormant, and it may come with the other sign
+    weights = step(network, optimizer, [-0.5, 0.25, 2.0, -1.5, 0.0])
+    assert weights.tolist() == pytest.approx([0.5, -0.25, -0.7, 0.2, 0])
+    assert method.state["hidden"]["weight"].tolist() == [pytest.approx([1.5, -1.25, -1.7, 1.2, 0.5])]
+    assert float(method.dead_zone) == 1.0
+
+
+def test_the_dead_zone_grows_on_half_a_sine_or_a_line():
+    widths = {}
+    for growth in ("sine", "linear"):
+        network, optimizer = single([1.0])
+        method = STDS(network, optimizer, steps=8, width=2.0, growth=growth)
+        widths[growth] = [method.width_at(count) for count in (0, 2, 4, 8, 9)]
+    assert widths["linear"] == pytest.approx([0, 0.5, 1, 2, 2])
+    assert widths["sine"] == pytest.approx([0, 1 - math.sqrt(0.5), 1, 2, 2])
+
+
+def test_stds_by_density_sets_the_zone_at_the_largest_that_has_to_go():
+    network, optimizer = single([1.0, -0.8, 0.6, -0.4])
+    method = STDS(network, optimizer, steps=2, density=0.5, settle=1.0)
+    weights = step(network, optimizer)  # 0.5 + 0.5 / 8 of 4 synapses: 2
+    assert weights.tolist() == pytest.approx([0.4, -0.2, 0, 0])
+    assert float(method.dead_zone) == pytest.approx(0.6)
+    step(network, optimizer, [0.0, 0.0, -0.3, 0.0])  # the third passes the second
+    assert kept(method) == [0, 2]
+    assert network.weight.tolist() == [pytest.approx([0.2, 0, 0.1, 0])]
+    assert set(method.state) == {"mask"}
+    assert step(network, optimizer, 1.0).tolist() == pytest.approx([-0.8, 0, -0.9, 0])
+
+
+def test_the_dead_zone_of_float64_weights_is_not_rounded():
+    torch.manual_seed(0)
+    network = nn.Linear(40, 10, bias=False).double()
+    optimizer = SGD(network.parameters(), lr=0.01)
+    method = STDS(network, optimizer, steps=40, density=0.2, settle=1.0)
+    found, wanted = [], []
+    for count in range(39):
+        push(network, optimizer, count, count + 1)
+        found.append(method.connectivity().nonzero)
+        wanted.append(round(400 * method.schedule.density_at(count + 1)))
+    assert found == wanted
+    assert method.state_dict()["width"].dtype == torch.float64
+
+
+def test_on_a_device_the_dead_zone_is_not_read_back_and_the_weights_are_the_same():
+    hidden, width = torch.randn(1000), torch.tensor(0.3)
+
+    class Elsewhere:
+        device = torch.device("cuda")
+
+        def __neg__(self):
+            return -width
+
+        @classmethod
+        def __torch_function__(cls, function, _types, arguments=(), options=None):
+            plain = [width if isinstance(argument, Elsewhere) else argument for argument in arguments]
+            return function(*plain, **(options or {}))
+
+    here, there = torch.empty(1000), torch.empty(1000)
+    _reveal(hidden, width, here)
+    _reveal(hidden, Elsewhere(), there)
+    assert torch.equal(here, there)
+    assert torch.equal(here, hidden.sign() * (hidden.abs() - width).clamp(min=0))
+
+
+def test_stds_finalized_early_prunes_to_its_density_whether_gradients_are_left_or_not(caplog):
+    results = []
+    for clear in (False, True):
+        network, optimizer = single([1.0, -0.8, 0.6, -0.4])
+        method = STDS(network, optimizer, steps=1000, density=0.5)
+        step(network, optimizer)
+        if clear:
+            optimizer.zero_grad()
+        with caplog.at_level(logging.WARNING):
+            assert method.finalize().nonzero == 2
+        results.append(network.weight.tolist())
+    assert results[0] == results[1] == [pytest.approx([0.4, -0.2, 0, 0])]
+    assert caplog.text.count("finalize() after 1 of 1000 steps: pruned to density 0.5 at once") == 2
+
+
+# --- Drop and grow
+
+
+def test_set_drops_the_smallest_positive_and_the_largest_negative_weights():
+    network, optimizer = single([1.0, 2.0, 3.0, 4.0, -1.0, -2.0, 5.0, 5.0, 5.0, 5.0])
+    method = SET(network, optimizer, density=0.6, steps=4, every=1, end=1.0, fraction=0.5, allocation=at(*range(6)))
+    weights = step(network, optimizer)  # of four positive ones two, of two negative ones one
+    assert weights[[2, 3, 5]].tolist() == [3, 4, -2]
+    came = set(kept(method)) - {2, 3, 5}
+    assert len(came) == 3
+    assert all(weights[place] == (0 if place > 5 else [1, 2, 3, 4, -1, -2][place]) for place in came)
+
+
+def test_the_share_among_a_sign_is_a_rank():
+    weight = torch.tensor([3.0, -1.0, 1.0, -2.0, 7.0, 2.0])
+    there = torch.tensor([True, True, True, True, False, True])
+    assert _among_its_sign(weight, there).tolist() == pytest.approx([1, 1 / 2, 1 / 3, 1, 0, 2 / 3])
+    assert _among_its_sign(weight, weight > 8).tolist() == [0] * 6
+    many = torch.linspace(-1, 1, 1001).bfloat16()
+    assert _among_its_sign(many, many != 9).dtype == torch.float32
+
+
+def test_rigl_moves_a_synapse_to_where_the_gradient_is_largest():
+    network, _ = single([3.0, 0.1, -2.0, 9.0, 9.0, 9.0])
+    optimizer = SGD(network.parameters(), lr=0.1, momentum=0.5)
+    method = RigL(network, optimizer, density=0.5, steps=4, every=2, end=1.0, fraction=0.7, allocation=at(0, 1, 2))
+    assert step(network, optimizer, [1.0, 0.0, 1.0, 7.0, 7.0, 7.0]).tolist() == pytest.approx([2.9, 0.1, -2.1, 0, 0, 0])
+    # half of 0.7 of three synapses: one goes. The one that comes has no weight, and no moments of before.
+    assert step(network, optimizer, [0.0, 0.1, 0.0, 0.5, -4.0, 1.0]).tolist() == pytest.approx(
+        [2.85, 0, -2.15, 0, 0, 0]
+    )
+    assert kept(method) == [0, 2, 4]
+    assert optimizer.state[network.weight]["momentum_buffer"].tolist() == [[0.5, 0, 0.5, 0, 0, 0]]
+    assert step(network, optimizer, [0.0, 1.0, 0.0, 1.0, 1.0, 1.0])[4].item() == pytest.approx(-0.1)
+
+
+def test_rigl_may_grow_what_it_dropped_and_then_it_keeps_its_weight():
+    network, _ = single([3.0, 0.1, 9.0, 9.0])
+    optimizer = SGD(network.parameters(), lr=0.01, momentum=0.5)
+    method = RigL(network, optimizer, density=0.5, steps=4, every=2, end=1.0, fraction=1.0, allocation=at(0, 1))
+    step(network, optimizer, [0.0, 1.0, 0.0, 0.0])
+    weights = step(network, optimizer, [0.0, 1.0, 0.5, 0.5])
+    assert kept(method) == [0, 1]
+    assert weights.tolist() == pytest.approx([3.0, 0.1 - 0.01 - 0.015, 0, 0])
+    assert optimizer.state[network.weight]["momentum_buffer"].tolist() == [[0, 1.5, 0, 0]]
+
+
+def test_esl_by_momentum_looks_at_the_average_gradient_and_forgets_it_at_the_end():
+    network, optimizer = single([3.0, 1.0, 9.0, 9.0], lr=0.0)
+    method = ESL(
+        network, optimizer, density=0.5, steps=4, every=3, end=0.75, fraction=0.5, annealed=False, grow="momentum",
+        allocation=at(0, 1),
+    )  # fmt: skip
+    step(network, optimizer, [0.0, 0.0, 1.0, 0.0])
+    assert method.state["average"]["weight"].tolist() == [pytest.approx([0, 0, 0.1, 0])]
+    step(network, optimizer, [0.0, 0.0, 1.0, 0.0])
+    step(network, optimizer, [0.0, 0.0, 0.0, 1.0])  # averages 0.171 and 0.1
+    assert kept(method) == [0, 2]
+    assert set(method.state) == {"mask"}
+
+
+def test_ndsnn_has_as_many_synapses_as_its_cubic_schedule_asks_for():
+    network, optimizer = single([float(size) for size in range(1, 17)], lr=0.01)
+    method = NDSNN(network, optimizer, density=0.25, initial_density=1.0, steps=8, every=1, end=0.5)
+    counts = []
+    for count in range(6):
+        step(network, optimizer, math.sin(count))
+        counts.append(len(kept(method)))
+    assert counts == [round(4 + 12 * (1 - t / 4) ** 3) for t in (1, 2, 3)] + [4, 4, 4] == [9, 6, 4, 4, 4, 4]
+
+
+def test_ndsnn_begins_with_a_third_of_the_synapses_unless_told_otherwise():
+    for density, first in ((0.1, 1 / 3), (0.5, 0.5)):
+        network, optimizer = single([1.0])
+        method = NDSNN(network, optimizer, density=density, steps=10)
+        assert (method.initial_density, method.density) == (first, density)
+
+
+def test_ndsnn_finalized_early_is_pruned_to_its_density(caplog):
+    network, optimizer = single([float(size) for size in range(1, 17)], lr=0.01)
+    method = NDSNN(network, optimizer, density=0.25, initial_density=1.0, steps=100)
+    step(network, optimizer)
+    with caplog.at_level(logging.WARNING):
+        connectivity = method.finalize()
+    assert "finalize() after 1 of 100 steps: pruned to density 0.25 at once" in caplog.text
+    assert connectivity["weight"].flatten().nonzero().flatten().tolist() == [12, 13, 14, 15]
+    assert network.weight.count_nonzero() == 4
+
+
+def test_the_share_that_is_dropped_falls_on_a_cosine_or_stays():
+    network, optimizer = single([1.0])
+    method = RigL(network, optimizer, density=0.5, steps=100, end=0.8, fraction=0.4)
+    assert [method.fraction_at(count) for count in (0, 20, 40, 80, 90)] == pytest.approx(
+        [0.4, 0.2 + 0.2 * math.sqrt(0.5), 0.2, 0, 0]
+    )
+    method.detach()
+    method = SET(network, optimizer, density=0.5, steps=100, fraction=0.4)
+    assert [method.fraction_at(count) for count in (0, 50, 100)] == [0.4] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "updates"),
+    [
+        ({"every": 3, "end": 0.5}, [3, 6, 9, 10]),
+        ({"every": 5, "end": 0.5}, [5, 10]),
+        ({"every": 100, "end": 0.5}, [10]),
+        ({"end": 0.1}, [1, 2]),
+    ],
+)
+def test_updates_come_every_so_many_steps_and_at_the_end(options, updates):
+    network, optimizer = single([1.0])
+    method = SET(network, optimizer, density=0.5, steps=20, **options)
+    assert [count for count in range(25) if method.updates_at(count)] == updates
+
+
+@pytest.mark.parametrize("kind", [SET, RigL])
+def test_where_the_network_rests_no_synapse_is_dropped(kind):
+    torch.manual_seed(0)
+    network, optimizer = pair()
+    method = kind(network, optimizer, density=0.5, steps=20, every=1)
+    network[1].weight.requires_grad_(False)
+    push(network, optimizer, 0, 1)
+    before, weights = method.connectivity(), network[1].weight.clone()
+    push(network, optimizer, 1, 8)
+    assert torch.equal(method.connectivity()["1.weight"], before["1.weight"])
+    assert torch.equal(network[1].weight, weights)
+    assert not torch.equal(method.connectivity()["0.weight"], before["0.weight"])
+
+
+@pytest.mark.parametrize(("drop", "grow"), [("magnitude", "gradient"), ("gradient", "momentum")])
+def test_a_density_that_falls_does_so_where_the_network_rests_too(drop, grow):
+    torch.manual_seed(0)
+    network, optimizer = pair()
+    NDSNN(network, optimizer, density=0.2, initial_density=0.8, steps=8, every=1, end=1.0, drop=drop, grow=grow)
+    push(network, optimizer, 0, 1)
+    network[1].weight.requires_grad_(False)
+    network[1].weight.grad = None
+    before = network[1].weight.clone()
+    push(network, optimizer, 1, 8)
+    left = network[1].weight != 0
+    assert 0 < left.sum() < (before != 0).sum()
+    assert before[left].abs().min() > before[~left].abs().max()
+    assert torch.equal(network[1].weight[left], before[left])
+
+
+@pytest.mark.parametrize("allocation", [{"0.weight": 0.5, "1.weight": 0.25}, at(0, 1), "uniform"])
+def test_the_first_connectivity_may_be_allocated_in_any_way(allocation):
+    network, optimizer = single([1.0, 2.0, 3.0, 4.0]) if callable(allocation) else pair()
+    method = SET(network, optimizer, density=0.5, steps=20, allocation=allocation)
+    push(network, optimizer, 0, 2)
+    wanted = allocation if isinstance(allocation, dict) else dict.fromkeys(method.parameters, 0.5)
+    assert {name: row["density"] for name, row in method.connectivity().layers().items()} == wanted
+
+
+def test_kernel_sizes_count_in_rigl_and_in_set_they_do_not():
+    for kind, counts in ((RigL, [3 + 6 + 3 + 3, 6 + 4 + 3 + 3]), (SET, [3 + 6, 6 + 4])):
+        network, optimizer = pair()
+        method = kind(network, optimizer, density=0.25, steps=20)
+        push(network, optimizer, 0, 1)
+        found = [row["nonzero"] for row in method.connectivity().layers().values()]
+        assert sum(found) == round(0.25 * (162 + 216))
+        assert found[0] / sum(found) == pytest.approx(counts[0] / sum(counts), abs=1 / sum(found))
+
+
+# --- All of them
+
+
+@pytest.mark.parametrize("kind", DRAWING)
+def test_what_is_drawn_depends_on_the_seed(kind):
+    found = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(0)
+        network, optimizer = pair()
+        method = kind(network, optimizer, density=0.3, steps=20, seed=seed)
+        push(network, optimizer, 0, 1)
+        first = method.connectivity()
+        push(network, optimizer, 1, 10)
+        found.append((first, method.connectivity()))
+    assert found[0] == found[1]
+    assert found[0][0].jaccard(found[2][0]) < 0.5
+    assert found[0][1] != found[0][0]
+
+
+def test_one_method_draws_otherwise_at_every_step_and_for_every_tensor():
+    network, optimizer = pair()
+    drop_and_grow = SET(network, optimizer, density=0.3, steps=20)
+    draws = []
+    for drop_and_grow.steps in (1, 2):
+        draws += [drop_and_grow._draw(name).flatten()[:50] for name in drop_and_grow.parameters]
+    assert len({tuple(draw.tolist()) for draw in draws}) == 4
+
+
+@pytest.mark.parametrize("kind", [*DRAWING, STDS])
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_exclude_may_be_an_iterator(kind, one_by_one):
+    network, optimizer = pair()
+    exclude = iter(["1"]) if one_by_one else ["1"]
+    method = kind(network, optimizer, density=0.5, steps=4, exclude=exclude)
+    push(network, optimizer, 0, 4)
+    assert list(method.connectivity()) == ["0.weight"]
+    assert method.finalize().nonzero == 81
+    assert network[1].weight.all()
+
+
+@pytest.mark.parametrize("kind", [*DRAWING, STDS])
+def test_a_training_that_never_began_is_finalized_at_its_density(kind):
+    network, optimizer = pair()
+    connectivity = kind(network, optimizer, density=0.5, steps=4).finalize()
+    assert connectivity.density == 0.5
+    assert connectivity == Connectivity.from_network(network)
+
+
+@pytest.mark.parametrize("kind", [STDS, GradR, DeepR, NDSNN])
+def test_a_network_is_finalized_as_it_should_be_after_a_step_that_was_interrupted(kind):
+    network, optimizer = pair()
+    method = kind(network, optimizer, density=0.25, steps=40)
+    push(network, optimizer, 0, 5)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    handle = optimizer.register_step_pre_hook(stop)
+    with pytest.raises(KeyboardInterrupt):
+        push(network, optimizer, 5, 6)
+    handle.remove()
+    connectivity, there = method.finalize(), Connectivity.from_network(network)
+    assert connectivity.density == pytest.approx(0.25, abs=0.005)
+    assert all(not (there[name] & ~mask).any() for name, mask in connectivity.items())
+    assert kind is NDSNN or there == connectivity  # what NDSNN grew last has weight 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "keys"),
+    [
+        (DeepR, {}, {"synapses:0.weight", "synapses:1.weight", "mask", "sign"}),
+        (STDS, {}, {"width", "hidden"}),
+        (SET, {}, {"mask"}),
+        (ESL, {"grow": "momentum"}, {"mask", "average"}),
+    ],
+)
+def test_a_state_holds_what_a_resumed_training_needs_and_one_of_another_network_is_refused(kind, options, keys):
+    network, optimizer = pair()
+    method = kind(network, optimizer, density=0.5, steps=40, **options)
+    push(network, optimizer, 0, 3)
+    state = method.state_dict()
+    assert {key.partition("/")[0] for key in state} == keys | {"steps"}
+    other = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.Conv2d(6, 5, 3, bias=False))
+    stranger = kind(other, SGD(other.parameters(), lr=0.1), density=0.5, steps=40, **options)
+    with pytest.raises(InputError, match=r"1\.weight has shape \(4, 6, 3, 3\), the network's is \(5, 6, 3, 3\)"):
+        stranger.load_state_dict(state)
+    assert (stranger.steps, stranger.state, stranger.numbers) == (0, {}, {})
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("kind", [*DRAWING, STDS])
+def test_weights_may_have_another_precision(kind, dtype):
+    network, _ = pair(dtype=dtype)
+    optimizer = SGD(network.parameters(), lr=0.1)
+    method = kind(network, optimizer, density=0.25, steps=20)
+    push(network, optimizer, 0, 20)
+    connectivity = method.finalize()
+    assert connectivity.nonzero == round(0.25 * connectivity.prunable)
+    assert all(not p[~mask].any() for p, mask in zip(network.parameters(), connectivity.values(), strict=True))
+    assert all(parameter.dtype == dtype for parameter in network.parameters())
+
+
+NAMED: dict[type[Rewiring], dict] = {DeepR: {"density": 0.5}, STDS: {"density": 0.5}, DropAndGrow: {"density": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (DeepR, {"density": 0.0}, r"density must be in \(0, 1\], found 0.0"),
+        (DeepR, {"density": 1.5}, r"density must be in \(0, 1\], found 1.5"),
+        (DeepR, {"alpha": -0.1}, "alpha and temperature must be 0 or more, found -0.1 and 0.0"),
+        (DeepR, {"temperature": -1.0}, "alpha and temperature must be 0 or more, found 0.0001 and -1.0"),
+        (DeepR, {"alpha": math.nan}, "alpha and temperature must be 0 or more, found nan"),
+        (DeepR, {"settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),
+        (DeepR, {"steps": 0}, "steps must be 1 or more, found 0"),
+        (DeepR, {"allocation": "even"}, "unknown allocation 'even'"),
+        (STDS, {"width": 1.0}, "give density or width: each decides how sparse the network becomes"),
+        (STDS, {"density": None}, "give density or width"),
+        (STDS, {"density": None, "width": 0.0}, "width must be above 0, found 0.0"),
+        (STDS, {"growth": "cubic"}, "growth must be 'sine' or 'linear', found 'cubic'"),
+        (STDS, {"density": 1.1}, r"density must be in \(0, 1\], found 1.1"),
+        (STDS, {"settle": 1.1}, r"settle must be in \(0, 1\], found 1.1"),
+        (STDS, {"steps": 0}, "steps must be 1 or more, found 0"),
+        (DropAndGrow, {"drop": "random"}, "drop must be one of magnitude, signed, gradient, found 'random'"),
+        (DropAndGrow, {"grow": "signed"}, "grow must be one of random, gradient, momentum, found 'signed'"),
+        (DropAndGrow, {"density": 0.0}, "wanted 0 < density <= initial_density <= 1, found 0.0 and 0.0"),
+        (DropAndGrow, {"initial_density": 0.4}, "wanted 0 < density <= initial_density <= 1, found 0.5 and 0.4"),
+        (DropAndGrow, {"initial_density": 1.5}, "wanted 0 < density <= initial_density <= 1, found 0.5 and 1.5"),
+        (DropAndGrow, {"fraction": 1.1}, r"fraction must be in \[0, 1\], found 1.1"),
+        (DropAndGrow, {"end": 0.0}, r"end is a share of the steps, in \(0, 1\]; found 0.0"),
+        (DropAndGrow, {"steps": 0}, "steps and every must be 1 or more, found 0 and None"),
+        (DropAndGrow, {"every": 0}, "steps and every must be 1 or more, found 10 and 0"),
+        (DropAndGrow, {"allocation": "even"}, "unknown allocation 'even'"),
+        (NDSNN, {"density": 0.5, "initial_density": 0.4}, "wanted 0 < density <= initial_density <= 1"),
+        (SET, {"density": 0.5, "drop": "none"}, "drop must be one of"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_hangs_on_the_optimizer(kind, options, message):
+    network, optimizer = single([1.0, 2.0])
+    with pytest.raises(InputError, match=message):
+        kind(network, optimizer, **{"steps": 10} | NAMED.get(kind, {}) | options)
+    assert not optimizer._optimizer_step_pre_hooks
