@@ -311,7 +311,7 @@ def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch, capsys):
         (["--model", f"{__name__}:not_a_network"], "returned str, a torch module is wanted"),
         (["--model", "resnet", "--data", "mnist", "--data-root", "/nowhere"], "unknown model 'resnet'"),
         (["--data", "imagenet"], "unknown data 'imagenet': known are digits, mnist"),
-        (["--method", "magic"], "unknown method 'magic': known are admm, dense, drop"),
+        (["--method", "magic"], "unknown method 'magic': known are admm, deepr"),
         (["--density", "0"], "--density must be in (0, 1], found 0.0"),
         (["--density", "1.2"], "--density must be in (0, 1], found 1.2"),
         (["--alpha", "0"], "--alpha must be above 0, found 0.0"),
