@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from experiments.config import COMBINATION, Config, Runtime
@@ -17,7 +18,9 @@ from snnprune import Connectivity, InputError, effective_connectivity, geometry,
 from snnprune.export import save_csr
 from snnprune.paths import units_without_synapse
 from snnprune.report import plot_run
+from snnprune.synapses import probing
 from snnprune.training import (
+    Data,
     Recipe,
     RunFolder,
     Trainer,
@@ -81,6 +84,7 @@ def make_trainer(config: Config, runtime: Runtime) -> Trainer:
     network = build_network(config, data.classes).to(device)
     if device.type == "cuda":
         network = network.to(memory_format=torch.channels_last)  # what the convolutions of cuDNN want
+    _check_forward(config, network, data)
     optimizer = build_optimizer(config, network)
     recipe = Recipe(
         epochs=config.epochs,
@@ -106,6 +110,26 @@ def make_trainer(config: Config, runtime: Runtime) -> Trainer:
     if forward is not network:
         method.compile()
     return Trainer(network, optimizer, method, data, recipe, forward=forward)
+
+
+def _check_forward(config: Config, network: nn.Module, data: Data) -> None:
+    """Find a network that is not made for these images before anything is trained.
+
+    Raises:
+        InputError: its forward pass fails, or gives something else than an output for each class.
+    """
+    images = data.prepare(data.train.images[:1].to(next(network.parameters()).device))
+    shape = "x".join(map(str, data.shape))
+    told = f"--model {config.model} does not go with the {shape} images and {data.classes} classes of {config.data}"
+    with torch.no_grad(), torch.random.fork_rng(), probing(network):
+        try:
+            outputs = network(images)
+        except (RuntimeError, ValueError) as error:
+            reason, _, _ = str(error).partition("\n")
+            raise InputError(f"{told}: {reason}") from error
+    if not isinstance(outputs, Tensor) or outputs.shape[-2:] != (1, data.classes):
+        found = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise InputError(f"{told}: outputs [T, 1, {data.classes}] are wanted, found {found}")
 
 
 def _method_options(config: Config) -> dict[str, Any]:

@@ -63,6 +63,20 @@ class Recurrent(nn.Module):
         return self.read(images.flatten(1))
 
 
+def headless() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, WIDTH))
+
+
+class Pair(nn.Linear):
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        outputs = super().forward(images.flatten(1))
+        return outputs, outputs
+
+
+def pair() -> nn.Module:
+    return Pair(64, 10)
+
+
 def not_a_network() -> str:
     return "nothing"
 
@@ -319,6 +333,9 @@ def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch, capsys):
         (["--density", "0.1", "--alpha", "0.1"], "give density, or alpha (with sparsity), not both"),
         (["--method", "dense", "--density", "0.1"], "dense does not take density: it takes exclude"),
         (["--model", "torch.nn:Flatten"], "Flatten has no synapses"),
+        (["--model", "lenet5"], "--model lenet5 does not go with the 1x8x8 images and 10 classes of digits: "),
+        (["--model", f"{__name__}:headless"], "outputs [T, 1, 10] are wanted, found [1, 12]"),
+        (["--model", f"{__name__}:pair"], "outputs [T, 1, 10] are wanted, found tuple"),
         (["--epochs", "0"], "--epochs must be above 0, found 0"),
         (["--lr", "nan"], "--lr must be above 0, found nan"),
         (["--seed", "-1"], "--seed must not be negative, found -1"),
