@@ -54,17 +54,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def compare(options: argparse.Namespace) -> None:
     """Carry out a protocol and print its tables."""
-    run_grid(read_protocol(options.protocol), options, suffix="results")
+    run_grid(read_protocol(options.protocol), options, script="compare", suffix="results")
 
 
 def run_grid(
-    protocol: Protocol, options: argparse.Namespace, *, suffix: str, remarks: Remarks = lambda protocol, results: []
+    protocol: Protocol,
+    options: argparse.Namespace,
+    *,
+    script: str,
+    suffix: str,
+    remarks: Remarks = lambda protocol, results: [],
 ) -> list[Result]:
     """Run what is missing of a protocol, write what there is, print it, and return it.
 
     Args:
         protocol: what to compare.
         options: of `add_options`.
+        script: and its own options, as they are called again for the same results.
         suffix: of the results' name where --results is not given.
         remarks: what else is to be said in the Markdown, from protocol and results.
 
@@ -83,7 +89,9 @@ def run_grid(
     results = [Result.of(run) for run in runs if (run.folder / "summary.json").is_file()]
     if not results:
         raise InputError("no run succeeded:\n" + "\n".join(failures))
-    print(write_results(Path(options.results or out / suffix), protocol, results, remarks(protocol, results)))
+    command = f"python -m experiments.{script} {options.protocol}"
+    path = Path(options.results or out / suffix)
+    print(write_results(path, protocol, results, command=command, remarks=remarks(protocol, results)))
     if failures:
         raise InputError(
             f"{len(failures)} of {len(runs)} runs failed and are not in the table:\n" + "\n".join(failures)

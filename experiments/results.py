@@ -17,21 +17,23 @@ from snnprune.training import environment
 COLUMNS = ("method", "side", "density", "seed", "accuracy", "seconds")
 
 
-def write_results(path: Path, protocol: Protocol, results: Sequence[Result], remarks: Sequence[str] = ()) -> str:
-    """Write PATH.csv, PATH.md (with these remarks) and the figures; returns the Markdown."""
+def write_results(
+    path: Path, protocol: Protocol, results: Sequence[Result], *, command: str, remarks: Sequence[str] = ()
+) -> str:
+    """Write PATH.csv, PATH.md (with the command and these remarks) and the figures; returns the Markdown."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows([getattr(result, column) for column in COLUMNS] for result in results)
     write_text(path.with_name(f"{path.name}.csv"), text.getvalue())
-    page = markdown(protocol, results, remarks)
+    page = markdown(protocol, results, command=command, remarks=remarks)
     write_text(path.with_name(f"{path.name}.md"), page)
     _draw(path, protocol, results)
     return page
 
 
-def markdown(protocol: Protocol, results: Sequence[Result], remarks: Sequence[str] = ()) -> str:
-    """A table for each side, what is best there, and on what it was measured."""
+def markdown(protocol: Protocol, results: Sequence[Result], *, command: str, remarks: Sequence[str] = ()) -> str:
+    """A table for each side, what is best there, and how, when and on what it was measured."""
     told = environment()
     parts = [f"# {protocol.title}"]
     for side in protocol.sides:
@@ -39,7 +41,9 @@ def markdown(protocol: Protocol, results: Sequence[Result], remarks: Sequence[st
         if chosen:
             parts += [f"## The {SIDE_NAMES[side]}", table(chosen), "\n".join(sentences(chosen))]
     parts += ["\n".join(remarks)] if remarks else []
-    parts.append(f"Measured with torch {told['torch']}, {told['processor']}, {told['date'][:10]}.")
+    seeds = ", ".join(map(str, protocol.seeds))
+    machine = f"torch {told['torch']}, {told['processor']}, {told['date'][:10]}"
+    parts.append(f"Percent, mean ± standard deviation over the seeds {seeds}. Made by `{command}` with {machine}.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

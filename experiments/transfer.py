@@ -47,7 +47,7 @@ def transfer(options: argparse.Namespace) -> None:
         controls=["scratch-e", "transfer", "shuffled"],
         control_of=method,
     )
-    run_grid(chosen, options, suffix="transfer", remarks=verdicts)
+    run_grid(chosen, options, script=f"transfer --method {method}", suffix="transfer", remarks=verdicts)
 
 
 def verdicts(protocol: Protocol, results: Sequence[Result]) -> list[str]:
