@@ -199,6 +199,7 @@ def _finish(config: Config, trainer: Trainer, folder: RunFolder) -> dict[str, An
         "density": connectivity.density,
         "nonzero": connectivity.nonzero,
         "prunable": connectivity.prunable,
+        **_connections(trainer, connectivity),
         **_effective(trainer, connectivity),
         "layers": connectivity.layers(),
         "seconds": sum(row["seconds"] for row in rows),
@@ -214,11 +215,25 @@ def _finish(config: Config, trainer: Trainer, folder: RunFolder) -> dict[str, An
     return summary
 
 
+def _connections(trainer: Trainer, connectivity: Connectivity) -> dict[str, Any]:
+    """Existing and possible pairs of neurons; nothing for a network with a convolution that does not run."""
+    try:
+        counts = connectivity.connections(geometry(trainer.network, _example(trainer))).values()
+    except InputError as error:
+        logger.warning("connections are not counted: %s", error)
+        return {"connections": None, "possible_connections": None}
+    return {"connections": sum(here for here, _ in counts), "possible_connections": sum(total for _, total in counts)}
+
+
+def _example(trainer: Trainer) -> Tensor:
+    """One image, as the network takes it."""
+    return trainer.data.prepare(trainer.data.train.images[:1].to(trainer.device))
+
+
 def _effective(trainer: Trainer, connectivity: Connectivity) -> dict[str, Any]:
     """What is left without dead neurons; nothing for a network on which paths cannot be counted."""
-    example = trainer.data.prepare(trainer.data.train.images[:1].to(trainer.device))
     try:
-        effective = effective_connectivity(trainer.network, connectivity, example)
+        effective = effective_connectivity(trainer.network, connectivity, _example(trainer))
     except Exception as error:  # a network of the user's own may do anything in its forward pass
         logger.warning("no effective density: paths cannot be counted in this network (%s)", error)
         return {"effective_density": None, "dead_neurons": None}

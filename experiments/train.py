@@ -40,9 +40,12 @@ def train(given: dict[str, Any]) -> None:
     config = _resumed(chosen, runtime.out) if runtime.resume else Config(**chosen)
     summary = execute(config, runtime)
     print(Connectivity.load(Path(runtime.out) / "connectivity.safetensors").table())
+    kept = f"{summary['density']:.3%} of the synapses"
+    if summary.get("connections") not in (None, summary["nonzero"]):  # a convolution's weight makes many connections
+        kept += f" ({summary['connections'] / summary['possible_connections']:.3%} of the connections)"
     print(
-        f"{summary['accuracy']:.2%} on the {summary['evaluated_on']} images with {summary['density']:.3%} "
-        f"of the synapses, {summary['seconds']:.0f} s; everything is in {runtime.out}"
+        f"{summary['accuracy']:.2%} on the {summary['evaluated_on']} images with {kept}, {summary['seconds']:.0f} s; "
+        f"everything is in {runtime.out}"
     )
 
 

@@ -63,6 +63,22 @@ class Recurrent(nn.Module):
         return self.read(images.flatten(1))
 
 
+def convolutional() -> nn.Module:
+    """Four kernels of 2x2 over 8x8 pixels, 49 positions each; then 196 inputs for 10 classes."""
+    return nn.Sequential(nn.Conv2d(1, 4, 2, bias=False), nn.Flatten(), nn.Linear(196, 10, bias=False))
+
+
+class Idle(nn.Sequential):
+    """A network with a convolution that it never runs."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self[0](images.flatten(1))
+
+
+def idle() -> nn.Module:
+    return Idle(nn.Linear(64, 10), nn.Conv2d(1, 4, 2))
+
+
 def headless() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, WIDTH))
 
@@ -268,6 +284,22 @@ def test_a_network_on_which_paths_cannot_be_counted(tmp_path, caplog):
     assert "no effective density: paths cannot be counted in this network (a blank image)" in caplog.text
     assert summary(tmp_path)["effective_density"] is None
     assert summary(tmp_path)["nonzero"] == 64
+
+
+def test_connections_are_counted_beside_synapses(tmp_path, capsys):
+    dense = ["--method", "dense", "--model", f"{__name__}:convolutional"]
+    assert call(*SMALL, *dense, "--out", tmp_path) == 0
+    told = summary(tmp_path)
+    assert told["nonzero"] == 4 * 4 + 196 * 10
+    assert told["connections"] == told["possible_connections"] == 4 * 4 * 49 + 196 * 10
+    assert "100.000% of the synapses (100.000% of the connections)" in capsys.readouterr().out
+
+
+def test_a_network_on_which_connections_cannot_be_counted(tmp_path, caplog, capsys):
+    assert call(*SMALL, "--method", "dense", "--model", f"{__name__}:idle", "--out", tmp_path) == 0
+    assert "connections are not counted: " in caplog.text
+    assert summary(tmp_path)["connections"] is None
+    assert "of the connections" not in capsys.readouterr().out
 
 
 def test_the_ann_twin_and_weight_decay_and_bf16(tmp_path):
