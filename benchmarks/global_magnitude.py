@@ -8,7 +8,6 @@ Writes benchmarks/results/global_magnitude.json.
 
 import argparse
 import json
-import multiprocessing
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 import models
+from benchmarks.memory import in_fresh_process, peak, reset_peak, resident
 from snnprune import Connectivity, allocation, criteria, find_synapses
 from snnprune.storage import write_text
 from snnprune.training import environment
@@ -59,30 +59,23 @@ def seconds(work: Callable[[nn.Module], object]) -> float:
     return time.perf_counter() - began
 
 
-def peak(work: Callable[[nn.Module], object], into: "multiprocessing.Queue[float]") -> None:
+def copies(work: Callable[[nn.Module], object]) -> float:
     """Memory at its peak, less that before the call, in copies of the weights; called in a fresh process."""
     network = build()
     weights = sum(entry.parameter.nbytes for entry in find_synapses(network).values())
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-    before = _status("VmRSS")
+    reset_peak()
+    before = resident()
     work(network)
-    into.put((_status("VmHWM") - before) / weights)
+    return (peak() - before) / weights
 
 
 def measure(repetitions: int) -> dict[str, object]:
     """Both ways, side by side."""
     times: dict[str, list[float]] = {"ours": [], "torch": []}
+    ways = (("ours", ours), ("torch", torchs))
     for _ in range(repetitions):
-        for name, work in (("ours", ours), ("torch", torchs)):
+        for name, work in ways:
             times[name].append(seconds(work))
-    copies = {}
-    for name, work in (("ours", ours), ("torch", torchs)):
-        context = multiprocessing.get_context("spawn")
-        queue = context.Queue()
-        process = context.Process(target=peak, args=(work, queue))
-        process.start()
-        copies[name] = queue.get()
-        process.join()
     network = build()
     kept = ours(network).nonzero
     torchs(network)
@@ -92,16 +85,10 @@ def measure(repetitions: int) -> dict[str, object]:
         "kept": {"ours": kept, "torch": Connectivity.from_network(network).nonzero},
         "seconds": {name: round(median(values), 3) for name, values in times.items()},
         "times_as_fast": round(median(times["torch"]) / median(times["ours"]), 1),
-        "copies_of_the_weights": {name: round(value, 2) for name, value in copies.items()},
+        "copies_of_the_weights": {name: round(in_fresh_process(copies, work), 2) for name, work in ways},
         "repetitions": repetitions,
         "environment": environment(),
     }
-
-
-def _status(field: str) -> int:
-    """Bytes, from the kernel's account of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
 
 def main() -> int:

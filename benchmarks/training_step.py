@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 import models
+from benchmarks.memory import peak, reset_peak
 from snnprune import GradR, Rewiring, find_synapses
 from snnprune.losses import mse
 from snnprune.storage import write_text
@@ -46,6 +47,11 @@ SHAPES = {"digits-mlp": (1, 8, 8), "mnist-mlp": (1, 28, 28), "lenet5": (1, 28, 2
 LONG = 1_000_000
 
 
+def image_shape(model: str) -> tuple[int, int, int]:
+    """Channels, height and width of what a network takes."""
+    return SHAPES.get(model, (3, 32, 32))
+
+
 class Variant:
     """One way of running one method, with a network, optimizer and batch of its own."""
 
@@ -54,8 +60,7 @@ class Variant:
         self.device = torch.device(options.device)
         self.bf16 = options.precision == "bf16"
         self.network = models.build(options.model, timesteps=options.timesteps).to(self.device)
-        shape = SHAPES.get(options.model, (3, 32, 32))
-        self.images = torch.randn(options.batch_size, *shape, device=self.device)
+        self.images = torch.randn(options.batch_size, *image_shape(options.model), device=self.device)
         self.labels = torch.randint(0, 10, (options.batch_size,), device=self.device)
         if self.device.type == "cuda":
             self.network.to(memory_format=torch.channels_last)
@@ -111,21 +116,14 @@ def measure_memory(way: str, method: str, options: argparse.Namespace) -> float:
     if options.device != "cpu":
         Variant(way, method, options).step()
         torch.cuda.reset_peak_memory_stats()
-    before = _peak_rss(reset=True)
+    reset_peak()
+    before = peak()
     variant = Variant(way, method, options)
     for _ in range(3):
         variant.step()
     if options.device != "cpu":
         return torch.cuda.max_memory_allocated() / 1e6
-    return (_peak_rss() - before) / 1e3
-
-
-def _peak_rss(*, reset: bool = False) -> float:
-    """Peak resident memory in kB. Linux only; a child would inherit its parent's peak, hence the reset."""
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5")
-    status = Path("/proc/self/status").read_text()
-    return float(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+    return (peak() - before) / 1e6
 
 
 def memory_in_child(way: str, method: str, arguments: list[str]) -> float:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import models
-from benchmarks import global_magnitude, gpu, gradr_mnist, training_step
+from benchmarks import global_magnitude, gpu, gradr_mnist, rewiring_cost, training_step
 from experiments.config import Config
 
 SMALL = Config(model="digits-mlp", data="digits", method="gradr", density=0.1, epochs=3, batch_size=64, timesteps=2)
@@ -114,3 +114,32 @@ def test_the_global_allocation_is_measured_beside_torchs(tmp_path, monkeypatch):
     assert found["weights"] == 9472
     assert found["kept"] == {"ours": 474, "torch": 474}
     assert set(found["seconds"]) == set(found["copies_of_the_weights"]) == {"ours", "torch"}
+
+
+def test_the_cost_of_rewiring_is_measured_beside_adam(tmp_path, capsys):
+    small = ["--model", "digits-mlp", "--rounds", "1", "--block", "2", "--whole-steps", "1"]
+    path = tmp_path / "cost.json"
+    assert rewiring_cost.main([*small, "--methods", "gradr", "--results", str(path)]) == 0
+    rows = {row["method"]: row for row in json.loads(path.read_text())["rows"]}
+    assert set(rows) == {"adam", "gradr"}
+    assert rows["adam"]["share_of_step"] == 0
+    assert rows["gradr"]["copies_held"] == 2.0  # strengths and signs
+    assert "| gradr | " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("row", sorted(rewiring_cost.ROWS))
+def test_every_method_lives_its_whole_life_in_the_memory_measurement(row):
+    subject = rewiring_cost.Subject("digits-mlp", None, rewiring_cost.SHORT)
+    method = subject.rewire(row, rewiring_cost.SHORT)
+    for _ in range(rewiring_cost.SHORT):
+        subject.step()
+    density = rewiring_cost.ROWS[row][1].get("density")
+    assert density is None or method.connectivity().nonzero == round(density * 9472)
+
+
+def test_shares_of_a_step_by_hand():
+    seconds = {"adam": [0.1, 0.1, 0.2], "gradr": [0.2, 0.15, 0.2]}
+    rows = rewiring_cost.report(seconds, whole=2.0, memory={"gradr": (2.0, 3.0)})
+    assert [row["share_of_step"] for row in rows] == [0, 0.05]
+    assert [row["over_adam"] for row in rows] == [1, 1.5]
+    assert (rows[1]["copies_held"], rows[1]["copies_at_peak"]) == (2, 3)
