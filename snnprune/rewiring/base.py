@@ -171,11 +171,10 @@ class Rewiring(ABC):
             key: value.clone().to(device) if value.is_floating_point() else int(value) for key, value in numbers.items()
         }
 
-    def _tell_early(self, total_steps: int, density: float) -> None:
+    def _tell_early(self, total_steps: int, density: float | None) -> None:
         """Warn that a training was stopped before its connectivity had its density."""
-        logger.warning(
-            "finalize() after %d of %d steps: pruned to density %g at once", self.steps, total_steps, density
-        )
+        end = "the search ends here" if density is None else f"pruned to density {density:g} at once"
+        logger.warning("finalize() after %d of %d steps: %s", self.steps, total_steps, end)
 
     # --- Hooks
 

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..connectivity import Connectivity
 from ..errors import InputError
 from ..schedules import Polynomial
 from ..selection import keep_largest
 from ..synapses import Exclude
-from .base import Moved, Rewiring, clear_moments, hold_gradients, hold_weights, prior_step
+from .base import Moved, prior_step
 from .decay import shield_dormant
 from .registry import register
+from .settling import Settling
 from .strength import aim, compiled, press, reveal
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ SEEDLING = 1e-8
 
 
 @register("gradr")
-class GradR(Rewiring):
+class GradR(Settling):
     r"""Gradient rewiring (Chen, Yu, Fang, Huang, Tian: "Pruning of Deep Spiking Neural Networks through Gradient
     Rewiring", IJCAI 2021).
 
@@ -106,7 +106,7 @@ class GradR(Rewiring):
 
     def _before(self, moved: Sequence[Moved]) -> None:
         if self.frozen:
-            return hold_gradients(moved, self.state["mask"])
+            return super()._before(moved)
         hidden, sign = self._of(moved, "hidden"), self._of(moved, "sign")
         for entry, h in zip(moved, hidden, strict=True):
             shield_dormant(self.optimizer, entry.group, entry.parameter, h)
@@ -118,7 +118,7 @@ class GradR(Rewiring):
 
     def _after(self, moved: Sequence[Moved]) -> None:
         if self.frozen:
-            return hold_weights(moved, self.state["mask"])
+            return super()._after(moved)
         weights = self._point_back(moved)
         hidden, sign = self._of(moved, "hidden"), self._of(moved, "sign")
         if self.density is not None:
@@ -138,11 +138,6 @@ class GradR(Rewiring):
         self._aim, self._press, self._reveal = compiled(aim), compiled(press), compiled(reveal)
 
     # --- The closed loop
-
-    @property
-    def frozen(self) -> bool:
-        """Whether the closed loop has ended and the connectivity is fixed."""
-        return "mask" in self.state
 
     def _update(self) -> None:
         if not self.schedule or self.frozen:
@@ -164,37 +159,12 @@ class GradR(Rewiring):
         return kept
 
     def _freeze(self) -> None:
-        """Fix the connectivity at the exact density; what the optimizer remembers of absent synapses is cleared."""
-        masks = {}
         assert self.density is not None
-        for name, keep in self._strongest(self.density).items():
-            parameter, sign = self.parameters[name], self.state["sign"][name]
-            strength = (self.state["hidden"][name] * sign).clamp_(min=SEEDLING)
-            mask = torch.empty_like(parameter, requires_grad=False).copy_(keep)
-            parameter.data.copy_(strength.mul_(sign).mul_(mask))
-            clear_moments(self.optimizer, parameter, mask)
-            masks[name] = mask
-        self.state = {"mask": masks}
-
-    def connectivity(self) -> Connectivity:
-        """The synapses that exist now: strength above 0, or the frozen connectivity."""
-        if self.frozen:
-            return Connectivity({name: mask != 0 for name, mask in self.state["mask"].items()})
-        return super().connectivity()
-
-    @torch.no_grad()
-    def finalize(self) -> Connectivity:
-        """End the rewiring and return the connectivity of the plain network that is left.
-
-        A closed loop that was stopped before it settled is brought to its exact density now, which costs accuracy.
-        """
-        self.detach()  # first of all: a step that was interrupted left the parameters pointing elsewhere
-        if self.density is not None and not self.frozen:
-            self._tell_early(self.total_steps, self.density)
-            if not self.state:
-                self._start()
-            self._freeze()
-        return super().finalize()
+        alive = self._strongest(self.density)
+        for name, parameter in self.parameters.items():
+            sign = self.state["sign"][name]
+            parameter.data.copy_((self.state["hidden"][name] * sign).clamp_(min=SEEDLING).mul_(sign))
+        self._settle(alive)
 
     def _signs(self, name: str, hidden: Tensor) -> Tensor:
         signs = hidden.sign()

@@ -9,18 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..connectivity import Connectivity
 from ..errors import InputError
 from ..schedules import Polynomial
 from ..selection import keep_largest
 from ..synapses import Exclude
 from .base import Moved
-from .masked import Masked
 from .registry import register
+from .settling import Settling
 
 
 @register("stds")
-class STDS(Masked):
+class STDS(Settling):
     r"""State Transition of Dendritic Spines (Chen, Yu, Fang, Ma, Huang, Tian, ICML 2022).
 
     .. math:: w = sign(\theta) \max(|\theta| - d, 0), \quad \partial L/\partial\theta := \partial L/\partial w
@@ -83,11 +82,6 @@ class STDS(Masked):
         self.schedule = None if density is None else Polynomial(density=density, end=self.settled_at, every=every)
 
     @property
-    def frozen(self) -> bool:
-        """Whether the closed loop has ended and the connectivity is fixed."""
-        return "mask" in self.state
-
-    @property
     def dead_zone(self) -> Tensor:
         """Half the width d of the zone in which synapses are dormant, now; without dimensions."""
         width = self.numbers["width"]
@@ -145,31 +139,7 @@ class STDS(Masked):
     def _freeze(self) -> None:
         assert self.density is not None
         alive = self._widen(self.density)
-        super()._start()
-        self._keep(alive)
-        del self.state["hidden"]
-
-    # --- What everybody may call
-
-    def connectivity(self) -> Connectivity:
-        """The synapses that are alive now, or the frozen connectivity."""
-        if self.frozen:
-            return super().connectivity()
-        return Connectivity({name: parameter.detach() != 0 for name, parameter in self.parameters.items()})
-
-    @torch.no_grad()
-    def finalize(self) -> Connectivity:
-        """End the rewiring and return the connectivity of the plain network that is left.
-
-        A closed loop that was stopped before it settled is brought to its exact density now.
-        """
-        self.detach()  # first of all: a step that was interrupted left the parameters pointing elsewhere
-        if self.density is not None and not self.frozen:
-            self._tell_early(self.total_steps, self.density)
-            if not self.state:
-                self._start()
-            self._freeze()
-        return super().finalize()
+        self._settle(alive)
 
 
 def _reveal(hidden: Tensor, width: Tensor, weight: Tensor) -> None:

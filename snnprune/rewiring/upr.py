@@ -6,15 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..connectivity import Connectivity
 from ..criteria import Batches
 from ..errors import InputError
 from ..schedules import Polynomial
 from ..selection import keep_largest
 from ..synapses import Exclude, geometry
 from .base import Moved
-from .masked import Masked
 from .registry import register
+from .settling import Settling
 
 # Of the gates' own Adam steps, which take the learning rate of the weights.
 BETAS = (0.9, 0.999)
@@ -24,7 +23,7 @@ STEEPNESS = (5.0, 1000.0)
 
 
 @register("upr")
-class UPR(Masked):
+class UPR(Settling):
     r"""Unstructured pruning of weights and neurons under a price for what they cost.
 
     Shi, Ding, Hao, Yu: "Towards Energy Efficient Spiking Neural Networks: An Unstructured Pruning Framework", ICLR
@@ -99,9 +98,8 @@ class UPR(Masked):
         self.schedule = None if density is None else Polynomial(density=density, end=half, every=every)
 
     @property
-    def frozen(self) -> bool:
-        """Whether the search has ended and the connectivity is fixed."""
-        return "mask" in self.state
+    def _settles(self) -> bool:
+        return True
 
     def steepness_at(self, step: int) -> float:
         """Beta after so many steps: it grows by the same factor at each."""
@@ -204,29 +202,9 @@ class UPR(Masked):
             alive = keep_largest(width, max(1, round(self.density * sum(mask.numel() for mask in alive.values()))))
         for name, parameter in self.parameters.items():
             parameter.data.copy_(self.state["weight"][name])
-        self.state = {}
-        super()._start()
-        self._keep(alive)
+        self._settle(alive)
 
     def _alive(self, name: str) -> Tensor:
         """Whether a synapse's gate is open, and that of the neuron that it comes from."""
         own = self.state["gate"][name] > 0
         return own & (self.state["neuron"][name] > 0) if name in self.gated else own
-
-    # --- What everybody may call
-
-    def connectivity(self) -> Connectivity:
-        """The synapses whose gate is not shut; the frozen connectivity after the search."""
-        if self.frozen:
-            return super().connectivity()
-        return Connectivity({name: parameter.detach() != 0 for name, parameter in self.parameters.items()})
-
-    @torch.no_grad()
-    def finalize(self) -> Connectivity:
-        """End the rewiring and return the connectivity of the plain network; a search that is on ends now."""
-        if not self.frozen:
-            self._tell_early(self.total_steps, self.density or 1.0)
-            if not self.state:
-                self._start()
-            self._freeze()
-        return super().finalize()
