@@ -57,6 +57,7 @@ def _draw(path: Path, protocol: Protocol, results: Sequence[Result]) -> None:
     masks: dict[str, dict[str, Connectivity]] = {}
     for side in dict.fromkeys(result.side for result in results):
         at = [r for r in results if (r.side, r.density, r.control) == (side, smallest, False)]
+        at.sort(key=lambda r: protocol.methods.index(r.method))  # the seeds of a method side by side
         found = {r: Connectivity.load(r.folder / "connectivity.safetensors") for r in at}
         masks[side] = {f"{result.method} {result.seed}": connectivity for result, connectivity in found.items()}
         kept[side] = _layer_densities(found)
