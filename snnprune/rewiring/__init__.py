@@ -27,6 +27,7 @@ from .set import SET
 from .sipp import SiPP
 from .snip import SNIP
 from .softdeepr import SoftDeepR
+from .squisher import Squisher
 from .stds import STDS
 from .synflow import SynFlow
 from .taylor import Taylor
@@ -64,6 +65,7 @@ __all__ = [
     "RigL",
     "SiPP",
     "SoftDeepR",
+    "Squisher",
     "SynFlow",
     "Taylor",
     "UTicket",

@@ -92,7 +92,7 @@ def labelled() -> list:
     return [(torch.rand(4, 6, generator=generator), torch.zeros(4, dtype=torch.int64))]
 
 
-GRADUAL = dict.fromkeys(("gmp", "taylor", "movement", "drop"), 65)
+GRADUAL = dict.fromkeys(("gmp", "taylor", "movement", "drop", "squisher"), 65)
 AT_ONCE = dict.fromkeys(("random", "snip", "grasp", "synflow"), 0)
 AFTER_TRAINING = dict.fromkeys(("magnitude", "lamp", "wanda", "fisher", "sipp"), 30) | {"espn": 60, "admm": 65}
 

@@ -1,0 +1,61 @@
+"""Gradual pruning by the size of weights and of their gradients, which the optimizer knows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from ..criteria import Scores
+from ..errors import InputError
+from .base import Moved
+from .pruning import Pruning
+from .registry import register
+from .squares import add_squares, gradient_sizes, keeps_squares
+
+
+@register("squisher")
+class Squisher(Pruning):
+    r"""Scores are :math:`|w|\, v^{p/2}`, with v the optimizer's running mean of squared gradients.
+
+    Li, Dangel, Tam, Raffel: "Fishers for Free? Approximating the Fisher Information Matrix by Recycling the Squared
+    Gradient Accumulator", ICML 2025: with p = 1 the ranking is that of the Fisher information, :math:`w^2 v / 2`, and
+    costs nothing more. p = 0 is gradual magnitude pruning. The default between the two is ours: v is a mean over a
+    thousand steps, in which the network and its mask have changed, and half of it does better than all.
+
+    With an optimizer that keeps no such mean (SGD) one is kept here: one more tensor the size of the weights. Before
+    the first step there is none, and weights are ranked by their size.
+
+    Args:
+        network, optimizer, options: as `Pruning`, without `criterion`.
+        power: p, 0 or more.
+
+    Raises:
+        InputError: as `Pruning`, or a negative power.
+    """
+
+    CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "cubic", 0.65
+    OWN = ("criterion",)
+
+    def __init__(self, network: nn.Module, optimizer: Optimizer, *, power: float = 0.5, **options: Any) -> None:
+        if not power >= 0:
+            raise InputError(f"power must be 0 or more, found {power}")
+        super().__init__(network, optimizer, **options)
+        self.power = power
+
+    def _start(self) -> None:
+        if not keeps_squares(self.optimizer):
+            self.state["square"] = {n: torch.zeros_like(p, requires_grad=False) for n, p in self.parameters.items()}
+        super()._start()
+
+    def _before(self, moved: Sequence[Moved]) -> None:
+        super()._before(moved)
+        if "square" in self.state:
+            add_squares(self.state["square"], moved)
+
+    def _scores(self) -> Scores:
+        sizes = gradient_sizes(self.optimizer, self.parameters, self.state.get("square") if self.steps else None)
+        return {
+            name: parameter.detach().abs() * sizes[name] ** self.power for name, parameter in self.parameters.items()
+        }
