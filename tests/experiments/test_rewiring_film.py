@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
+from torch import nn
 
 from experiments import rewiring_film, run, train
 from experiments.config import Config, Runtime
@@ -30,6 +31,10 @@ def make(tmp_path: Path, *options: str) -> Footage:
 
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+
+
+def convolutional() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.Flatten(), nn.Linear(4 * 36, 10, bias=False))
 
 
 def trainer(**options) -> run.Trainer:
@@ -121,9 +126,9 @@ def test_another_layer_and_validation(tmp_path: Path):
 def test_a_convolution_is_a_matrix(tmp_path: Path):
     mine = ["--model", "torch.nn:Sequential"]
     assert call(*SMALL, *mine, "--out", tmp_path / "no") == 2
-    recorder = Recorder(trainer(model="lenet5"), layer=None, title="")
+    recorder = Recorder(trainer(model=f"{__name__}:convolutional"), layer=None, title="")
     recorder.record()
-    assert recorder.footage(0.5).shape == (20, 25)
+    assert recorder.footage(0.5).shape == (4, 9)
 
 
 def test_what_suits_a_film_where_nothing_is_said():
