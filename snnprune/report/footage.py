@@ -36,8 +36,8 @@ class Footage:
         image: (channels, height, width) where its presynaptic units are the pixels of the input, else empty.
         masks: its connectivity, a bit for each synapse, uint8 [F, ...].
         tries: likewise, which of its synapses came and went again.
-        quantity: what `counts` counts: "strength", alive above 0; "hidden", alive outside of `zone`; or "weight", of
-            the existing synapses.
+        quantity: what `counts` counts: "strength", alive above 0; "hidden", alive outside of `zone` where there is one;
+            or "weight", of the existing synapses.
         edges: of the bins, float64 [L, B + 1]; what lies outside is counted in the outermost ones.
         counts: synapses in each bin, int64 [F, L, B].
         zone: half the width of the zone around 0 in which synapses are dormant, float64 [F]; nan where there is none.

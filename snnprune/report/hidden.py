@@ -28,7 +28,8 @@ _BINS, _STRAY = 160, 1e-5  # how many at most; which share of the synapses is no
 # What is counted: title, axis, and a few words on how to read it.
 _WORDS = {
     "strength": ("Hidden strengths", "strength", "alive above 0, dormant below"),
-    "hidden": ("Hidden parameters", "hidden parameter", "dormant between the two lines, alive outside"),
+    "hidden": ("Hidden parameters", "hidden parameter", "absent synapses start from 0 after each selection"),
+    "zone": ("Hidden parameters", "hidden parameter", "dormant between the two lines, alive outside"),
     "weight": ("Weights of the existing synapses", "weight", "absent synapses are not counted"),
 }
 
@@ -45,7 +46,7 @@ def plot_hidden(path: str | os.PathLike[str], film: Footage) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    title, label, note = _WORDS[film.quantity]
+    title, label, note = _WORDS["zone" if np.isfinite(film.zone).any() else film.quantity]
     columns = 1 if len(film.layers) < 4 else 2
     rows = -(-len(film.layers) // columns)
     heading = f"{title} during the training"

@@ -1,7 +1,5 @@
 """Grad R: each synapse has a hidden strength that the gradient moves even while the synapse is dormant."""
 
-import logging
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,26 +8,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..errors import InputError
-from ..schedules import Polynomial
-from ..selection import keep_largest
 from ..synapses import Exclude
-from .base import Moved, prior_step
+from .base import Moved
 from .decay import shield_dormant
 from .registry import register
-from .settling import Settling
-from .strength import aim, compiled, press, reveal
-
-logger = logging.getLogger(__name__)
-
-# The closed loop's constants, chosen on a validation split of MNIST (docs/gradr.md has the figures).
-INTERVAL = 100  # steps between two selections; less in a short training, so that the ramp has at least 50 of them
-SETTLE = 0.65
-# Strength given to a dormant synapse that the exact rank lets in at the end: it exists, so its weight is not zero.
-SEEDLING = 1e-8
+from .squares import add_squares, gradient_sizes, keeps_squares
+from .strengths import SEEDLING, SETTLE, Strengths
 
 
 @register("gradr")
-class GradR(Settling):
+class GradR(Strengths):
     r"""Gradient rewiring (Chen, Yu, Fang, Huang, Tian: "Pruning of Deep Spiking Neural Networks through Gradient
     Rewiring", IJCAI 2021).
 
@@ -48,12 +36,15 @@ class GradR(Settling):
       ratio, with SGD on the gradient itself. The sparsity is an outcome. The published target p=`sparsity` only acts
       where :math:`\mu` is within reach, which it rarely is: at alpha=1e-2 in the published settings 0.8, 0.95 and 0.99
       all end at the same sparsity.
-    - `density` and `steps`: a closed loop, ours. Every 100 steps the weakest strengths are made dormant, by exact
-      rank, so that the density falls on a cubic schedule (Zhu and Gupta 2017) over the first 65 % of `steps`; in
-      between the gradient moves all strengths and dormant synapses grow back. No prior acts: the rank does its work.
-      Then the connectivity is frozen, at exactly `density`, and the weights that are left train on, their signs free.
+    - `density` and `steps`: ours. Every 100 steps a selection keeps so many synapses, by exact rank, that the density
+      falls on a cubic schedule (Zhu and Gupta 2017) over the first 65 % of `steps`. The others are dormant until the
+      next selection: their strength starts from 0 and the gradient moves it, in either direction, while their weight is
+      0. A selection ranks dormant and living strengths together, by :math:`|\theta|\, v^{p/2}` with v the mean squared
+      gradient (`squares.gradient_sizes`) and p = `power`. No prior acts. Then the connectivity is frozen, at
+      exactly `density`, and the weights that are left train on.
 
-    Strengths are taken from the weights at the first step. Memory: two tensors the size of the weights.
+    Strengths are taken from the weights at the first step. Memory: two tensors the size of the weights; with a density
+    and an optimizer that keeps no squared gradients (SGD), three.
 
     Args:
         network: any module with synapses; see `find_synapses`.
@@ -64,6 +55,7 @@ class GradR(Settling):
         steps: optimizer steps of the whole training; needed with `density`, unused without.
         settle: share of `steps` after which the connectivity is frozen, in (0, 1].
         scope: "global" ranks all synapses together, "layer" gives every tensor the same density.
+        power: of the gradients' root mean square in the ranking, 0 or more; 0 ranks by strength alone.
         draw_zero_signs: a weight that starts at exactly 0 has no sign and could never grow under the published rule;
             it gets a random one. False keeps the published behaviour.
         exclude: synapses to leave dense.
@@ -84,121 +76,77 @@ class GradR(Settling):
         steps: int | None = None,
         settle: float = SETTLE,
         scope: Literal["global", "layer"] = "global",
+        power: float = 0.5,
         draw_zero_signs: bool = True,
         exclude: Exclude = (),
     ) -> None:
-        _check_options(alpha, sparsity, density, steps, settle, scope)
-        super().__init__(network, optimizer, exclude=exclude)
-        self.density, self.scope, self.draw_zero_signs = density, scope, draw_zero_signs
-        self.total_steps = steps or 0
-        self.settled_at = max(1, round(settle * self.total_steps))
-        every = min(INTERVAL, max(1, self.settled_at // 50))
-        self.schedule = None if density is None else Polynomial(density=density, end=self.settled_at, every=every)
-        self.alpha = 1e-2 if alpha is None else alpha
-        self.mu = math.log(2 * (1 - (0.95 if sparsity is None else sparsity))) / self.alpha
-        self._aim, self._press, self._reveal = aim, press, reveal
+        if not power >= 0:
+            raise InputError(f"power must be 0 or more, found {power}")
+        super().__init__(
+            network,
+            optimizer,
+            alpha=alpha,
+            sparsity=sparsity,
+            density=density,
+            steps=steps,
+            settle=settle,
+            scope=scope,
+            draw_zero_signs=draw_zero_signs,
+            exclude=exclude,
+        )
+        self.power = power
 
-    # --- One step
+    # --- With a density
 
     def _start(self) -> None:
-        hidden = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
-        self.state = {"hidden": hidden, "sign": {name: self._signs(name, h) for name, h in hidden.items()}}
-
-    def _before(self, moved: Sequence[Moved]) -> None:
-        if self.frozen:
-            return super()._before(moved)
-        hidden, sign = self._of(moved, "hidden"), self._of(moved, "sign")
-        for entry, h in zip(moved, hidden, strict=True):
-            shield_dormant(self.optimizer, entry.group, entry.parameter, h)
-        self._point_at(moved, hidden)
         if self.density is None:
-            # The weights' memory, unused during the step, holds the prior's direction.
-            self._aim(hidden, sign, self.mu, self._weights)
+            return super()._start()
+        self.state["hidden"] = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        self.state["present"] = {n: torch.ones_like(p, requires_grad=False) for n, p in self.parameters.items()}
+        if not keeps_squares(self.optimizer):
+            self.state["square"] = {n: torch.zeros_like(p, requires_grad=False) for n, p in self.parameters.items()}
         return None
 
+    def _before(self, moved: Sequence[Moved]) -> None:
+        if self.density is None or self.frozen:
+            return super()._before(moved)
+        if "square" in self.state:
+            add_squares(self.state["square"], moved)
+        hidden = self._of(moved, "hidden")
+        for entry, h in zip(moved, hidden, strict=True):
+            shield_dormant(self.optimizer, entry.group, entry.parameter, h)
+        return self._point_at(moved, hidden)
+
     def _after(self, moved: Sequence[Moved]) -> None:
-        if self.frozen:
+        if self.density is None or self.frozen:
             return super()._after(moved)
-        weights = self._point_back(moved)
-        hidden, sign = self._of(moved, "hidden"), self._of(moved, "sign")
-        if self.density is not None:
-            return self._reveal(hidden, sign, weights)
-        force = [self.alpha * prior_step(self.optimizer, entry.group, entry.parameter) for entry in moved]
-        return self._press(hidden, sign, weights, weights, force)
+        hidden, present = self._of(moved, "hidden"), self._of(moved, "present")
+        for h, there, weight in zip(hidden, present, self._point_back(moved), strict=True):
+            torch.mul(h, there, out=weight)
+        return None
 
     def _abandon(self, moved: Sequence[Moved]) -> None:
-        if weights := self._point_back(moved):
-            reveal(self._of(moved, "hidden"), self._of(moved, "sign"), weights)
+        if self.density is None or self.frozen:
+            super()._abandon(moved)
+        else:
+            self._point_back(moved)
 
-    def _of(self, moved: Sequence[Moved], kind: str) -> list[Tensor]:
-        return [self.state[kind][entry.name] for entry in moved]
-
-    def compile(self) -> None:
-        """Compile the arithmetic of a step: one pass over memory instead of four."""
-        self._aim, self._press, self._reveal = compiled(aim), compiled(press), compiled(reveal)
-
-    # --- The closed loop
-
-    def _update(self) -> None:
-        if not self.schedule or self.frozen:
-            return
-        if self.steps >= self.settled_at:
-            self._freeze()
-        elif self.schedule.updates_at(self.steps):
-            for name, keep in self._strongest(self.schedule.density_at(self.steps)).items():
-                hidden, sign = self.state["hidden"][name], self.state["sign"][name]
-                hidden.masked_fill_((hidden * sign > 0).logical_and_(~keep), 0)
-                reveal([hidden], [sign], [self.parameters[name].data])
+    def _select(self, density: float) -> None:
+        for name, keep in self._strongest(density).items():
+            hidden, present = self.state["hidden"][name], self.state["present"][name]
+            present.copy_(keep)
+            hidden.mul_(present)
+            self.parameters[name].data.copy_(hidden)
 
     def _strongest(self, density: float) -> dict[str, Tensor]:
-        strengths = {name: hidden * self.state["sign"][name] for name, hidden in self.state["hidden"].items()}
-        groups = [strengths] if self.scope == "global" else [{name: theta} for name, theta in strengths.items()]
-        kept: dict[str, Tensor] = {}
-        for group in groups:
-            kept |= keep_largest(group, max(1, round(density * sum(theta.numel() for theta in group.values()))))
-        return kept
+        means = self.state.get("square") if self.steps else None
+        sizes = gradient_sizes(self.optimizer, self.parameters, means)
+        return self._best({n: h.abs() * sizes[n] ** self.power for n, h in self.state["hidden"].items()}, density)
 
     def _freeze(self) -> None:
         assert self.density is not None
         alive = self._strongest(self.density)
         for name, parameter in self.parameters.items():
-            sign = self.state["sign"][name]
-            parameter.data.copy_((self.state["hidden"][name] * sign).clamp_(min=SEEDLING).mul_(sign))
+            hidden = self.state["hidden"][name]
+            parameter.data.copy_(hidden.masked_fill_(alive[name] & (hidden == 0), SEEDLING))
         self._settle(alive)
-
-    def _signs(self, name: str, hidden: Tensor) -> Tensor:
-        signs = hidden.sign()
-        zeros = signs == 0
-        if self.draw_zero_signs and (count := int(zeros.sum())):
-            drawn = torch.empty_like(signs).bernoulli_(0.5).mul_(2).sub_(1)
-            signs = torch.where(zeros, drawn, signs)
-            logger.warning(
-                "%s: drew the sign of %d synapse(s) whose weight starts at exactly 0 and that could else never grow "
-                "(draw_zero_signs=False keeps the published behaviour)",
-                name,
-                count,
-            )
-        return signs
-
-
-def _check_options(
-    alpha: float | None, sparsity: float | None, density: float | None, steps: int | None, settle: float, scope: str
-) -> None:
-    if alpha is not None and not (alpha > 0 and math.isfinite(alpha)):
-        raise InputError(f"alpha must be a positive number, found {alpha}")
-    if sparsity is not None and not 0.5 <= sparsity < 1:
-        raise InputError(f"sparsity must be in [0.5, 1): the prior's centre is ln(2 (1 - sparsity)); found {sparsity}")
-    if not 0 < settle <= 1:
-        raise InputError(f"settle must be in (0, 1], found {settle}")
-    if scope not in ("global", "layer"):
-        raise InputError(f"scope must be 'global' or 'layer', found {scope!r}")
-    if density is None:
-        return
-    if not 0 < density <= 1:
-        raise InputError(f"density must be in (0, 1], found {density}")
-    if alpha is not None or sparsity is not None:
-        raise InputError(
-            "give density, or alpha (with sparsity), not both: each decides how sparse the network becomes"
-        )
-    if steps is None or steps < 1:
-        raise InputError(f"density needs steps, the optimizer steps of the whole training; found {steps}")

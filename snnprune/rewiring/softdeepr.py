@@ -11,12 +11,12 @@ from torch.optim import Optimizer
 from ..draws import generator
 from ..errors import InputError
 from .base import Moved, prior_step
-from .gradr import GradR
 from .registry import register
+from .strengths import Strengths
 
 
 @register("softdeepr")
-class SoftDeepR(GradR):
+class SoftDeepR(Strengths):
     r"""Soft Deep Rewiring: what is dormant comes back by chance alone.
 
     Bellec, Kappel, Maass, Legenstein: "Deep Rewiring: Training very sparse deep networks", ICLR 2018, algorithm 2. As
@@ -26,8 +26,8 @@ class SoftDeepR(GradR):
     .. math:: \theta \leftarrow \max(\theta - 1_{\theta > 0}\, \eta\, s\, \partial L/\partial w - \eta\,\alpha
         + \sqrt{2 \eta T}\,\nu,\ \theta_{min})
 
-    With `alpha` the sparsity is an outcome of pressure, noise and floor. With `density` it is Grad R's closed loop, in
-    which the rank does the work of the pressure.
+    With `alpha` the sparsity is an outcome of pressure, noise and floor. With `density`, ours, a closed loop does the
+    work of the pressure: every 100 steps the weakest strengths are made dormant, by exact rank, on a cubic schedule.
 
     Args:
         network: any module with synapses; see `find_synapses`.
@@ -36,7 +36,7 @@ class SoftDeepR(GradR):
         floor: theta_min, at most 0; None: T ln(1 - p) / alpha, which keeps the share p dormant under pressure and noise
             alone: their stationary law is exp(-alpha theta / T) above the floor. p is `sparsity`, or 1 - `density`.
         seed: of the noise.
-        options: as `GradR`.
+        options: as `GradR`, without `power`.
 
     Raises:
         InputError: a value outside its range, or as `GradR`.

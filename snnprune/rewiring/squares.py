@@ -16,6 +16,8 @@ _KEPT = {
 }
 # Of the mean that is kept here for all other optimizers; that of Adam.
 _DECAY = 0.999
+# In the place of no gradient at all, so that such elements can still be ranked among themselves.
+_FAINT = 1e-15
 
 
 def keeps_squares(optimizer: Optimizer) -> bool:
@@ -33,7 +35,7 @@ def add_squares(means: Mapping[str, Tensor], moved: Sequence[Moved]) -> None:
 def gradient_sizes(
     optimizer: Optimizer, parameters: Mapping[str, nn.Parameter], means: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """The root mean square of the gradients of each element.
+    """The root mean square of the gradients of each element, 1e-15 at least.
 
     Li, Dangel, Tam, Raffel: "Fishers for Free? Approximating the Fisher Information Matrix by Recycling the Squared
     Gradient Accumulator", ICML 2025: its square stands for the diagonal of the Fisher information.
@@ -51,7 +53,7 @@ def gradient_sizes(
     for name, parameter in parameters.items():
         kept = means[name] if means is not None else optimizer.state.get(parameter, {}).get(_name_in(optimizer))
         if kept is not None:
-            sizes[name] = kept.sqrt()
+            sizes[name] = kept.sqrt().clamp_(min=_FAINT)
     usual = torch.stack([size.mean() for size in sizes.values()]).mean() if sizes else 1.0
     return {
         name: sizes[name] if name in sizes else torch.ones_like(parameter, requires_grad=False) * usual

@@ -100,13 +100,23 @@ def test_watching_changes_nothing(film: Path, tmp_path: Path):
     assert np.array_equal(footage.mask(len(footage) - 1), wanted["fc1.weight"].numpy())
 
 
-def test_a_strength_above_0_is_a_synapse_that_exists(film: Path):
-    footage = Footage.load(film / "film.npz")
+def test_a_strength_above_0_is_a_synapse_that_exists(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(rewiring_film, "PICTURES", {"film.gif": lambda path, _: path.touch()})
+    footage = make(tmp_path, "--alpha", "0.1", "--every", "5")
     assert footage.quantity == "strength"
-    assert footage.fixed.tolist() == [step >= 43 for step in footage.steps]  # 65 % of 66 steps
+    assert not footage.fixed.any()
     alive = footage.counts[:, :, footage.counts.shape[2] // 2 :].sum(axis=2)
-    assert np.array_equal(alive[~footage.fixed], footage.present[~footage.fixed])
+    assert np.array_equal(alive[:-1], footage.present[:-1])
+
+
+def test_what_is_dormant_after_a_selection_is_at_0(film: Path):
+    footage = Footage.load(film / "film.npz")
+    assert footage.quantity == "hidden"
     assert np.isnan(footage.zone).all()
+    assert footage.fixed.tolist() == [step >= 43 for step in footage.steps]  # 65 % of 66 steps
+    half = footage.counts.shape[2] // 2
+    around_0 = footage.counts[:, :, half - 1]  # exactly 0 is counted just below it
+    assert (around_0 >= footage.prunable - footage.present)[1:][~footage.fixed[1:]].all()
 
 
 def test_the_dead_zone_is_recorded(tmp_path: Path, monkeypatch):

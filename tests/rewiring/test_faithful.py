@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from snnprune.rewiring import ESL, NDSNN, SET, STDS, DeepR, DropAndGrow, RigL
+from snnprune.rewiring import ESL, NDSNN, SET, STDS, DeepR, DropAndGrow, GradR, RigL
 from tests.rewiring.oracle import (
     OPTIMIZERS,
     SIZES,
@@ -31,6 +31,68 @@ def turnover(history: list[dict[str, list[bool]]]) -> int:
     return sum(
         new > old for before, after in pairs for n in SIZES for old, new in zip(before[n], after[n], strict=True)
     )
+
+
+# --- Grad R with a density; the published rule is in test_gradr.py
+
+
+class GradROracle(Oracle):
+    """What is dormant gathers its steps from 0 until the next selection, which ranks all by size and gradient."""
+
+    def __init__(self, optimizer: ByHand, *, density: float, power: float, end: int, every: int) -> None:
+        self.density, self.power, self.end, self.every = density, power, end, every
+        self.squares: Named = {name: [0.0] * size for name, size in SIZES.items()}
+        super().__init__(optimizer)
+
+    def begin(self) -> None:
+        self.hidden = {name: list(weights) for name, weights in self.weights.items()}
+
+    def move(self, t: int, gradients: Named) -> None:
+        if t > self.end:
+            return super().move(t, gradients)
+        for name, hidden in self.hidden.items():
+            for i, gradient in enumerate(gradients[name]):
+                hidden[i] = self.optimizer.moved(name, i, hidden[i], gradient, t)
+                self.squares[name][i] = 0.999 * self.squares[name][i] + 0.001 * gradient**2
+        return None
+
+    def follow(self, t: int, gradients: Named) -> None:
+        if t > self.end:
+            return
+        if t % self.every == 0 or t == self.end:
+            self.select(self.density + (1 - self.density) * (1 - t / self.end) ** 3)
+        for name, hidden in self.hidden.items():
+            self.weights[name] = [h if self.present[name][i] else 0.0 for i, h in enumerate(hidden)]
+        if t == self.end:
+            for name, present in self.present.items():
+                for i in range(SIZES[name]):
+                    if not present[i]:
+                        self.remove(name, i)
+
+    def select(self, density: float) -> None:
+        squares = getattr(self.optimizer, "second", self.squares)
+        worth = {
+            (name, i): abs(h) * max(math.sqrt(squares[name][i]), 1e-15) ** self.power
+            for name, hidden in self.hidden.items()
+            for i, h in enumerate(hidden)
+        }
+        for name, i in sorted(worth, key=lambda key: -worth[key])[round(density * len(worth)) :]:
+            self.hidden[name][i] = 0.0
+        self.present = {name: [h != 0 for h in hidden] for name, hidden in self.hidden.items()}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(("steps", "settle", "end", "every"), [(60, 0.65, 39, 1), (220, 0.7, 154, 3)])
+def test_grad_r_to_a_density(optimizer, power, steps, settle, end, every):
+    oracle = GradROracle(optimizer(), density=0.25, power=power, end=end, every=every)
+    options = {"steps": steps, "settle": settle, "density": 0.25, "power": power}
+    history = compare(lambda network, o: GradR(network, o, **options), oracle, steps=end + 11)
+    counts = [sum(map(sum, present.values())) for present in history]
+    wanted = [round(80 * (0.25 + 0.75 * (1 - t / end) ** 3)) for t in range(every, end + 1, every)]
+    assert counts[every - 1 : end : every] == wanted
+    assert counts[end - 1 :] == [20] * 12
+    assert turnover(history) > 0 or every == 1  # a single step is too short to come back
 
 
 # --- Deep R

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW
 
 from snnprune import GradR, InputError
-from snnprune.rewiring.gradr import SEEDLING
+from snnprune.rewiring.strengths import SEEDLING
 
 STEPS = 50
 
@@ -254,13 +254,31 @@ def test_the_weakest_become_dormant_by_exact_rank():
     assert layer.weight[3, 9].item() == pytest.approx(-40, abs=1e-3)
 
 
-def test_a_dormant_synapse_that_is_let_in_at_the_end_gets_a_seed():
-    layer, optimizer, method = closed_loop(steps=2, density=1.0)
+def test_a_synapse_of_weight_zero_that_is_kept_at_the_end_gets_a_seed():
+    layer, optimizer, method = closed_loop(steps=2, density=0.5)
     with torch.no_grad():
-        layer.weight.fill_(1e-9)
-    push(layer, optimizer, 1)
-    assert method.connectivity().density == 1
-    assert (layer.weight.abs() >= SEEDLING * 0.99).all()
+        layer.weight.fill_(0)
+    layer.weight.grad = torch.zeros(4, 10)
+    optimizer.step()
+    assert method.connectivity().nonzero == layer.weight.count_nonzero() == 20
+    assert layer.weight.max() == torch.tensor(SEEDLING)
+
+
+def test_what_is_dormant_gathers_its_steps_at_weight_zero_and_comes_back_with_either_sign():
+    layer = nn.Linear(4, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[3.0, 2.0, 0.5, 0.4]]))
+    optimizer = SGD(layer.parameters(), lr=1.0)
+    GradR(layer, optimizer, density=0.5, steps=400, settle=1.0, power=0.0)  # a selection every 8 steps
+    for step in range(1, 401):
+        lives = layer.weight.detach()[0] != 0
+        # the fourth is pulled below 0 once only two are left, with more strength than the second has
+        layer.weight.grad = torch.tensor([[0.0, 0.0, 0.0, 1.0 if step > 392 else 0.0]])
+        optimizer.step()
+        if 392 < step < 400:
+            assert lives.tolist() == [True, True, False, False]
+            assert layer.weight[0, 3] == 0
+    assert layer.weight[0].tolist() == [3.0, 0.0, 0.0, -8.0]
 
 
 def test_signs_are_free_once_frozen():
@@ -345,6 +363,7 @@ def test_steps_kept_on_a_device_give_the_same_result():
         ({"density": 0.1, "steps": 5, "sparsity": 0.9}, "not both"),
         ({"density": 0.1, "steps": 5, "settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),
         ({"density": 0.1, "steps": 5, "settle": 1.1}, r"settle must be in \(0, 1\]"),
+        ({"density": 0.1, "steps": 5, "power": -1}, "power must be 0 or more, found -1"),
         ({"scope": "neuron"}, "scope must be 'global' or 'layer', found 'neuron'"),
     ],
 )
