@@ -11,6 +11,7 @@ from .errors import InputError
 from .selection import keep_largest
 from .storage import read_tensors, write_tensors
 from .synapses import Exclude, Geometry, find_synapses
+from .text import aligned
 
 
 class Difference(NamedTuple):
@@ -174,12 +175,7 @@ class Connectivity(Mapping[str, Tensor]):
             )
         total = tuple(f"{sum(counts):,}" for counts in zip(*connections.values(), strict=True))
         rows.append(("total", "", f"{self.nonzero:,}", f"{self.prunable:,}", f"{self.density:.3%}", *total))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        aligned = (
-            "  ".join(cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(cells))
-            for cells in (list(zip(row, widths, strict=True)) for row in rows)
-        )
-        return "\n".join(line.rstrip() for line in aligned)
+        return aligned(rows, left=(0, 1))
 
     # --- Comparison
 

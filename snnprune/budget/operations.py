@@ -1,0 +1,234 @@
+"""Synaptic operations: how often a spike meets a synapse that exists, counted on real inputs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..connectivity import Connectivity
+from ..criteria import Batches
+from ..criteria.probe import inputs_of, undisturbed
+from ..errors import InputError
+from ..synapses import Exclude, Synapses, find_synapses, reset_neurons
+from ..text import aligned
+
+Static = Literal["once", "each-step"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerOperations:
+    """What the synapses of one layer do. Every input that is not 0 meets each of its existing synapses: one operation.
+
+    Attributes:
+        spiking: whether all inputs were 0 or 1. An operation is then an addition, else a multiplication and an
+            addition.
+        per_sample: operations of each sample over all its time steps, float64 [N]; whole numbers.
+        per_step: operations of a sample at each time step, on average, float64 [T].
+        events: inputs of a sample that are not 0, over all time steps, on average.
+        if_dense: operations that the same inputs would cost if every synapse existed, on average.
+        static: whether the layer sees a still input, so that T is 1 here and more in other layers.
+    """
+
+    spiking: bool
+    per_sample: Tensor
+    per_step: Tensor
+    events: float
+    if_dense: float
+    static: bool
+
+    @property
+    def mean(self) -> float:
+        """Operations of a sample, on average."""
+        return float(self.per_sample.mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operations:
+    """What all synapses of a network do.
+
+    Attributes:
+        layers: parameter name -> its operations, in the order of the network.
+        timesteps: T of the layers that run at every step.
+    """
+
+    layers: Mapping[str, LayerOperations]
+    timesteps: int
+
+    @property
+    def samples(self) -> int:
+        """How many samples were run."""
+        return len(next(iter(self.layers.values())).per_sample)
+
+    @property
+    def synaptic_operations(self) -> float:
+        """Additions of a weight for a spike, of a sample on average: what is called SOPs, SynOps, or effective ACs."""
+        return float(self._of(spiking=True).mean())
+
+    @property
+    def multiply_accumulates(self) -> float:
+        """Multiplications of a weight with an analog input, of a sample on average: effective MACs."""
+        return float(self._of(spiking=False).mean())
+
+    @property
+    def synaptic_operations_per_sample(self) -> Tensor:
+        """float64 [N]: their distribution."""
+        return self._of(spiking=True)
+
+    def table(self) -> str:
+        """A row for each layer: operations of a sample, their kind, and the share of what a dense layer would need."""
+        rows = [("layer", "operations", "kind", "if dense", "share", "inputs not 0")]
+        for name, layer in self.layers.items():
+            share = f"{layer.mean / layer.if_dense:.2%}" if layer.if_dense else ""
+            kind = ("additions" if layer.spiking else "multiply-adds") + (
+                ", once" if layer.static and len(layer.per_step) == 1 else ""
+            )
+            rows.append((name, f"{layer.mean:,.0f}", kind, f"{layer.if_dense:,.0f}", share, f"{layer.events:,.0f}"))
+        return aligned(rows, left=(0, 2))
+
+    def _of(self, *, spiking: bool) -> Tensor:
+        nothing = torch.zeros(self.samples, dtype=torch.float64)
+        return sum((layer.per_sample for layer in self.layers.values() if layer.spiking == spiking), nothing)
+
+
+def count_operations(
+    network: nn.Module,
+    batches: Batches,
+    *,
+    connectivity: Connectivity | None = None,
+    static: Static = "once",
+    exclude: Exclude = (),
+) -> Operations:
+    """Run a network on real inputs and count what its existing synapses do.
+
+    For a spike (an input that is not 0) that is one operation for each existing synapse that leaves it: exact at the
+    borders of convolutions, for stride, dilation and groups, after pooling and residual sums, since what is looked at
+    is the very input of each layer. Biases, normalisation and the neurons' own updates are not counted.
+
+    Args:
+        network: left as it was; runs in evaluation mode, with fresh neurons for every batch. Outputs are [T, B,
+            classes] or [B, classes].
+        batches: inputs as the network takes them; labels are not looked at.
+        connectivity: which synapses exist; None: those whose weight is not 0.
+        static: a layer that sees a still image is computed "once" for all time steps, as this library's networks do, or
+            at "each-step", as many papers count.
+        exclude: layers that are not counted.
+
+    Raises:
+        InputError: no batches, a connectivity of another network, a layer that does not run, or inputs of a layer in
+            which the samples of the batch cannot be found.
+    """
+    synapses = find_synapses(network, exclude=exclude)
+    present = connectivity if connectivity is not None else Connectivity.from_network(network)
+    present.check(network)
+    counters: dict[nn.Module, _Counter] = {
+        entry.module: _Counter(entry, present.get(name)) for name, entry in synapses.items()
+    }
+    with torch.no_grad(), undisturbed(network, lambda module: counters[module].note if module in counters else None):
+        for batch in batches:
+            reset_neurons(network)
+            outputs = network(inputs_of(batch))
+            for counter in counters.values():
+                counter.close(outputs.shape[-2])
+    if idle := [counter.name for counter in counters.values() if not counter.batches]:
+        raise InputError(f"{', '.join(idle)} did not run: pass batches=[inputs, ...], or exclude what is not used")
+    timesteps = max(counter.steps for counter in counters.values())
+    return Operations(
+        layers={counter.name: counter.result(timesteps, static) for counter in counters.values()}, timesteps=timesteps
+    )
+
+
+# How many inputs are looked at together: little memory beside what the network itself takes.
+_CHUNK = 1 << 24
+
+
+class _Counter:
+    """Counts what one layer does, call by call and then batch by batch."""
+
+    def __init__(self, entry: Synapses, present: Tensor | None) -> None:
+        self.name, self.module = entry.name, entry.module
+        self.features = 1 if isinstance(entry.module, nn.Linear) else len(entry.module.kernel_size) + 1
+        every = torch.ones_like(entry.parameter, dtype=torch.float64)
+        self.masks = [every if present is None else present.to(every), every]
+        self.spiking = True
+        self.calls: list[Tensor] = []  # of this batch: [..., 3] with existing, possible operations and events
+        self.batches: list[Tensor] = []  # [T, B, 3] each
+        self._fans: dict[torch.Size, Tensor] = {}
+        self._looking = False
+
+    @property
+    def steps(self) -> int:
+        """Time steps that the layer ran for."""
+        return len(self.batches[0])
+
+    def note(self, _module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
+        """What a forward hook does."""
+        if self._looking:
+            return
+        values = inputs[0].detach()
+        active = values != 0
+        self.spiking = self.spiking and bool((values[active].abs() == 1).all())
+        leading, shape = values.shape[: -self.features], values.shape[-self.features :]
+        rows = active.reshape(-1, shape.numel())
+        fans = self._fan_out(len(leading), shape).T
+        chunks = rows.split(max(1, _CHUNK // shape.numel()))
+        self.calls.append(torch.cat([chunk.double() @ fans for chunk in chunks]).reshape(*leading, 3))
+
+    def _fan_out(self, leading: int, shape: torch.Size) -> Tensor:
+        """[3, inputs]: how many synapses leave each input, of those that exist and of all; and ones."""
+        if shape not in self._fans:
+            self._looking = True
+            fans = [self._gradient(mask, (1,) * leading + shape) for mask in self.masks]
+            self._fans[shape] = torch.stack([*fans, torch.ones_like(fans[0])])
+            self._looking = False
+        return self._fans[shape]
+
+    def _gradient(self, mask: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """The layer with weights 1 where a synapse exists: the gradient of its summed output by each of its inputs."""
+        stand_in = {name: torch.zeros_like(p, dtype=torch.float64) for name, p in self.module.named_parameters()}
+        stand_in["weight"] = mask
+        with torch.enable_grad():
+            example = torch.zeros(shape, dtype=torch.float64, device=mask.device, requires_grad=True)
+            output = torch.func.functional_call(self.module, stand_in, (example,))
+            return torch.autograd.grad(output.sum(), example)[0].flatten()
+
+    def close(self, size: int) -> None:
+        """End a batch of so many samples."""
+        if self.calls:
+            self.batches.append(torch.cat([self._by_step(call, size) for call in self.calls]).cpu())
+            self.calls = []
+
+    def _by_step(self, call: Tensor, size: int) -> Tensor:
+        """[T, B, 3] of one call, whose inputs were [B, ...], [T, B, ...], or both in one axis."""
+        leading = call.shape[:-1]
+        if len(leading) > 1 and leading[1] == size:
+            return call.reshape(leading[0], size, -1, 3).sum(2)
+        if len(leading) > 1 and leading[0] == size:
+            return call.reshape(1, size, -1, 3).sum(2)
+        if len(leading) == 1 and leading[0] % size == 0:
+            return call.reshape(-1, size, 3)
+        raise InputError(
+            f"{self.name} got inputs of shape {tuple(leading)} + features for a batch of {size}: the samples cannot be "
+            "told apart; wanted [B, ...] or [T, B, ...]"
+        )
+
+    def result(self, timesteps: int, static: Static) -> LayerOperations:
+        """What was counted."""
+        if any(len(batch) != self.steps for batch in self.batches):
+            raise InputError(
+                f"{self.name} ran for {[len(b) for b in self.batches]} time steps: give batches of one length"
+            )
+        counts = torch.cat(self.batches, dim=1)
+        still = self.steps == 1 < timesteps
+        if still and static == "each-step":
+            counts = counts.expand(timesteps, -1, -1)
+        per_sample = counts.sum(0)
+        return LayerOperations(
+            spiking=self.spiking,
+            per_sample=per_sample[:, 0],
+            per_step=counts[:, :, 0].mean(1),
+            events=float(per_sample[:, 2].mean()),
+            if_dense=float(per_sample[:, 1].mean()),
+            static=still,
+        )
