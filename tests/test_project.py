@@ -83,4 +83,5 @@ def test_the_wheel_carries_the_library_alone(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names} == {"snnprune", "snnprune-0.1.0.dist-info"}
     assert "snnprune/py.typed" in names
+    assert "snnprune/budget/chips/loihi1.toml" in names
     assert any(name.endswith("LICENSE") for name in names)

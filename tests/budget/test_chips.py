@@ -1,0 +1,133 @@
+"""Chips as data: every file whole and with sources; a wrong one told by file, line and key."""
+
+from pathlib import Path
+
+import pytest
+
+from snnprune import InputError, cli
+from snnprune.budget import chip as chips
+from snnprune.budget.limits import ENCODINGS, LIMITS
+
+MINE = """name = "Mine"
+maker = "Me"
+about = "A chip for tests."
+placement = "neurons"
+convolution = "replicated"
+zeros = "memory"
+
+[limits]
+cores = { value = 2, source = "here", verified = true }
+core_neurons = { value = 16, source = "here", verified = true }
+fan_in = { value = 4, source = "a guess", verified = false }
+
+[weights]
+bits = { value = [4, 8], source = "here", verified = true }
+encoding = { value = "lists", source = "here", verified = true }
+"""
+
+
+def written(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_the_chips_that_are_asked_for_are_there():
+    wanted = {
+        *("loihi1", "loihi2", "truenorth", "spinnaker1", "spinnaker2", "brainscales2", "speck", "xylo-audio-2"),
+        *("xylo-audio-3", "xylo-imu", "dynap-se2", "akida1000", "tianjic", "odin"),
+    }
+    assert set(chips.names()) == wanted
+
+
+@pytest.mark.parametrize("name", chips.names())
+def test_every_fact_has_a_source_and_what_is_from_memory_says_so(name):
+    chip = chips.find(name)
+    facts = [*chip.limits.values(), chip.weight_bits, chip.encoding, *([chip.energy] if chip.energy else [])]
+    for fact in facts:
+        assert fact.source
+        unsure = any(word in fact.source for word in ("from memory", "not published", "taken from", "'s summary"))
+        assert not (unsure and fact.verified), fact
+    assert name in chip.explain()
+    assert all(LIMITS[limit].meaning in chip.explain() for limit in chip.limits)
+
+
+def test_limits_that_are_known_from_the_papers():
+    assert chips.find("loihi1").limit("core_input_axons") == 4096
+    assert chips.find("truenorth").limit("fan_in") == 256
+    assert chips.find("dynap-se2").limit("fan_in") == 64
+    assert chips.find("xylo-audio-3").limit("hidden_neurons") == 992
+    assert chips.find("odin").limit("cores") == 1
+    assert chips.find("speck").limit("fan_in") is None
+
+
+def test_a_chip_of_ones_own_is_a_file(tmp_path):
+    chip = chips.find(written(tmp_path, MINE))
+    assert (chip.key, chip.name, chip.limit("fan_in"), chip.weight_bits.value) == ("mine", "Mine", 4, (4, 8))
+    assert chip.energy is None
+    assert ENCODINGS["lists"] in chip.explain()
+    assert "unverified" in chip.explain()
+
+
+def test_the_example_of_the_documentation_is_a_chip(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "chips.md").read_text()
+    assert chips.read_chip(written(tmp_path, page.split("```toml\n")[1].split("```")[0])).limit("fan_in") == 64
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("fan_in =", "fan_inn =", "line 11: unknown key limits.fan_inn: known are cores, core_neurons"),
+        ("[weights]", "[wires]", "line 13: unknown key wires: known are name, maker"),
+        ("value = 16", "value = -16", "line 10: limits.core_neurons must be a whole number above 0, found -16"),
+        ("value = 2,", "value = 2.5,", "line 9: limits.cores must be a whole number above 0, found 2.5"),
+        ("value = 2,", "value = [2],", r"line 9: limits.cores must be a whole number above 0, found \[2\]"),
+        ("value = [4, 8]", "value = 4", "line 14: weights.bits must be a list of whole numbers above 0, found 4"),
+        ("cores = {", "fan_out = {", "line 8: cores is missing: a chip with placement = 'neurons' needs it"),
+        ("core_neurons = {", "fan_out = {", "core_neurons or core_synapse_bits is missing"),
+        ("bits = {", "#", "line 13: bits is missing"),
+        ("[weights]", "[weights]\n#", "line 13: weights.encoding must be one of blocks-of-64, lists"),
+        ('maker = "Me"', "", "maker is missing"),
+        ('maker = "Me"', "maker = 3", "line 2: maker must be a text, found 3"),
+        ('"replicated"', '"mirrored"', "line 5: convolution must be one of shared, replicated, found 'mirrored'"),
+        (
+            'source = "a guess", verified = false',
+            'source = "", verified = false',
+            "line 11: limits.fan_in needs a source",
+        ),
+        (', source = "a guess"', "", "line 11: limits.fan_in must be { value = ..., source"),
+        ("name =", "name", "mine.toml is no TOML"),
+        (
+            "[weights]",
+            "[energy]\nsynaptic_operation = { value = 0, source = 'x', verified = true }\n[weights]",
+            "above 0",
+        ),
+    ],
+)
+def test_a_wrong_file_is_told_by_file_line_and_key(before, after, told, tmp_path):
+    text = MINE.replace(before, after, 1)
+    if told.startswith("line 13: weights.encoding"):
+        text = MINE.replace('"lists"', '"piles"')
+        told = told.replace("line 13", "line 15")
+    with pytest.raises(InputError, match=told) as error:
+        chips.read_chip(written(tmp_path, text))
+    assert "mine.toml" in str(error.value)
+
+
+def test_a_part_that_is_no_table_and_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="limits must be a table, found 3"):
+        chips.read_chip(written(tmp_path, MINE.split("[limits]")[0] + "limits = 3\n"))
+    with pytest.raises(InputError, match=r"none\.toml cannot be read: No such file"):
+        chips.find(str(tmp_path / "none.toml"))
+
+
+def test_the_command_lists_and_explains(tmp_path, capsys):
+    assert cli.main(["chips"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in chips.names())
+    assert cli.main(["chips", "truenorth", written(tmp_path, MINE)]) == 0
+    told = capsys.readouterr().out
+    assert "Only a cap on the fan-in helps" in told
+    assert "Mine (Me), --chip mine" in told
+    assert cli.main(["chips", "brain"]) == 2
+    assert "error: unknown chip 'brain': known are akida1000, brainscales2" in capsys.readouterr().err
