@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..connectivity import Connectivity
 from ..errors import InputError
 from ..synapses import Exclude
 from .base import Moved
@@ -39,9 +40,9 @@ class GradR(Strengths):
     - `density` and `steps`: ours. Every 100 steps a selection keeps so many synapses, by exact rank, that the density
       falls on a cubic schedule (Zhu and Gupta 2017) over the first 65 % of `steps`. The others are dormant until the
       next selection: their strength starts from 0 and the gradient moves it, in either direction, while their weight is
-      0. A selection ranks dormant and living strengths together, by :math:`|\theta|\, v^{p/2}` with v the mean squared
-      gradient (`squares.gradient_sizes`) and p = `power`. No prior acts. Then the connectivity is frozen, at
-      exactly `density`, and the weights that are left train on.
+      0. A selection ranks dormant and living strengths together (those that come back live from weight 0 on), by
+      :math:`|\theta|\, v^{p/2}` with v the mean squared gradient (`squares.gradient_sizes`) and p = `power`. No prior
+      acts. Then the connectivity is frozen, at exactly `density`, and the weights that are left train on.
 
     Strengths are taken from the weights at the first step. Memory: two tensors the size of the weights; with a density
     and an optimizer that keeps no squared gradients (SGD), three.
@@ -132,11 +133,13 @@ class GradR(Strengths):
             self._point_back(moved)
 
     def _select(self, density: float) -> None:
+        # Who comes back starts from 0: dormant synapses of one neuron gather the same step many times over, and to let
+        # all of them act at once with what they gathered can blow a network up.
         for name, keep in self._strongest(density).items():
             hidden, present = self.state["hidden"][name], self.state["present"][name]
-            present.copy_(keep)
             hidden.mul_(present)
-            self.parameters[name].data.copy_(hidden)
+            present.copy_(keep)
+            self.parameters[name].data.copy_(hidden.mul_(present))
 
     def _strongest(self, density: float) -> dict[str, Tensor]:
         means = self.state.get("square") if self.steps else None
@@ -147,6 +150,12 @@ class GradR(Strengths):
         assert self.density is not None
         alive = self._strongest(self.density)
         for name, parameter in self.parameters.items():
-            hidden = self.state["hidden"][name]
+            hidden = self.state["hidden"][name].mul_(self.state["present"][name])
             parameter.data.copy_(hidden.masked_fill_(alive[name] & (hidden == 0), SEEDLING))
         self._settle(alive)
+
+    def connectivity(self) -> Connectivity:
+        """The synapses that exist now; one that came back at the last selection may still have weight 0."""
+        if "present" not in self.state:
+            return super().connectivity()
+        return Connectivity({name: present != 0 for name, present in self.state["present"].items()})

@@ -68,6 +68,8 @@ class GradROracle(Oracle):
                 for i in range(SIZES[name]):
                     if not present[i]:
                         self.remove(name, i)
+                    elif not self.weights[name][i]:
+                        self.weights[name][i] = 1e-8
 
     def select(self, density: float) -> None:
         squares = getattr(self.optimizer, "second", self.squares)
@@ -76,9 +78,11 @@ class GradROracle(Oracle):
             for name, hidden in self.hidden.items()
             for i, h in enumerate(hidden)
         }
-        for name, i in sorted(worth, key=lambda key: -worth[key])[round(density * len(worth)) :]:
-            self.hidden[name][i] = 0.0
-        self.present = {name: [h != 0 for h in hidden] for name, hidden in self.hidden.items()}
+        best = set(sorted(worth, key=lambda key: -worth[key])[: round(density * len(worth))])
+        for name, i in worth:
+            if not (self.present[name][i] and (name, i) in best):  # who goes and who comes
+                self.hidden[name][i] = 0.0
+            self.present[name][i] = (name, i) in best
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
