@@ -1,8 +1,11 @@
-"""What a network costs, and on what: synaptic operations that really happen, energy with its assumptions, chips."""
+"""What a network costs and where it fits: operations that really happen, energy with its assumptions, chips."""
 
 from .chip import Chip, Fact, read_chip
 from .energy import COSTS, Cost, Energy, estimate_energy
+from .fit import fit
 from .operations import LayerOperations, Operations, count_operations
+from .placement import Placement
+from .wiring import Wired, wire
 
 __all__ = [
     "COSTS",
@@ -12,7 +15,11 @@ __all__ = [
     "Fact",
     "LayerOperations",
     "Operations",
+    "Placement",
+    "Wired",
     "count_operations",
     "estimate_energy",
+    "fit",
     "read_chip",
+    "wire",
 ]

@@ -1,0 +1,93 @@
+"""Does a network fit on a chip? Where its neurons go, or why they do not."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import InputError
+from .chip import Chip
+from .placement import Placement, cannot
+from .tiled import place_neurons
+from .whole_layers import beyond_layers, place_layers, place_on_one_core
+from .wiring import Wired
+
+
+def fit(layers: Sequence[Wired], chip: Chip, *, bits: int | None = None) -> Placement:
+    """Place a network on a chip, and say what would help where it does not fit.
+
+    The placement is a plain heuristic. Neurons in their order fill one core after another; convolutions are cut into
+    patches of positions too, of the size that needs the fewest cores. Where a layer goes to a core as a whole, it is a
+    maximum matching. What is claimed to fit breaks no limit of the chip's file; a cleverer placement may need fewer.
+
+    Args:
+        layers: of `wire`, from the input to the output.
+        chip: of `chip.find`.
+        bits: of a weight; None: the most that the chip has.
+
+    Raises:
+        InputError: bits that the chip does not have.
+    """
+    allowed = chip.weight_bits.value
+    width: int = allowed[-1] if bits is None else bits
+    if width not in allowed:
+        raise InputError(f"{chip.name} has weights of {', '.join(map(str, allowed))} bits, not of {width}")
+    placement = _place(layers, chip, width)
+    return replace(placement, changes=_changes(layers, chip, placement))
+
+
+def _place(layers: Sequence[Wired], chip: Chip, bits: int) -> Placement:
+    if broken := [*_beyond_neurons(layers, chip), *beyond_layers(layers, chip)]:
+        return cannot(chip, broken)
+    if chip.placement == "single":
+        return place_on_one_core(layers, chip)
+    if chip.placement == "layers":
+        return place_layers(layers, chip, bits)
+    return place_neurons(layers, chip, bits)
+
+
+def _beyond_neurons(layers: Sequence[Wired], chip: Chip) -> list[str]:
+    """Which layers have neurons with more inputs or targets than one can have."""
+    told = []
+    for place, layer in enumerate(layers):
+        for name, words, counts in _fans(layer, first=not place):
+            limit = chip.limit(name)
+            if limit is not None and (most := int(counts.max())) > limit:
+                unit = "neuron" if name == "fan_in" else "input"
+                told.append(
+                    f"{unit} {int(counts.argmax())} of {layer.label} has {most:,} {words}, the limit is {limit:,}"
+                )
+    return told
+
+
+def _fans(layer: Wired, *, first: bool) -> list[tuple[str, str, np.ndarray]]:
+    """What is limited for each neuron; the inputs of the network are no neurons of the chip."""
+    fans = [("fan_in", "inputs", layer.fan_in)]
+    return fans if first else [*fans, ("fan_out", "targets", layer.fan_out)]
+
+
+def _changes(layers: Sequence[Wired], chip: Chip, placement: Placement) -> tuple[str, ...]:
+    """Three changes at most that would bring a network nearer to the chip, those first that remove fewest synapses."""
+    if placement.verdict == "fits":
+        return ()
+    total = sum(int(layer.kernels.sum()) for layer in layers)
+    changes: list[tuple[float, str]] = []
+    axons = chip.limit("core_input_axons")
+    for name, limit in (("fan_in", chip.limit("fan_in") or axons), ("fan_out", chip.limit("fan_out"))):
+        if limit is None:
+            continue
+        excess = [
+            int(np.maximum(counts - limit, 0).sum())
+            for place, layer in enumerate(layers)
+            for kind, _, counts in _fans(layer, first=not place)
+            if kind == name
+        ]
+        if share := sum(excess) / max(1, total):
+            words = name.replace("_", "-")
+            changes.append((share, f"cap the {words} at {limit:,}: removes {share:.1%} of the synapses"))
+    for bits in chip.weight_bits.value[:1]:
+        if placement.verdict == "needs-more-chips" and bits < chip.weight_bits.value[-1]:
+            smaller = _place(layers, chip, bits)
+            if 0 < smaller.chips < placement.chips:
+                changes.append((0.0, f"weights of {bits} bits: takes {smaller.chips} chips"))
+    return tuple(text for _, text in sorted(changes)[:3])

@@ -1,0 +1,327 @@
+"""Placements: never one that breaks a limit, by a slow check of every core, neuron and connection."""
+
+from collections import defaultdict
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import models
+from snnprune import Connectivity, InputError, criteria
+from snnprune.budget import chip as chips
+from snnprune.budget.chip import Chip, Fact
+from snnprune.budget.fit import fit
+from snnprune.budget.placement import Placement
+from snnprune.budget.wiring import Wired, wire
+
+
+def network(density: float = 1.0, sizes: tuple[int, ...] = (12, 9, 4), seed: int = 0) -> list[Wired]:
+    torch.manual_seed(seed)
+    layers = nn.Sequential(*(nn.Linear(a, b, bias=False) for a, b in pairwise(sizes)))
+    kept = Connectivity.from_scores(criteria.random(layers, seed=seed), density)
+    return wire(layers, torch.zeros(1, sizes[0]), connectivity=kept)
+
+
+def chip(key: str = "loihi1", **limits: int) -> Chip:
+    """A chip with these limits and no others."""
+    known = chips.find(key)
+    return replace(known, limits={name: Fact(value, "here", True) for name, value in limits.items()})
+
+
+# --- The slow check
+
+
+def connections(layer: Wired) -> dict[tuple[int, int, int], set[tuple[int, int, int]]]:
+    """Neuron -> its inputs, one connection after another."""
+    found: dict = {}
+    _, rows, columns = layer.outputs
+    for y in range(rows):
+        for x in range(columns):
+            for out in range(layer.outputs[0]):
+                found[out, y, x] = set()
+            for out, channel, i, j in np.argwhere(layer.kernels):
+                row = y * layer.stride[0] - layer.padding[0] + i * layer.dilation[0]
+                column = x * layer.stride[1] - layer.padding[1] + j * layer.dilation[1]
+                if 0 <= row < layer.inputs[1] and 0 <= column < layer.inputs[2]:
+                    found[out, y, x].add((int(channel), int(row), int(column)))
+    return found
+
+
+def cores_of(layer: Wired, placement: Placement) -> list[list[tuple[int, int, int]]]:
+    """The neurons of each core."""
+    cores = []
+    for tile in placement.tiles:
+        if tile.layer != layer.name:
+            continue
+        patches = [
+            [(c, y, x) for c in range(tile.first, tile.last) for y in ys for x in xs]
+            for ys in _pieces(layer.outputs[1], tile.block[0])
+            for xs in _pieces(layer.outputs[2], tile.block[1])
+        ]
+        assert len(patches) == tile.patches
+        cores += patches
+    return cores
+
+
+def _pieces(size: int, step: int) -> list[range]:
+    return [range(first, min(first + step, size)) for first in range(0, size, step)]
+
+
+def check(layers: list[Wired], chip: Chip, placement: Placement) -> None:
+    """Every neuron has a place, and every core keeps every limit."""
+    sends: dict = defaultdict(int)  # (layer, neuron) -> cores that hear it
+    pooled = {}
+    for before, layer in pairwise(layers):
+        factor = before.outputs[1] // layer.inputs[1] if layer.convolution else 1
+        for core in cores_of(layer, placement):
+            wanted = connections(layer)
+            for c, y, x in set().union(*(wanted[neuron] for neuron in core)):
+                pooled[layer.name, c, y, x] = pooled.get((layer.name, c, y, x), 0) + 1
+        for c in range(before.outputs[0]):
+            for y in range(before.outputs[1]):
+                for x in range(before.outputs[2]):
+                    if layer.convolution:
+                        place = (c, y // factor, x // factor)
+                    else:
+                        side = int((layer.inputs[0] // before.outputs[0]) ** 0.5)
+                        scale = before.outputs[1] // side
+                        place = (c * side * side + (y // scale) * side + x // scale, 0, 0)
+                    sends[before.name, c, y, x] = pooled.get((layer.name, *place), 0)
+    for layer in layers:
+        wanted, cores = connections(layer), cores_of(layer, placement)
+        assert sorted(neuron for core in cores for neuron in core) == sorted(wanted)
+        for core in cores:
+            targets = [sends[layer.name, *neuron] for neuron in core]
+            reach = chip.limit("target_cores")
+            copies = [1 if reach is None else max(1, -(-count // reach)) for count in targets]
+            inputs = set().union(*(wanted[neuron] for neuron in core))
+            taken = {
+                "core_neurons": sum(copies),
+                "core_input_axons": len(inputs),
+                "core_output_axons": sum(targets),
+                "core_synapses": sum(c * len(wanted[n]) for c, n in zip(copies, core, strict=True)),
+            }
+            for name, value in taken.items():
+                assert value <= (chip.limit(name) or value), f"{name} of a core of {layer.name}"
+        assert all(len(inputs) <= (chip.limit("fan_in") or len(inputs)) for inputs in wanted.values())
+    assert placement.cores == sum(len(cores_of(layer, placement)) for layer in layers)
+
+
+LIMITS = st.fixed_dictionaries(
+    {"cores": st.integers(1, 6), "core_neurons": st.integers(1, 12)},
+    optional={
+        "core_input_axons": st.integers(4, 30),
+        "core_output_axons": st.integers(4, 40),
+        "core_synapses": st.integers(8, 60),
+        "fan_in": st.integers(4, 12),
+        "target_cores": st.integers(1, 3),
+    },
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(LIMITS, st.floats(0.05, 1), st.integers(0, 1000))
+def test_no_limit_is_broken_on_fully_connected_layers(limits, density, seed):
+    layers, mine = network(density, seed=seed), chip("dynap-se2", **limits)
+    placement = fit(layers, mine)
+    if placement.verdict != "cannot":
+        check(layers, mine, placement)
+        assert (placement.verdict == "fits") == (placement.chips == 1) == (placement.cores <= limits["cores"])
+
+
+class Small(nn.Sequential):
+    """Two convolutions with pooling between, and a layer that hears all of them."""
+
+    def __init__(self, *, stride: int, groups: int) -> None:
+        super().__init__(
+            nn.Conv2d(1, 2, 3, padding=1, bias=False),
+            nn.MaxPool2d(2),
+            nn.Conv2d(2, 4, 3, padding=1, stride=stride, groups=groups, bias=False),
+            nn.Flatten(),
+            nn.Linear(4 * (4 // stride) ** 2, 3, bias=False),
+        )
+
+
+@settings(deadline=None, max_examples=40)
+@given(LIMITS, st.floats(0.1, 1), st.integers(0, 1000), st.sampled_from([1, 2]), st.sampled_from([1, 2]))
+def test_no_limit_is_broken_on_convolutions(limits, density, seed, stride, groups):
+    torch.manual_seed(seed)
+    small = Small(stride=stride, groups=groups)
+    kept = Connectivity.from_scores(criteria.random(small, seed=seed), density)
+    layers, mine = wire(small, torch.zeros(1, 1, 8, 8), connectivity=kept), chip("dynap-se2", **limits)
+    placement = fit(layers, mine)
+    if placement.verdict != "cannot":
+        check(layers, mine, placement)
+
+
+# --- Verdicts, by hand
+
+
+def test_neurons_fill_one_core_after_another():
+    placement = fit(network(), chip("dynap-se2", cores=4, core_neurons=4))
+    assert [(tile.layer, tile.first, tile.last) for tile in placement.tiles] == [
+        ("0.weight", 0, 4),
+        ("0.weight", 4, 8),
+        ("0.weight", 8, 9),
+        ("1.weight", 0, 4),
+    ]
+    assert (placement.verdict, placement.cores, placement.chips) == ("fits", 4, 1)
+    assert placement.by_layer == {"0": 3, "1": 1}
+    assert placement.reasons == ("takes 4 of 4 cores",)
+    assert placement.changes == ()
+
+
+def test_more_chips_where_there_are_too_few_cores():
+    placement = fit(network(), chip("dynap-se2", cores=1, core_neurons=4))
+    assert (placement.verdict, placement.chips) == ("needs-more-chips", 4)
+    assert placement.reasons == ("takes 4 chips: 4 of 1 cores of one",)
+
+
+def test_a_neuron_with_too_many_inputs_is_named_with_what_a_cap_would_remove():
+    placement = fit(network(), chip("truenorth", cores=9, core_neurons=9, fan_in=9))
+    assert placement.verdict == "cannot"
+    assert placement.reasons == ("neuron 0 of 0 has 12 inputs, the limit is 9",)
+    assert placement.changes == ("cap the fan-in at 9: removes 18.8% of the synapses",)  # 27 of 144
+    assert str(placement).startswith("TrueNorth: cannot\n- neuron 0 of 0 has 12")
+
+
+def test_a_neuron_that_breaks_a_core_alone_is_named():
+    placement = fit(network(), chip("loihi1", cores=9, core_neurons=9, core_input_axons=10))
+    assert placement.reasons == ("neuron 0 of 0 alone takes 12 of the 10 different inputs of a core",)
+    assert placement.changes == ("cap the fan-in at 10: removes 12.5% of the synapses",)
+
+
+def test_a_neuron_that_must_reach_more_cores_than_it_can_is_copied():
+    # 4 outputs on 2 cores, so each of the 9 hidden neurons sends to 2 cores and is there twice
+    layers = network()
+    mine = chip("truenorth", cores=99, core_neurons=2, target_cores=1)
+    placement = fit(layers, mine)
+    check(layers, mine, placement)
+    assert placement.by_layer == {"0": 9, "1": 2}
+
+
+def test_loihis_lists_by_hand():
+    # 3 inputs with lists of 70, 64 and 1 neurons; 8-bit weights; 128 neurons or fewer want an index of 7 bits
+    module = nn.Linear(3, 70, bias=False)
+    mask = torch.zeros(70, 3, dtype=torch.bool)
+    mask[:, 0], mask[:64, 1], mask[5, 2] = True, True, True
+    layers = wire(module, torch.zeros(1, 3), connectivity=Connectivity({"weight": mask}))
+    (tile,) = fit(layers, chip("loihi1", cores=1, core_neurons=128, core_synapse_bits=10_000)).tiles
+    block = 1024  # 64 * 15 + 10 = 970 bits, in words of 64
+    assert tile.load.synapse_bits == (block + 128) + block + 64  # 6 * 15 + 10 = 100, and 25
+    assert tile.load.synapses == 135
+
+
+def test_fewer_bits_are_offered_where_they_save_chips():
+    layers = network(sizes=(64, 64, 64))
+    placement = fit(layers, chip("loihi1", cores=2, core_neurons=64, core_synapse_bits=20_000))
+    assert placement.changes == ("weights of 1 bits: takes 2 chips",)
+
+
+def test_a_layer_on_each_core_by_a_matching():
+    class Net(nn.Sequential):
+        def __init__(self, channels: int) -> None:
+            super().__init__(
+                nn.Conv2d(2, channels, 3, padding=1), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(channels * 16, 10)
+            )
+
+    layers = wire(Net(8), torch.zeros(1, 2, 8, 8))
+    words = {"kernel_words": (2048, 512), "neuron_words": (16, 512), "bias_words": (64, 64)}
+    mine = replace(chips.find("speck"), limits={name: Fact(value, "here", True) for name, value in words.items()})
+    # conv: 2 * 2^(4 + 3) = 256 kernel words and 8 * 2^(3 + 3) = 512 for neurons; fc: 8 * 2^(4 + 4) = 2048 and 10
+    placement = fit(layers, mine)
+    assert (placement.verdict, placement.by_layer) == ("fits", {"0": 1, "3": 0})
+    assert placement.reasons == ("takes 2 of 2 cores, one for each layer",)
+    larger = fit(wire(Net(9), torch.zeros(1, 2, 8, 8)), mine)
+    assert larger.verdict == "cannot"
+    assert larger.reasons[0] == "0 takes 576 words for neuron states, the largest core has 512"
+    assert larger.reasons[1] == (
+        "3 takes 2,304 words for kernels, the largest core has 2,048; remove 2 of its 10 output channels to halve that"
+    )
+    alone = replace(
+        mine,
+        limits={**mine.limits, "kernel_words": Fact((2048, 2048), "", True), "neuron_words": Fact((512, 4), "", True)},
+    )
+    assert fit(layers, alone).reasons == (
+        "3 finds no core that is free: the 1 that it fits on are taken by other layers",
+    )
+    split = replace(mine, limits={**mine.limits, "neuron_words": Fact((4, 512), "", True)})
+    assert "3 finds no core with enough words of all kinds at once" in fit(layers, split).reasons
+
+
+def test_sizes_that_a_chip_of_layers_does_not_have():
+    layers = wire(
+        nn.Sequential(nn.Conv2d(1, 2, 4, stride=3), nn.Flatten(), nn.Linear(2 * 81, 20)), torch.zeros(1, 1, 28, 28)
+    )
+    assert fit(layers, chips.find("speck")).reasons == (
+        "0 has 3 as stride of a convolution, allowed are 1, 2, 4, 8",
+        "2 has 20 as classes that can be read out, the limit is 15",
+    )
+    assert (
+        "0 has 4 as height and width of a kernel, allowed are 1, 3, 5, 7"
+        in fit(layers, chips.find("akida1000")).reasons
+    )
+
+
+def test_all_on_one_core():
+    layers = network(0.3, sizes=(16, 60, 8))
+    placement = fit(layers, chips.find("xylo-audio-3"))
+    assert (placement.verdict, placement.cores) == ("fits", 1)
+    assert "60 of 992 neurons that are not outputs" in placement.reasons[0]
+    wide = fit(network(sizes=(20, 60, 8)), chips.find("xylo-audio-2"))
+    assert (wide.verdict, wide.reasons) == ("cannot", ("20 inputs of the network, the limit is 16",))
+
+
+@pytest.mark.parametrize("name", chips.names())
+def test_every_chip_has_a_verdict_for_the_network_of_the_paper(name):
+    torch.manual_seed(0)
+    mnist = models.build("mnist-mlp", timesteps=1)
+    sparse = Connectivity.from_scores(criteria.magnitude(mnist), 0.01)
+    placement = fit(wire(mnist, torch.zeros(1, 1, 28, 28), connectivity=sparse), chips.find(name))
+    assert placement.reasons
+    assert (placement.verdict == "cannot") == (placement.cores == 0) == (placement.chips == 0)
+
+
+@pytest.mark.parametrize("density", [1.0, 0.3])
+def test_few_more_cores_than_there_must_be(density):
+    layers, loihi = network(density, sizes=(300, 2000, 1500, 10)), chips.find("loihi1")
+    placement = fit(layers, loihi)
+    index = 10  # at most 1024 neurons
+    least = sum(
+        max(-(-layer.neurons // 1024), -(-int(layer.kernels.sum()) * (8 + index) // 1_048_576)) for layer in layers
+    )
+    assert placement.cores <= 1.1 * least + len(layers)
+
+
+def test_what_cannot_be_placed_is_told():
+    with pytest.raises(InputError, match="Loihi 1 has weights of 1, 2, 3, 4, 5, 6, 8 bits, not of 7"):
+        fit(network(), chips.find("loihi1"), bits=7)
+    with pytest.raises(InputError, match="weight is a ConvTranspose2d that chips cannot be described for"):
+        wire(nn.ConvTranspose2d(1, 1, 3), torch.zeros(1, 1, 4, 4))
+    with pytest.raises(InputError, match="weight is a Conv2d that chips cannot be described for"):
+        wire(nn.Conv2d(1, 1, 3, padding="same"), torch.zeros(1, 1, 4, 4))
+
+    class Idle(nn.Sequential):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return self[0](input)
+
+    with pytest.raises(InputError, match=r"1\.weight did not run on the example"):
+        wire(Idle(nn.Linear(2, 2), nn.Linear(2, 2)), torch.zeros(1, 2))
+    assert wire(nn.Conv1d(2, 3, 5, padding=2), torch.zeros(1, 2, 9))[0].outputs == (3, 1, 9)
+
+
+def test_pooling_that_is_not_known_counts_as_the_worst():
+    class Odd(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Linear(4, 6, bias=False), nn.Linear(5, 3, bias=False))
+
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return self[1](self[0](input)[:, :5])
+
+    placement = fit(wire(Odd(), torch.zeros(1, 4)), chip("loihi1", cores=9, core_neurons=1))
+    assert [tile.load.output_axons for tile in placement.tiles[:6]] == [3] * 6
