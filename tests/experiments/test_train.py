@@ -71,8 +71,8 @@ def convolutional() -> nn.Module:
 class Idle(nn.Sequential):
     """A network with a convolution that it never runs."""
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self[0](images.flatten(1))
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return self[0](input.flatten(1))
 
 
 def idle() -> nn.Module:
@@ -83,14 +83,18 @@ def headless() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, WIDTH))
 
 
-class Pair(nn.Linear):
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = nn.Linear(64, 10)
+
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        outputs = super().forward(images.flatten(1))
+        outputs = self.read(images.flatten(1))
         return outputs, outputs
 
 
 def pair() -> nn.Module:
-    return Pair(64, 10)
+    return Pair()
 
 
 def not_a_network() -> str:
