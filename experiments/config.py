@@ -45,6 +45,7 @@ class Config:
     )
     allocation: str | None = _option(None, "how many in each layer: global, uniform, erk, lamp, 2:4, fan-in=32, ...")
     schedule: str | None = _option(None, "when: one-shot, linear, cubic or rounds")
+    chip: str | None = _option(None, "end with a network that fits this chip: a name, or a .toml file (docs/chips.md)")
     calibration: int = _option(512, "training images that a criterion looks at")
     options: dict[str, Any] = field(
         default_factory=dict,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from experiments.chips import chip_allocation, placement_of
 from experiments.config import COMBINATION, Config, Runtime
 from experiments.parts import build_network, build_optimizer, check_names, pick_device
 from snnprune import Connectivity, InputError, effective_connectivity, geometry, rewiring
@@ -97,6 +98,9 @@ def make_trainer(config: Config, runtime: Runtime) -> Trainer:
         bf16=config.precision == "bf16",
     )
     steps = config.epochs * steps_in_epoch(data, config.batch_size)
+    options = {"seed": config.seed, **_method_options(config)}
+    if config.chip is not None:
+        options["allocation"] = chip_allocation(config, network, example_of(data, network))
     method = rewiring.create(
         config.method,
         network,
@@ -104,12 +108,17 @@ def make_trainer(config: Config, runtime: Runtime) -> Trainer:
         steps=steps,
         batches=calibration_batches(data, config.calibration, batch_size=config.batch_size),
         loss=recipe.loss,
-        **{"seed": config.seed, **_method_options(config)},
+        **options,
     )
     forward = forward_of(network, runtime.compile, steps=steps)  # type: ignore[arg-type]
     if forward is not network:
         method.compile()
     return Trainer(network, optimizer, method, data, recipe, forward=forward)
+
+
+def example_of(data: Data, network: nn.Module) -> Tensor:
+    """One image, as the network takes it."""
+    return data.prepare(data.train.images[:1].to(next(network.parameters()).device))
 
 
 def _check_forward(config: Config, network: nn.Module, data: Data) -> None:
@@ -118,7 +127,7 @@ def _check_forward(config: Config, network: nn.Module, data: Data) -> None:
     Raises:
         InputError: its forward pass fails, or gives something else than an output for each class.
     """
-    images = data.prepare(data.train.images[:1].to(next(network.parameters()).device))
+    images = example_of(data, network)
     shape = "x".join(map(str, data.shape))
     told = f"--model {config.model} does not go with the {shape} images and {data.classes} classes of {config.data}"
     with torch.no_grad(), torch.random.fork_rng(), probing(network):
@@ -183,6 +192,7 @@ def _finish(config: Config, trainer: Trainer, folder: RunFolder) -> dict[str, An
     """Evaluate once, write connectivity, exports, pictures, and last of all the summary."""
     connectivity = trainer.method.finalize().to("cpu")
     network, rows = trainer.network, folder.rows()
+    example = example_of(trainer.data, network)
     accuracy = trainer.evaluate()
     connectivity.save(folder.path / "connectivity.safetensors")
     save_csr(folder.path / "connectivity.npz", network, connectivity)
@@ -199,8 +209,8 @@ def _finish(config: Config, trainer: Trainer, folder: RunFolder) -> dict[str, An
         "density": connectivity.density,
         "nonzero": connectivity.nonzero,
         "prunable": connectivity.prunable,
-        **_connections(trainer, connectivity),
-        **_effective(trainer, connectivity),
+        **_connections(network, connectivity, example),
+        **_effective(network, connectivity, example),
         "layers": connectivity.layers(),
         "seconds": sum(row["seconds"] for row in rows),
         "method": config.method,
@@ -211,33 +221,30 @@ def _finish(config: Config, trainer: Trainer, folder: RunFolder) -> dict[str, An
         "steps": trainer.steps,
         "seed": config.seed,
     }
+    if config.chip is not None:
+        summary["chip"] = placement_of(config.chip, network, connectivity, example)
     folder.write_json("summary.json", summary)
     return summary
 
 
-def _connections(trainer: Trainer, connectivity: Connectivity) -> dict[str, Any]:
+def _connections(network: nn.Module, connectivity: Connectivity, example: Tensor) -> dict[str, Any]:
     """Existing and possible pairs of neurons; nothing for a network with a convolution that does not run."""
     try:
-        counts = connectivity.connections(geometry(trainer.network, _example(trainer))).values()
+        counts = connectivity.connections(geometry(network, example)).values()
     except InputError as error:
         logger.warning("connections are not counted: %s", error)
         return {"connections": None, "possible_connections": None}
     return {"connections": sum(here for here, _ in counts), "possible_connections": sum(total for _, total in counts)}
 
 
-def _example(trainer: Trainer) -> Tensor:
-    """One image, as the network takes it."""
-    return trainer.data.prepare(trainer.data.train.images[:1].to(trainer.device))
-
-
-def _effective(trainer: Trainer, connectivity: Connectivity) -> dict[str, Any]:
+def _effective(network: nn.Module, connectivity: Connectivity, example: Tensor) -> dict[str, Any]:
     """What is left without dead neurons; nothing for a network on which paths cannot be counted."""
     try:
-        effective = effective_connectivity(trainer.network, connectivity, _example(trainer))
+        effective = effective_connectivity(network, connectivity, example)
     except Exception as error:  # a network of the user's own may do anything in its forward pass
         logger.warning("no effective density: paths cannot be counted in this network (%s)", error)
         return {"effective_density": None, "dead_neurons": None}
-    dead = units_without_synapse(trainer.network, effective)
+    dead = units_without_synapse(network, effective)
     return {
         "effective_density": effective.density,
         "dead_neurons": {name: int(units.sum()) for name, units in dead.items()},

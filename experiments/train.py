@@ -43,6 +43,9 @@ def train(given: dict[str, Any]) -> None:
     kept = f"{summary['density']:.3%} of the synapses"
     if summary.get("connections") not in (None, summary["nonzero"]):  # a convolution's weight makes many connections
         kept += f" ({summary['connections'] / summary['possible_connections']:.3%} of the connections)"
+    if "chip" in summary:
+        told = summary["chip"]
+        print(f"{told['name']}: {told['verdict']}; {'; '.join(told['reasons'])}")
     print(
         f"{summary['accuracy']:.2%} on the {summary['evaluated_on']} images with {kept}, {summary['seconds']:.0f} s; "
         f"everything is in {runtime.out}"

@@ -5,6 +5,7 @@ from .energy import COSTS, Cost, Energy, estimate_energy
 from .fit import fit
 from .operations import LayerOperations, Operations, count_operations
 from .placement import Placement
+from .to_chip import to_chip
 from .wiring import Wired, wire
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "estimate_energy",
     "fit",
     "read_chip",
+    "to_chip",
     "wire",
 ]

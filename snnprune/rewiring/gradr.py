@@ -1,15 +1,17 @@
 """Grad R: each synapse has a hidden strength that the gradient moves even while the synapse is dormant."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from .. import allocation as allocations
+from ..allocation import Allocation
 from ..connectivity import Connectivity
 from ..errors import InputError
-from ..synapses import Exclude
+from ..synapses import Exclude, geometry
 from .base import Moved
 from .decay import shield_dormant
 from .registry import register
@@ -56,6 +58,8 @@ class GradR(Strengths):
         steps: optimizer steps of the whole training; needed with `density`, unused without.
         settle: share of `steps` after which the connectivity is frozen, in (0, 1].
         scope: "global" ranks all synapses together, "layer" gives every tensor the same density.
+        allocation: how many synapses each layer and neuron keeps, in place of `scope`: a name such as "lamp" or
+            "fan-in=32", or a function, as `allocation.find`.
         power: of the gradients' root mean square in the ranking, 0 or more; 0 ranks by strength alone.
         draw_zero_signs: a weight that starts at exactly 0 has no sign and could never grow under the published rule;
             it gets a random one. False keeps the published behaviour.
@@ -78,11 +82,14 @@ class GradR(Strengths):
         settle: float = SETTLE,
         scope: Literal["global", "layer"] = "global",
         power: float = 0.5,
+        allocation: str | Mapping[str, float] | Allocation | None = None,
         draw_zero_signs: bool = True,
         exclude: Exclude = (),
     ) -> None:
         if not power >= 0:
             raise InputError(f"power must be 0 or more, found {power}")
+        if allocation is not None and (density is None or scope != "global"):
+            raise InputError("an allocation needs a density, and takes the place of scope")
         super().__init__(
             network,
             optimizer,
@@ -95,7 +102,8 @@ class GradR(Strengths):
             draw_zero_signs=draw_zero_signs,
             exclude=exclude,
         )
-        self.power = power
+        self.power, self.network, self.exclude = power, network, exclude
+        self.allocation = None if allocation is None else allocations.find(allocation)
 
     # --- With a density
 
@@ -144,7 +152,10 @@ class GradR(Strengths):
     def _strongest(self, density: float) -> dict[str, Tensor]:
         means = self.state.get("square") if self.steps else None
         sizes = gradient_sizes(self.optimizer, self.parameters, means)
-        return self._best({n: h.abs() * sizes[n] ** self.power for n, h in self.state["hidden"].items()}, density)
+        scores = {name: hidden.abs() * sizes[name] ** self.power for name, hidden in self.state["hidden"].items()}
+        if self.allocation is None:
+            return self._best(scores, density)
+        return dict(self.allocation(scores, density, geometry(self.network, exclude=self.exclude)))
 
     def _freeze(self) -> None:
         assert self.density is not None

@@ -306,6 +306,16 @@ def test_a_network_on_which_connections_cannot_be_counted(tmp_path, caplog, caps
     assert "of the connections" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("method", ["gradr", "gmp"])
+def test_a_network_that_fits_a_chip_at_the_end(method, tmp_path, capsys):
+    assert call(*SMALL, *DENSITY, "--method", method, "--chip", "dynap-se2", "--out", tmp_path) == 0
+    told = summary(tmp_path)["chip"]
+    assert (told["name"], told["verdict"], told["chips"], told["cores"]) == ("dynap-se2", "fits", 1, 2)
+    assert "dynap-se2: fits; takes 2 of 4 cores" in capsys.readouterr().out
+    found = Connectivity.load(tmp_path / "connectivity.safetensors")
+    assert max(int(mask.sum(1).max()) for mask in found.values()) <= 64
+
+
 def test_the_ann_twin_and_weight_decay_and_bf16(tmp_path):
     options = [
         "--neuron",
@@ -372,6 +382,18 @@ def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch, capsys):
         (["--model", "lenet5"], "--model lenet5 does not go with the 1x8x8 images and 10 classes of digits: "),
         (["--model", f"{__name__}:headless"], "outputs [T, 1, 10] are wanted, found [1, 12]"),
         (["--model", f"{__name__}:pair"], "outputs [T, 1, 10] are wanted, found tuple"),
+        (["--chip", "dynap-se2"], "--chip needs --density, and takes the place of --allocation"),
+        (["--chip", "odin", *DENSITY, "--allocation", "lamp"], "--chip needs --density, and takes the place of"),
+        (
+            ["--chip", "odin", *DENSITY, "--method", "set"],
+            "--chip works with methods that choose by an allocation",
+        ),
+        (["--chip", "eyeriss", *DENSITY], "unknown chip 'eyeriss': known are akida1000"),
+        (["--chip", "speck", *DENSITY], "limits no neuron, and an absent synapse frees nothing there"),
+        (
+            ["--chip", "xylo-imu", *DENSITY],
+            "makes this network fit: 64 inputs of the network, the limit is 16",
+        ),
         (["--epochs", "0"], "--epochs must be above 0, found 0"),
         (["--lr", "nan"], "--lr must be above 0, found nan"),
         (["--seed", "-1"], "--seed must not be negative, found -1"),

@@ -32,7 +32,12 @@ OPTIMIZERS = {
 # The options each method is tried with. A method that is not named here takes a density and the number of steps.
 OPTIONS: dict[str, list[dict]] = {
     "dense": [{}],
-    "gradr": [{"alpha": 0.1}, {"density": DENSITY}, {"density": DENSITY, "scope": "layer"}],
+    "gradr": [
+        {"alpha": 0.1},
+        {"density": DENSITY},
+        {"density": DENSITY, "scope": "layer"},
+        {"density": DENSITY, "allocation": "lamp"},
+    ],
     "fixed": [{"connectivity": "drawn"}],
     "stds": [{"density": DENSITY}, {"width": 0.1}, {"width": 0.1, "growth": "linear"}],
     "softdeepr": [{"alpha": 0.1, "temperature": 1e-4}, {"density": DENSITY}],
@@ -231,7 +236,7 @@ def test_channels_last_weights_keep_their_layout_and_learn_the_same(name, option
 def quiet(name: str, network: nn.Module) -> dict:
     """Options without what is done once, or every so many steps, and may look at data then."""
     if name in ("gradr", "softdeepr"):
-        return {"draw_zero_signs": False}
+        return {"draw_zero_signs": False, "allocation": None}  # an allocation may look at scores
     if name == "fixed":
         return {"connectivity": Connectivity.dense(network)}
     if issubclass(rewiring.find(name), rewiring.DropAndGrow):

@@ -305,6 +305,12 @@ def test_per_layer_scope_gives_every_layer_its_density():
     assert [row["nonzero"] for row in method.connectivity().layers().values()] == [20, 10]
 
 
+def test_an_allocation_decides_how_many_each_neuron_keeps():
+    layer, optimizer, method = closed_loop(steps=2, allocation="fan-in=1")
+    push(layer, optimizer, 1)
+    assert method.connectivity()["weight"].sum(1).tolist() == [1, 1, 1, 1]
+
+
 def test_finalize_before_the_loop_settled_prunes_at_once_and_says_so(caplog):
     layer, optimizer, method = closed_loop(steps=1000)
     push(layer, optimizer, 3)
@@ -365,6 +371,8 @@ def test_steps_kept_on_a_device_give_the_same_result():
         ({"density": 0.1, "steps": 5, "sparsity": 0.9}, "not both"),
         ({"density": 0.1, "steps": 5, "settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),
         ({"density": 0.1, "steps": 5, "settle": 1.1}, r"settle must be in \(0, 1\]"),
+        ({"allocation": "lamp"}, "an allocation needs a density, and takes the place of scope"),
+        ({"density": 0.1, "steps": 5, "scope": "layer", "allocation": "lamp"}, "takes the place of scope"),
         ({"density": 0.1, "steps": 5, "power": -1}, "power must be 0 or more, found -1"),
         ({"scope": "neuron"}, "scope must be 'global' or 'layer', found 'neuron'"),
     ],

@@ -1,0 +1,127 @@
+"""Pruning to a chip: an allocation that gives no neuron more than the chip can hold."""
+
+import math
+from collections.abc import Callable, Collection, Sequence
+
+import torch
+from torch import Tensor
+
+from ..allocation.common import Allocation, Geometries, Scores, count_of, ranks_in_rows, to_connectivity
+from ..connectivity import Connectivity
+from ..errors import InputError
+from ..layout import from_columns, from_rows, to_columns, to_rows
+from ..selection import keep_largest
+from ..synapses import Geometry
+from .chip import Chip
+from .wiring import Wired
+
+# The place of each synapse among those that share a limit, 0 for the largest score.
+Rank = Callable[[Tensor, Geometry], Tensor]
+
+
+def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocation:
+    """An allocation for a chip: the globally largest scores, as far as no neuron gets more than the chip allows.
+
+    What is limited: inputs and targets of a neuron, different inputs of a core, and on chips that are one core the
+    synapses between its neurons, the neurons that inputs reach, and those that outputs hear. A gradual method may be
+    above the limits on its way, as long as enough is left that keeps them; at the density that is asked for they hold.
+
+    Args:
+        layers: of `wire`, for any connectivity of the network.
+        chip: of `chip.find`.
+        density: that is asked for in the end, in (0, 1]. Less is kept where the limits do not allow it.
+
+    Raises:
+        InputError: a chip on which the absence of single synapses frees nothing and no limit of a neuron is known.
+    """
+    limits = _limits(layers, chip)
+    if not limits:
+        raise InputError(
+            f"{chip.name} limits no neuron, and an absent synapse frees {chip.zeros} there: prune whole channels "
+            '(allocation "filters") and look at what fits'
+        )
+
+    def allocate(scores: Scores, density_now: float, geometries: Geometries) -> Connectivity:
+        count, wanted = count_of(scores, density_now), count_of(scores, density)
+        plain = {name: score.detach() for name, score in scores.items()}
+        levels = _levels(plain, geometries, limits)
+        strict = _only(plain, levels)
+        allowed = _finite(strict)
+        if count <= allowed:
+            return to_connectivity(scores, keep_largest(strict, count))
+        if count <= wanted:
+            return to_connectivity(scores, {name: score > -math.inf for name, score in strict.items()})
+        kept = keep_largest(plain, count)
+        best = {name: torch.where(kept[name], score, -math.inf) for name, score in plain.items()}
+        if _finite(_only(best, _levels(best, geometries, limits))) < min(wanted, allowed):
+            # Too few of these could stay in the end: those that keep the limits come first.
+            ordered = {name: torch.where(score > -math.inf, -levels[name], -math.inf) for name, score in plain.items()}
+            kept = keep_largest(ordered, count)
+        return to_connectivity(scores, kept)
+
+    return allocate
+
+
+def _limits(layers: Sequence[Wired], chip: Chip) -> list[tuple[Collection[str], Rank, int]]:
+    """What the chip limits: of which layers, by which rank, and how many."""
+    names = [layer.name for layer in layers]
+    linear = [layer.name for layer in layers if not layer.convolution]
+    known: list[tuple[str, Collection[str], Rank]] = [
+        ("fan_in", names, _among_inputs),
+        ("core_input_axons", linear, _among_inputs),  # a neuron must find all of its inputs on one core
+        ("fan_out", names[1:], _among_targets),  # the inputs of the network are no neurons of the chip
+        ("input_targets", names[:1], lambda score, _: _among_neurons(score, 0)),
+        ("output_sources", names[-1:], lambda score, _: _among_neurons(score, 1)),
+    ]
+    limits = [(where, rank, limit) for name, where, rank in known if (limit := chip.limit(name)) is not None]
+    mean, hidden = chip.limit("mean_fan_out"), chip.limit("hidden_neurons")
+    if mean is not None and hidden is not None and len(names) > 1:
+        # Of all of its layers, a network that fits on one core has most synapses between the last two.
+        share = {name: layer.kernels.size for name, layer in zip(names[1:], layers[1:], strict=True)}
+        for name, size in share.items():
+            limits.append(([name], _among_all, max(1, mean * hidden * size // sum(share.values()))))
+    return limits
+
+
+def _levels(
+    scores: Scores, geometries: Geometries, limits: Sequence[tuple[Collection[str], Rank, int]]
+) -> dict[str, Tensor]:
+    """How many times over each synapse is beyond a limit: 0 keeps them all."""
+    levels = {name: torch.zeros_like(score) for name, score in scores.items()}
+    for names, rank, limit in limits:
+        for name in names:
+            if name in scores:
+                # Who breaks one limit already does not take a place within another.
+                left = torch.where(levels[name] == 0, scores[name], -math.inf)
+                beyond = torch.div(rank(left, geometries[name]), limit, rounding_mode="floor").to(levels[name])
+                levels[name] = torch.maximum(levels[name], beyond)
+    return levels
+
+
+def _only(scores: Scores, levels: Scores) -> dict[str, Tensor]:
+    return {name: torch.where(levels[name] == 0, score, -math.inf) for name, score in scores.items()}
+
+
+def _finite(scores: Scores) -> int:
+    return sum(int((score > -math.inf).sum()) for score in scores.values())
+
+
+def _among_inputs(score: Tensor, shape: Geometry) -> Tensor:
+    return from_rows(ranks_in_rows(to_rows(score, shape)), shape, score.shape)
+
+
+def _among_targets(score: Tensor, shape: Geometry) -> Tensor:
+    return from_columns(ranks_in_rows(to_columns(score, shape)), shape, score.shape)
+
+
+def _among_all(score: Tensor, _shape: Geometry) -> Tensor:
+    return ranks_in_rows(score.reshape(1, -1)).view(score.shape)
+
+
+def _among_neurons(score: Tensor, axis: int) -> Tensor:
+    """The same place for all synapses of a neuron along an axis: that of the sum of their scores."""
+    others = [other for other in range(score.dim()) if other != axis]
+    ranks = ranks_in_rows(score.clamp(min=0).sum(others)[None])[0]
+    shape = [1] * score.dim()
+    shape[axis] = -1
+    return ranks.view(shape).expand_as(score)

@@ -1,0 +1,98 @@
+"""Pruning to a chip: what is kept fits, whatever the scores."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from snnprune import Connectivity, InputError, geometry, rewiring
+from snnprune.budget import chip as chips
+from snnprune.budget import fit, to_chip, wire
+from snnprune.budget.chip import Chip, Fact
+
+
+def chip(key: str, **limits: int) -> Chip:
+    return replace(chips.find(key), limits={name: Fact(value, "here", True) for name, value in limits.items()})
+
+
+def net(*sizes: int) -> nn.Sequential:
+    return nn.Sequential(*(nn.Linear(a, b, bias=False) for a, b in pairwise(sizes)))
+
+
+def chosen(
+    network: nn.Module, mine: Chip, density: float, scores: dict[str, Tensor], now: float | None = None
+) -> Connectivity:
+    layers = wire(network, torch.zeros(1, 6))
+    return to_chip(layers, mine, density=density)(scores, now or density, geometry(network))
+
+
+def test_the_largest_inputs_of_each_neuron_by_hand():
+    network = net(6, 2)
+    scores = {"0.weight": torch.tensor([[1.0, 6.0, 2.0, 5.0, 3.0, 4.0], [0.6, 0.5, 0.4, 0.3, 0.2, 0.1]])}
+    kept = chosen(network, chip("truenorth", fan_in=2), 0.25, scores)
+    assert kept["0.weight"].tolist() == [[False, True, False, True, False, False], [True, False] + [False] * 4]
+    more = chosen(network, chip("truenorth", fan_in=2), 0.9, scores)
+    assert more["0.weight"].sum(1).tolist() == [2, 2]  # the limit allows no more
+    assert chosen(network, chip("truenorth", fan_in=2), 0.25, scores, now=0.9).nonzero == 11  # still on the way
+
+
+def test_the_inputs_of_the_network_are_not_limited_in_their_targets():
+    network = net(6, 3, 5)
+    scores = {"0.weight": torch.rand(3, 6), "1.weight": torch.rand(5, 3)}
+    kept = chosen(network, chip("tianjic", fan_out=2), 1.0, scores)
+    assert kept["0.weight"].all()
+    assert kept["1.weight"].sum(0).tolist() == [2, 2, 2]
+
+
+def test_what_reaches_the_one_core_of_a_xylo():
+    network = net(6, 8, 3)
+    scores = {"0.weight": torch.rand(8, 6) + 0.1, "1.weight": torch.rand(3, 8) + 0.1}
+    kept = chosen(
+        network, chip("xylo-audio-3", input_targets=3, output_sources=2, hidden_neurons=8, mean_fan_out=1), 1.0, scores
+    )
+    assert kept["0.weight"].any(1).sum() == 3
+    assert kept["1.weight"].any(0).sum() == 2
+    assert kept["1.weight"].sum() == 6
+    few = chosen(network, chip("xylo-audio-3", input_targets=8, hidden_neurons=4, mean_fan_out=1), 1.0, scores)
+    assert few["1.weight"].sum() == 4
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 6), st.integers(1, 6), st.floats(0.05, 1), st.integers(0, 1000))
+def test_what_is_kept_always_fits(fan_in, fan_out, density, seed):
+    torch.manual_seed(seed)
+    network = net(6, 7, 4)
+    mine = chip("tianjic", cores=1000, core_neurons=3, core_input_axons=5, fan_in=fan_in, fan_out=fan_out)
+    scores = {name: torch.rand_like(weight) for name, weight in network.named_parameters()}
+    kept = chosen(network, mine, density, scores)
+    assert kept.nonzero <= round(density * kept.prunable)
+    assert fit(wire(network, torch.zeros(1, 6), connectivity=kept), mine).verdict == "fits"
+
+
+@pytest.mark.parametrize("method", ["gmp", "gradr", "squisher"])
+def test_a_training_ends_with_a_network_that_fits(method):
+    torch.manual_seed(0)
+    network = net(6, 8, 3)
+    mine = chip("truenorth", cores=100, core_neurons=4, fan_in=2)
+    allocation = to_chip(wire(network, torch.zeros(1, 6)), mine, density=0.3)
+    optimizer = Adam(network.parameters(), lr=1e-2)
+    rewired = rewiring.create(method, network, optimizer, steps=30, density=0.3, allocation=allocation)
+    for _ in range(30):
+        optimizer.zero_grad()
+        network(torch.randn(8, 6)).square().mean().backward()
+        optimizer.step()
+    kept = rewired.finalize()
+    assert kept.nonzero == round(0.3 * 72)
+    assert fit(wire(network, torch.zeros(1, 6), connectivity=kept), mine).verdict == "fits"
+
+
+def test_a_chip_on_which_only_channels_matter_says_so():
+    with pytest.raises(
+        InputError, match=r"Speck 2e / 2f \(DYNAP-CNN\) limits no neuron, and an absent synapse frees nothing"
+    ):
+        to_chip(wire(net(6, 2), torch.zeros(1, 6)), chips.find("speck"), density=0.1)
