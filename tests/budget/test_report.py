@@ -1,0 +1,112 @@
+"""`snnprune report`: from a run folder to what it costs and where it fits."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from experiments import train
+from snnprune import cli
+
+SMALL = ["--model", "digits-mlp", "--data", "digits", "--epochs", "1", "--timesteps", "3", "--density", "0.1"]
+
+
+def factory(timesteps: int) -> nn.Module:
+    assert timesteps == 3
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 10))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report") / "run"
+    assert train.main([*SMALL, "--out", str(folder)]) == 0
+    return folder
+
+
+def report(run: Path, *options: str | Path) -> int:
+    return cli.main(["report", str(run), *map(str, options)])
+
+
+def test_a_report_of_a_run(run, tmp_path, capsys):
+    assert report(run, "--chip", "dynap-se2", "xylo-audio-2", "--out", tmp_path, "--samples", "200") == 0
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert set(told) == {"run", "connectivity", "operations", "energy", "chips"}
+    assert told["run"]["accuracy"] == json.loads((run / "summary.json").read_text())["accuracy"]
+    assert told["connectivity"]["nonzero"] == told["connectivity"]["connections"] == 947
+    operations = told["operations"]
+    assert (operations["samples"], operations["timesteps"]) == (200, 3)
+    assert operations["by_layer"]["fc1.weight"]["kind"] == "multiply-accumulates"
+    assert operations["by_layer"]["fc1.weight"]["once"] is True
+    assert 0 < operations["synaptic_operations"] == operations["by_layer"]["fc2.weight"]["operations"]
+    assert operations["synaptic_operations"] < operations["if_dense"]
+    assert operations["per_sample"]["0%"] <= operations["per_sample"]["50%"] <= operations["per_sample"]["100%"]
+    energy = told["energy"]
+    macs, adds = operations["multiply_accumulates"], operations["synaptic_operations"]
+    assert energy["picojoules"] == pytest.approx(4.6 * macs + 0.9 * adds)
+    assert energy["ann_twin"] == pytest.approx(4.6 * 947)
+    assert energy["assumptions"]
+    assert told["chips"]["dynap-se2"]["verdict"] == "fits"
+    assert told["chips"]["xylo-audio-2"]["verdict"] == "cannot"
+    assert "64 inputs of the network, the limit is 16" in told["chips"]["xylo-audio-2"]["reasons"]
+    shown = capsys.readouterr().out
+    assert "dynap-se2: fits; takes 2 of 4 cores" in shown
+    assert "connections" in shown
+
+
+def test_all_chips_and_a_folder_of_its_own_by_default(run, capsys):
+    assert report(run, "--samples", "10") == 0
+    assert len(json.loads((run / "report" / "report.json").read_text())["chips"]) == 14
+    # what it says of one image only
+    assert report(run, "--samples", "1", "--chip", "odin") == 0
+    assert json.loads((run / "report" / "report.json").read_text())["operations"]["per_sample"]["std"] == 0
+
+
+def test_a_network_of_the_users_own_is_imported_only_if_it_is_named(tmp_path, capsys):
+    mine = f"{__name__}:factory"
+    assert train.main([*SMALL, "--model", mine, "--out", str(tmp_path / "run")]) == 0
+    assert report(tmp_path / "run") == 2
+    assert f"a folder's word alone imports nothing, pass --model {mine}" in capsys.readouterr().err
+    assert report(tmp_path / "run", "--model", mine, "--chip", "odin", "--samples", "5") == 0
+    assert report(tmp_path / "run", "--model", "no.such:thing") == 2
+    assert "no.such:thing cannot be imported" in capsys.readouterr().err
+
+
+def changed(run: Path, folder: Path, name: str, text: str | None) -> Path:
+    folder.mkdir()
+    for path in run.iterdir():
+        if path.is_file():
+            (folder / path.name).write_bytes(path.read_bytes())
+    if text is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("config.json", None, "holds no run: config.json is missing"),
+        ("config.json", "{}", "has no model, data, timesteps, neuron"),
+        ("summary.json", None, "is not done: go on with python -m experiments.train --resume"),
+        ("connectivity.safetensors", "nothing", "connectivity.safetensors"),
+    ],
+)
+def test_a_folder_that_is_no_finished_run(name, text, told, run, tmp_path, capsys):
+    assert report(changed(run, tmp_path / "broken", name, text)) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert len(error.splitlines()) == 1
+
+
+def test_wrong_options(run, tmp_path, capsys, monkeypatch):
+    assert report(run, "--chip", "brain") == 2
+    assert "unknown chip 'brain'" in capsys.readouterr().err
+    assert report(run, "--samples", "0") == 2
+    assert "--samples must be 1 or more, found 0" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert report(run, "--chip", "odin", "--samples", "5", "--out", tmp_path / "file" / "below") == 2
+    assert "cannot make the folder" in capsys.readouterr().err
+    assert torch.is_grad_enabled()
