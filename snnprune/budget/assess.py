@@ -36,13 +36,14 @@ def assess(
     operations = count_operations(run.network, run.batches(samples), connectivity=run.connectivity)
     layers = wire(run.network, run.example(), connectivity=run.connectivity)
     placed = {name: fit(layers, chip) for name, chip in known.items()}
+    connectivity = _connectivity(run)
     return {
         "run": {
             key: run.summary.get(key) for key in ("model", "data", "method", "neuron", "accuracy", "density", "seed")
         },
-        "connectivity": _connectivity(run),
+        "connectivity": connectivity,
         "operations": _operations(operations),
-        "energy": _energy(run, operations, cost),
+        "energy": _energy(connectivity, operations, cost),
         "chips": {
             name: {
                 "verdict": placement.verdict,
@@ -101,9 +102,8 @@ def _operations(operations: Operations) -> dict[str, Any]:
     }
 
 
-def _energy(run: FinishedRun, operations: Operations, cost: str | Cost) -> dict[str, Any]:
+def _energy(connectivity: Mapping[str, Any], operations: Operations, cost: str | Cost) -> dict[str, Any]:
     energy = estimate_energy(operations, cost)
-    twin = _twin(run)
     costs = energy.cost
     dense = sum(
         layer.if_dense * (costs.accumulate if layer.spiking else costs.multiply_accumulate)
@@ -114,9 +114,9 @@ def _energy(run: FinishedRun, operations: Operations, cost: str | Cost) -> dict[
         "picojoules": energy.total,
         "by_layer": energy.by_layer,
         "if_dense": dense,
-        "ann_twin": twin["connections"] * costs.multiply_accumulate,
-        "ann_twin_dense": twin["possible_connections"] * costs.multiply_accumulate,
-        "weight_bits": run.connectivity.nonzero * costs.bits,
+        "ann_twin": connectivity["connections"] * costs.multiply_accumulate,
+        "ann_twin_dense": connectivity["possible_connections"] * costs.multiply_accumulate,
+        "weight_bits": connectivity["nonzero"] * costs.bits,
         "weight_bits_read": energy.weight_bits_read,
         "assumptions": [
             *energy.assumptions,
@@ -124,11 +124,6 @@ def _energy(run: FinishedRun, operations: Operations, cost: str | Cost) -> dict[
             "the ANN twin multiplies at every connection once; that of its activations some are 0 is not counted",
         ],
     }
-
-
-def _twin(run: FinishedRun) -> Mapping[str, int]:
-    counts = run.connectivity.connections(geometry(run.network, run.example())).values()
-    return {"connections": sum(here for here, _ in counts), "possible_connections": sum(total for _, total in counts)}
 
 
 def told(run: FinishedRun, content: Mapping[str, Any]) -> str:
