@@ -27,7 +27,7 @@ def assess(
         cost: as in `estimate_energy`.
 
     Returns:
-        what `report.json` holds; docs/files.md lists it.
+        what `report.json` holds; docs/chips.md lists it.
 
     Raises:
         InputError: an unknown chip, or a network that cannot be counted or placed.
@@ -38,9 +38,7 @@ def assess(
     placed = {name: fit(layers, chip) for name, chip in known.items()}
     connectivity = _connectivity(run)
     return {
-        "run": {
-            key: run.summary.get(key) for key in ("model", "data", "method", "neuron", "accuracy", "density", "seed")
-        },
+        "run": {key: run.summary.get(key) for key in _RUN},
         "connectivity": connectivity,
         "operations": _operations(operations),
         "energy": _energy(connectivity, operations, cost),
