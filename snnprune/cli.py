@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = commands.add_parser("report", help="what a finished run costs, and on which chips it fits")
     report.add_argument("run", help="a run folder of experiments.train, read from the checkout")
     report.add_argument("--chip", nargs="+", default=None, help="names of chips, or .toml files (default: all)")
-    report.add_argument("--out", default=None, help="folder of report.json (default: RUN/report)")
+    report.add_argument("--out", default=None, help="folder of report.html and report.json (default: RUN/report)")
     report.add_argument("--model", default=None, help="package.module:factory of a network of your own")
     report.add_argument("--samples", type=int, default=1000, help="images to count on (default: %(default)s)")
     report.add_argument("--data-root", default=None, help="folder of the data sets")
@@ -52,6 +52,8 @@ def _report(options: argparse.Namespace) -> str:
     from .budget import chip
     from .budget.assess import assess, told
     from .budget.runs import read_run
+    from .report.page import render
+    from .report.pictures import pictures_of
     from .storage import write_text
 
     if options.samples < 1:
@@ -64,4 +66,5 @@ def _report(options: argparse.Namespace) -> str:
     except OSError as error:
         raise InputError(f"cannot make the folder {out}: {error.strerror or error}; choose another --out") from error
     write_text(out / "report.json", json.dumps(content, indent=1) + "\n")
-    return f"{told(run, content)}\nEverything is in {out / 'report.json'}"
+    write_text(out / "report.html", render(content, pictures_of(run)))
+    return f"{told(run, content)}\nThe page is {out / 'report.html'}; all numbers are in report.json beside it"

@@ -30,6 +30,7 @@ class FinishedRun:
         network: with its weights.
         connectivity: of that network.
         data: what it was trained on.
+        rows: of its metrics, one an epoch.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class FinishedRun:
     network: nn.Module
     connectivity: Connectivity
     data: Data
+    rows: list[dict[str, Any]]
 
     def example(self) -> Tensor:
         """One image, as the network takes it."""
@@ -83,7 +85,7 @@ def read_run(
     load_network(run.checkpoint, network)
     connectivity = Connectivity.load(run.path / "connectivity.safetensors")
     connectivity.check(network)
-    return FinishedRun(run.path, config, summary, network.eval(), connectivity, data)
+    return FinishedRun(run.path, config, summary, network.eval(), connectivity, data, run.rows())
 
 
 def _factory(named: str, given: str | None) -> Callable[..., nn.Module]:
