@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from ..connectivity import Connectivity
 from ..criteria import Batches
@@ -139,8 +140,8 @@ def count_operations(
     )
 
 
-# How many inputs are looked at together: little memory beside what the network itself takes.
-_CHUNK = 1 << 24
+# Whole numbers up to here are exact in float32.
+_EXACT = 1 << 24
 
 
 class _Counter:
@@ -149,7 +150,7 @@ class _Counter:
     def __init__(self, entry: Synapses, present: Tensor | None) -> None:
         self.name, self.module = entry.name, entry.module
         self.features = 1 if isinstance(entry.module, nn.Linear) else len(entry.module.kernel_size) + 1
-        every = torch.ones_like(entry.parameter, dtype=torch.float64)
+        every = torch.ones_like(entry.parameter, dtype=torch.float32)
         self.masks = [every if present is None else present.to(every), every]
         self.spiking = True
         self.calls: list[Tensor] = []  # of this batch: [..., 3] with existing, possible operations and events
@@ -166,14 +167,13 @@ class _Counter:
         """What a forward hook does."""
         if self._looking:
             return
-        values = inputs[0].detach()
-        active = values != 0
-        self.spiking = self.spiking and bool((values[active].abs() == 1).all())
-        leading, shape = values.shape[: -self.features], values.shape[-self.features :]
-        rows = active.reshape(-1, shape.numel())
-        fans = self._fan_out(len(leading), shape).T
-        chunks = rows.split(max(1, _CHUNK // shape.numel()))
-        self.calls.append(torch.cat([chunk.double() @ fans for chunk in chunks]).reshape(*leading, 3))
+        sizes = inputs[0].detach().abs()
+        spiking = bool((sizes.square() == sizes).all())  # 0 and 1 alone are their own squares
+        self.spiking = self.spiking and spiking
+        active = (sizes if spiking else sizes != 0).float()
+        leading, shape = active.shape[: -self.features], active.shape[-self.features :]
+        counts = _exact_product(active.reshape(-1, shape.numel()), self._fan_out(len(leading), shape))
+        self.calls.append(counts.reshape(*leading, 3))
 
     def _fan_out(self, leading: int, shape: torch.Size) -> Tensor:
         """[3, inputs]: how many synapses leave each input, of those that exist and of all; and ones."""
@@ -186,11 +186,15 @@ class _Counter:
 
     def _gradient(self, mask: Tensor, shape: tuple[int, ...]) -> Tensor:
         """The layer with weights 1 where a synapse exists: the gradient of its summed output by each of its inputs."""
-        stand_in = {name: torch.zeros_like(p, dtype=torch.float64) for name, p in self.module.named_parameters()}
-        stand_in["weight"] = mask
+        module = self.module
         with torch.enable_grad():
-            example = torch.zeros(shape, dtype=torch.float64, device=mask.device, requires_grad=True)
-            output = torch.func.functional_call(self.module, stand_in, (example,))
+            example = torch.zeros(shape, device=mask.device, requires_grad=True)
+            if isinstance(module, _ConvNd) and not isinstance(module, _ConvTransposeNd):
+                # Its outputs are summed anyway, so let each input channel have the sum of its kernels.
+                output = _summed(module, mask)(example.reshape(-1, *shape[-self.features :]))
+            else:
+                stand_in = {name: torch.zeros_like(p, dtype=mask.dtype) for name, p in module.named_parameters()}
+                output = torch.func.functional_call(module, {**stand_in, "weight": mask}, (example,))
             return torch.autograd.grad(output.sum(), example)[0].flatten()
 
     def close(self, size: int) -> None:
@@ -232,3 +236,34 @@ class _Counter:
             if_dense=float(per_sample[:, 1].mean()),
             static=still,
         )
+
+
+def _summed(module: _ConvNd, mask: Tensor) -> nn.Module:
+    """A convolution of each channel alone, with the sum of the kernels that leave the channel."""
+    kernels = mask.unflatten(0, (module.groups, -1)).sum(1).flatten(0, 1)  # [C_in, *kernel]
+    kind = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[len(module.kernel_size)]
+    channels = module.in_channels
+    alone = kind(
+        channels,
+        channels,
+        module.kernel_size,  # type: ignore[arg-type]
+        stride=module.stride,  # type: ignore[arg-type]
+        padding=module.padding,  # type: ignore[arg-type]
+        dilation=module.dilation,  # type: ignore[arg-type]
+        groups=channels,
+        bias=False,
+        padding_mode=module.padding_mode,  # type: ignore[arg-type]
+        device=mask.device,
+    )
+    alone.weight = nn.Parameter(kernels.unsqueeze(1), requires_grad=False)
+    return alone
+
+
+def _exact_product(active: Tensor, fans: Tensor) -> Tensor:
+    """[rows, inputs] times [3, inputs]: float64 sums of parts that float32 holds exactly."""
+    width = max(1, int(_EXACT // fans.max().clamp(min=1)))
+    parts = zip(active.split(width, dim=1), fans.split(width, dim=1), strict=True)
+    total = torch.zeros(len(active), len(fans), dtype=torch.float64, device=active.device)
+    for here, fan in parts:
+        total += here @ fan.T
+    return total

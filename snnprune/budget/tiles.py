@@ -61,6 +61,7 @@ class Sheet:
         reach = chip.limit("target_cores")
         # A neuron that must reach more cores than it can is copied, with all of its inputs.
         self.copies = np.ones_like(targets) if reach is None else np.maximum(1, -(-targets // reach))
+        self._copied = bool((self.copies > 1).any())
         per_channel = layer.kernels.sum((2, 3), dtype=np.int32) * self.copies.max((1, 2))[:, None].astype(np.int32)
         self._lists = _before(per_channel)
         self._block: tuple[int, int] | None = None  # for which these are, patch by patch:
@@ -71,9 +72,12 @@ class Sheet:
         layer, (height, width) = self.layer, block
         if block != self._block:
             self._block = block
-            self._neurons, self._outputs = _patches(self.copies, block), _patches(self.targets, block)
+            self._outputs = _patches(self.targets, block)
+            self._neurons = _patches(self.copies, block) if self._copied else self._outputs
         lists = self._lists[last] - self._lists[first]  # synapses from each input channel, through one position
-        neurons = int((self._neurons[last] - self._neurons[first]).max())
+        neurons = (last - first) * height * width
+        if self._copied:
+            neurons = int((self._neurons[last] - self._neurons[first]).max())
         span = layer.span(0, height) * layer.span(1, width)
         shared = layer.convolution and self.chip.convolution == "shared"
         return Load(
@@ -105,17 +109,17 @@ class Sheet:
 
     def cut(self) -> list[Tile] | str:
         """The tiles, with the patches that need the fewest cores; or the limit that one neuron alone breaks."""
-        best: list[Tile] | None = None
+        best: list[Tile] = []
         broken = ""
         for block in self._blocks():
-            if best is not None and self._least(block) > cores_of(best):
+            if best and self._least(block) > cores_of(best):
                 break
-            tiles = self._cut_channels(block)
+            tiles = self._cut_channels(block, at_most=cores_of(best) if best else None)
             if isinstance(tiles, str):
                 broken = tiles
-            elif best is None or _cost(tiles) < _cost(best):
+            elif tiles and (not best or _cost(tiles) < _cost(best)):
                 best = tiles
-        return broken if best is None else best
+        return best or broken
 
     def _least(self, block: tuple[int, int]) -> int:
         """Cores that it takes at least with such patches, by the number of neurons alone."""
@@ -126,35 +130,34 @@ class Sheet:
     def _patches(self, block: tuple[int, int]) -> int:
         return -(-self.layer.outputs[1] // block[0]) * -(-self.layer.outputs[2] // block[1])
 
-    def _cut_channels(self, block: tuple[int, int]) -> list[Tile] | str:
-        tiles, first, rows = [], 0, len(self.layer.kernels)
+    def _cut_channels(self, block: tuple[int, int], *, at_most: int | None) -> list[Tile] | str:
+        """The tiles with such patches; none where they would take too many cores, or the limit that is broken."""
+        tiles: list[Tile] = []
+        first, rows, patches = 0, len(self.layer.kernels), self._patches(block)
+        hint = rows
         while first < rows:
-            last = self._furthest(first, rows, block)
+            last = self._furthest(first, rows, block, hint)
             if last == first:
                 return self.exceeded(self.load(first, first + 1, block)) or ""
             load = self.load(first, last, block)
-            tiles.append(
-                Tile(
-                    layer=self.layer.name,
-                    first=first,
-                    last=last,
-                    block=block,
-                    patches=self._patches(block),
-                    load=load,
-                )
-            )
-            first = last
+            tiles.append(Tile(layer=self.layer.name, first=first, last=last, block=block, patches=patches, load=load))
+            first, hint = last, last - first
+            if at_most is not None and len(tiles) * patches > at_most:
+                return []
         return tiles
 
-    def _furthest(self, first: int, rows: int, block: tuple[int, int]) -> int:
-        """As many channels from `first` on as fit on a core: a load only grows with them."""
-        fitting, breaking = first, rows + 1
+    def _furthest(self, first: int, rows: int, block: tuple[int, int], hint: int) -> int:
+        """As many channels from `first` on as fit on a core: a load only grows with them. About `hint`, most likely."""
+        fitting, breaking, stride = first, rows + 1, 1
+        middle = min(first + hint, rows)
         while breaking - fitting > 1:
-            middle = (fitting + breaking) // 2
             if self.exceeded(self.load(first, middle, block)):
-                breaking = middle
+                breaking, middle = middle, middle - stride
             else:
-                fitting = middle
+                fitting, middle = middle, middle + stride
+            stride *= 2
+            if not fitting < middle < breaking:  # the hint is left behind: halve what remains
+                middle = (fitting + breaking) // 2
         return fitting
 
     def _blocks(self) -> list[tuple[int, int]]:

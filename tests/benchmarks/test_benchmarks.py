@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import models
-from benchmarks import global_magnitude, gpu, gradr_mnist, rewiring_cost, training_step
+from benchmarks import budget, global_magnitude, gpu, gradr_mnist, rewiring_cost, training_step
 from experiments.config import Config
 
 SMALL = Config(model="digits-mlp", data="digits", method="gradr", density=0.1, epochs=3, batch_size=64, timesteps=2)
@@ -143,3 +143,13 @@ def test_shares_of_a_step_by_hand():
     assert [row["share_of_step"] for row in rows] == [0, 0.05]
     assert [row["over_adam"] for row in rows] == [1, 1.5]
     assert (rows[1]["copies_held"], rows[1]["copies_at_peak"]) == (2, 3)
+
+
+def test_the_budget_is_measured_beside_a_plain_evaluation(tmp_path, monkeypatch):
+    monkeypatch.setattr(budget, "in_fresh_process", lambda work, *arguments: work(*arguments))
+    path = tmp_path / "budget.json"
+    assert budget.main(["--models", "mnist-mlp", "--batch-size", "2", "--rounds", "1", "--results", str(path)]) == 0
+    found = json.loads(path.read_text())
+    assert found["counting"]["mnist-mlp"]["ratio"] > 0
+    assert set(found["placing"]) == {"mnist-mlp, 3 %"}
+    assert found["placing"]["mnist-mlp, 3 %"]["verdicts"]["loihi1"] == "fits"
