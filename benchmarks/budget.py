@@ -30,6 +30,7 @@ from snnprune.synapses import reset_neurons
 from snnprune.training import environment
 
 BATCHES = 8
+BATCH = {"cifar10-cnn": 16}
 CASES = (("mnist-mlp", 0.03), ("cifar10-cnn", 0.05), ("cifar10-cnn", 1.0))
 
 
@@ -78,13 +79,16 @@ def placing(model: str, density: float) -> dict[str, object]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=None, help="default: 128, for CIFAR-10 16")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--models", nargs="+", default=["mnist-mlp", "cifar10-cnn"], choices=models.names())
     parser.add_argument("--results", default="benchmarks/results/budget.json")
     options = parser.parse_args(arguments)
     content = {
-        "counting": {model: counting(model, options.batch_size, options.rounds) for model in options.models},
+        "counting": {
+            model: counting(model, options.batch_size or BATCH.get(model, 128), options.rounds)
+            for model in options.models
+        },
         "placing": {
             f"{model}, {100 * density:g} %": in_fresh_process(placing, model, density)
             for model, density in CASES
