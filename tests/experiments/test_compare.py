@@ -75,6 +75,7 @@ def test_page_and_figures_are_written(grid):
         "# Digits\n\n## The spiking network\n\n| method | dense | 20 % | 10 % |\n|---|---|---|---|\n"
     )
     assert "is best" in page
+    assert f"over the seeds 0. Made by `python -m experiments.compare {grid / 'digits.toml'}` with torch" in page
     for figure in ("accuracy", "layers", "masks"):
         assert (grid / f"table-{figure}.png").read_bytes().startswith(b"\x89PNG")
 
@@ -108,6 +109,7 @@ def test_a_folder_with_other_options_is_refused(grid, capsys):
 
 def test_a_connectivity_can_change_sides(grid, capsys):
     assert call(transfer, grid / "digits.toml", "--out", grid / "runs", "--results", grid / "moved") == 0
+    assert "`python -m experiments.transfer --method gmp" in (grid / "moved.md").read_text()
     shown = capsys.readouterr().out
     assert "- ANN twin, 10 %: found on the spiking network" in shown
     assert "not told apart from that found here" in shown  # with one seed nothing is
