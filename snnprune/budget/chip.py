@@ -98,7 +98,6 @@ def names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
-@cache
 def find(name: str) -> Chip:
     """A chip by its name, or the file of one's own: a path that ends in .toml.
 
@@ -109,6 +108,11 @@ def find(name: str) -> Chip:
         return read_chip(name)
     if name not in names():
         raise InputError(f"unknown chip {name!r}: known are {', '.join(names())}, or the path of a .toml file")
+    return _own(name)
+
+
+@cache
+def _own(name: str) -> Chip:
     return read_chip(_FOLDER / f"{name}.toml")
 
 
@@ -167,6 +171,7 @@ class _Reader:
                 self.fail(key, f"unknown key {where}{key}: known are {', '.join(known)}")
 
     def text(self, content: Mapping[str, Any], key: str) -> Any:
+        """A text, of the choices where there are some."""
         value = content.get(key)
         if not isinstance(value, str) or not value.strip():
             self.fail(key, f"{key} must be a text, found {value!r}" if key in content else f"{key} is missing")
@@ -174,12 +179,14 @@ class _Reader:
         return value
 
     def facts(self, table: Any, part: str) -> dict[str, Fact]:
+        """All facts of a part of the file."""
         if not isinstance(table, dict):
             self.fail(part, f"{part} must be a table, found {table!r}")
         self.known(table, _PARTS[part], f"{part}.")
         return {key: self.fact(value, f"{part}.{key}", key) for key, value in table.items()}
 
     def fact(self, found: Any, where: str, key: str) -> Fact:
+        """One value with its source."""
         if not isinstance(found, dict) or set(found) != {"value", "source", "verified"}:
             self.fail(
                 key, f"{where} must be {{ value = ..., source = '...', verified = true or false }}, found {found!r}"

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,9 @@ def read_run(
     if not (run.path / "summary.json").is_file():
         raise InputError(f"{folder} is not done: go on with python -m experiments.train --resume --out {folder}")
     summary = run.read_json("summary.json")
-    if missing := [key for key in ("model", "data", "timesteps", "neuron") if key not in config]:
-        raise InputError(f"{run.path / 'config.json'} has no {', '.join(missing)}")
+    for key, kind in {"model": str, "data": str, "neuron": str, "timesteps": int}.items():
+        if not isinstance(config.get(key), kind):
+            raise InputError(f"{run.path / 'config.json'} needs {key}, found {config.get(key)!r}")
     root = None if data_root is None else Path(data_root)
     data = load(config["data"], root=root, download=download)
     network = _factory(config["model"], model)(
@@ -95,8 +97,7 @@ def _factory(named: str, given: str | None) -> Callable[..., nn.Module]:
     sys.path.insert(0, os.getcwd())  # the checkout, or where the user's own module lies
     try:
         if given is None:
-            models = importlib.import_module("models")
-            return lambda **options: models.build(named, **options)
+            return partial(importlib.import_module("models").build, named)
         module, _, attribute = given.partition(":")
         made = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:

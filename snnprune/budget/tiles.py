@@ -91,7 +91,7 @@ class Sheet:
     def _bits(self, lists: np.ndarray, neurons: int, *, positions: int, shared: bool) -> int:
         encoding = self.chip.encoding.value
         if encoding == "blocks-of-64":
-            index = next((bits for bits in _INDEX_BITS if 1 << bits >= neurons), _INDEX_BITS[-1])
+            index = next((bits for bits in _INDEX_BITS if 1 << bits >= neurons), (neurons - 1).bit_length())
             if not shared:  # each position is a target of its own
                 return _in_blocks(lists * positions, self.bits + index)
             return _in_blocks(lists, self.bits + index) * (_ALIGNED if self.layer.convolution else 1)

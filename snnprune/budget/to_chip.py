@@ -76,7 +76,7 @@ def _limits(layers: Sequence[Wired], chip: Chip) -> list[tuple[Collection[str], 
     limits = [(where, rank, limit) for name, where, rank in known if (limit := chip.limit(name)) is not None]
     mean, hidden = chip.limit("mean_fan_out"), chip.limit("hidden_neurons")
     if mean is not None and hidden is not None and len(names) > 1:
-        # Of all of its layers, a network that fits on one core has most synapses between the last two.
+        # What all neurons share is dealt out to the layers by their size.
         share = {name: layer.kernels.size for name, layer in zip(names[1:], layers[1:], strict=True)}
         for name, size in share.items():
             limits.append(([name], _among_all, max(1, mean * hidden * size // sum(share.values()))))

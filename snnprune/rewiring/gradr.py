@@ -11,7 +11,7 @@ from .. import allocation as allocations
 from ..allocation import Allocation
 from ..connectivity import Connectivity
 from ..errors import InputError
-from ..synapses import Exclude, geometry
+from ..synapses import Exclude, entries_of, geometry
 from .base import Moved
 from .decay import shield_dormant
 from .registry import register
@@ -100,9 +100,9 @@ class GradR(Strengths):
             settle=settle,
             scope=scope,
             draw_zero_signs=draw_zero_signs,
-            exclude=exclude,
+            exclude=entries_of(exclude),
         )
-        self.power, self.network, self.exclude = power, network, exclude
+        self.power, self.network, self.exclude = power, network, entries_of(exclude)
         self.allocation = None if allocation is None else allocations.find(allocation)
 
     # --- With a density

@@ -67,6 +67,8 @@ def test_a_chip_of_ones_own_is_a_file(tmp_path):
     assert chip.energy is None
     assert ENCODINGS["lists"] in chip.explain()
     assert "unverified" in chip.explain()
+    # a file that has changed is read again
+    assert chips.find(written(tmp_path, MINE.replace("value = 4,", "value = 5,"))).limit("fan_in") == 5
 
 
 def test_the_example_of_the_documentation_is_a_chip(tmp_path):

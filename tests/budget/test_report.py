@@ -1,6 +1,7 @@
 """`snnprune report`: from a run folder to what it costs and where it fits."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,12 @@ def changed(run: Path, folder: Path, name: str, text: str | None) -> Path:
     ("name", "text", "told"),
     [
         ("config.json", None, "holds no run: config.json is missing"),
-        ("config.json", "{}", "has no model, data, timesteps, neuron"),
+        ("config.json", "{}", "config.json needs model, found None"),
+        (
+            "config.json",
+            '{"model": "digits-mlp", "data": "digits", "neuron": "lif", "timesteps": "8"}',
+            "needs timesteps, found '8'",
+        ),
         ("summary.json", None, "is not done: go on with python -m experiments.train --resume"),
         ("connectivity.safetensors", "nothing", "connectivity.safetensors"),
     ],
@@ -100,6 +106,15 @@ def test_a_folder_that_is_no_finished_run(name, text, told, run, tmp_path, capsy
     error = capsys.readouterr().err
     assert told in error
     assert len(error.splitlines()) == 1
+
+
+def test_another_package_called_models_is_told(run, tmp_path, capsys, monkeypatch):
+    (tmp_path / "models.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "models")
+    assert report(run, "--chip", "odin") == 2
+    assert "run this from the checkout, where models/ is" in capsys.readouterr().err
+    monkeypatch.delitem(sys.modules, "models")
 
 
 def test_wrong_options(run, tmp_path, capsys, monkeypatch):
