@@ -56,6 +56,14 @@ def test_ci_runs_the_readme_command():
     assert "grep -m 1 'pytest' README.md" in (ROOT / ".ci" / "run").read_text()
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no checkout: git knows no files")
+def test_nothing_stray_lies_at_the_top():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    top = {line.partition("/")[0] for line in tracked.stdout.splitlines()}
+    fixed = {"pyproject.toml", "README.md", "LICENSE", ".gitignore", ".ci"}
+    assert top == fixed | {"snnprune", "models", "experiments", "tests", "docs", "benchmarks"}
+
+
 @pytest.mark.parametrize(
     "command",
     [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["pyright", "--pythonpath", sys.executable]],
