@@ -43,3 +43,21 @@ class CompiledOrEager:
             result = self._eager(*args)
         self._proven = True
         return result
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Arithmetic as one pass over memory. Numbers in lists become tensors: they change from step to step.
+
+    Args:
+        function: takes tensors, numbers that never change, and lists of tensors or numbers.
+    """
+    fast = CompiledOrEager(function, dynamic=False)
+
+    def call(*arguments: Any) -> Any:
+        return fast(*([_as_tensor(value) for value in a] if isinstance(a, list) else a for a in arguments))
+
+    return call
+
+
+def _as_tensor(value: Any) -> Any:
+    return torch.as_tensor(value) if isinstance(value, int | float) else value

@@ -56,9 +56,8 @@ class ADMM(Pruning):
         super()._before(moved)
         if "target" in self.state:
             for entry in moved:
-                assert entry.parameter.grad is not None
                 pull = entry.parameter - self.state["target"][entry.name] + self.state["dual"][entry.name]
-                entry.parameter.grad.add_(pull, alpha=self.rho)
+                entry.gradient.add_(pull, alpha=self.rho)
 
     def _update(self) -> None:
         if self.begin <= self.steps < self.end and (self.steps - self.begin) % self.period == 0:

@@ -23,6 +23,12 @@ class Moved(NamedTuple):
     parameter: nn.Parameter
     group: dict[str, Any]
 
+    @property
+    def gradient(self) -> Tensor:
+        """Of the loss by the tensor; a method may change it in place."""
+        assert self.parameter.grad is not None, "what has no gradient is not moved"
+        return self.parameter.grad
+
 
 class Rewiring(ABC):
     """Decides, step by step, which synapses of a network exist while an optimizer trains it.
@@ -255,8 +261,7 @@ def hold_gradients(moved: Sequence[Moved], masks: Mapping[str, Tensor]) -> None:
             filling by a boolean mask.
     """
     for entry in moved:
-        assert entry.parameter.grad is not None
-        entry.parameter.grad.mul_(masks[entry.name])
+        entry.gradient.mul_(masks[entry.name])
 
 
 def hold_weights(moved: Sequence[Moved], masks: Mapping[str, Tensor]) -> None:

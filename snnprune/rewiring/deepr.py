@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from .. import allocation as allocations
 from ..allocation import Allocation
+from ..compiling import compiled
 from ..connectivity import Connectivity
 from ..criteria import random
 from ..draws import generator
@@ -18,7 +19,7 @@ from ..synapses import Exclude, entries_of, geometry
 from .base import Moved, clear_moments, prior_step
 from .masked import Masked
 from .registry import register
-from .strength import compiled
+from .strength import add_scaled
 
 # Strength of a synapse that was just connected: it exists, so it is not zero.
 CONNECTED = 1e-12
@@ -115,7 +116,7 @@ class DeepR(Masked):
         if self.temperature:
             for entry, rate in zip(moved, rates, strict=True):
                 weight = entry.parameter.data  # noise has no sign: on the weight it is as on the strength
-                _add(weight, self._noise(entry.name, weight), (2 * rate * self.temperature) ** 0.5)
+                add_scaled(weight, self._noise(entry.name, weight), (2 * rate * self.temperature) ** 0.5)
         weights = [entry.parameter.data for entry in moved]
         signs, masks = ([self.state[kind][entry.name] for entry in moved] for kind in ("sign", "mask"))
         self._press(weights, signs, masks, [rate * self.alpha for rate in rates])
@@ -168,17 +169,9 @@ def _press(
     """Strengths of what exists fall by the force; who is not above 0 then leaves the mask. All in place."""
     for w, s, m, f in zip(weight, sign, mask, force, strict=True):
         w.mul_(m)
-        _add(w, s, -f)  # to what is absent too: below 0 it stays absent
+        add_scaled(w, s, -f)  # to what is absent too: below 0 it stays absent
         torch.mul(w, s, out=m).clamp_(min=0).sign_()
         w.mul_(m)
-
-
-def _add(weight: Tensor, direction: Tensor, factor: float | Tensor) -> None:
-    """weight += factor * direction; a factor on a device is not read back."""
-    if isinstance(factor, Tensor):
-        weight.addcmul_(direction, factor)
-    else:
-        weight.add_(direction, alpha=factor)
 
 
 def _vacancies(mask: Tensor, count: int, walk: tuple[int, int], *, look: bool) -> tuple[tuple[Tensor, ...], Tensor]:

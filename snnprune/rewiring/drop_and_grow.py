@@ -112,11 +112,10 @@ class DropAndGrow(Masked):
     def _before(self, moved: Sequence[Moved]) -> None:
         # The dense gradients, before the mask takes those of absent synapses away.
         for entry in moved:
-            assert entry.parameter.grad is not None
             if "average" in self.state:
-                self.state["average"][entry.name].lerp_(entry.parameter.grad, 1 - MOMENTUM)
+                self.state["average"][entry.name].lerp_(entry.gradient, 1 - MOMENTUM)
             if "gradient" in (self.drop, self.grow) and self.updates_at(self.steps + 1):
-                self._gradients[entry.name] = entry.parameter.grad.clone()
+                self._gradients[entry.name] = entry.gradient.clone()
         super()._before(moved)
 
     def _update(self) -> None:

@@ -62,8 +62,7 @@ class ESPN(Pruning):
         if not self.searching:
             return super()._before(moved)
         for entry in moved:
-            assert entry.parameter.grad is not None
-            entry.parameter.grad.mul_(self.state["frozen"][entry.name]).add_(self.pressure)
+            entry.gradient.mul_(self.state["frozen"][entry.name]).add_(self.pressure)
         self._point_at(moved, [self.state["soft"][entry.name] for entry in moved])
         return None
 

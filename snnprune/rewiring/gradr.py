@@ -1,5 +1,6 @@
 """Grad R: each synapse has a hidden strength that the gradient moves even while the synapse is dormant."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -9,13 +10,14 @@ from torch.optim import Optimizer
 
 from .. import allocation as allocations
 from ..allocation import Allocation
+from ..compiling import compiled
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..synapses import Exclude, entries_of, geometry
-from .base import Moved
-from .decay import shield_dormant
+from .base import Moved, prior_step
 from .registry import register
 from .squares import add_squares, gradient_sizes, keeps_squares
+from .strength import aim, press, reveal
 from .strengths import SEEDLING, SETTLE, Strengths
 
 
@@ -104,8 +106,8 @@ class GradR(Strengths):
         )
         self.power, self.network, self.exclude = power, network, entries_of(exclude)
         self.allocation = None if allocation is None else allocations.find(allocation)
-
-    # --- With a density
+        self.mu = math.log(2 * (1 - (0.95 if sparsity is None else sparsity))) / self.alpha
+        self._aim, self._press = aim, press
 
     def _start(self) -> None:
         if self.density is None:
@@ -116,29 +118,37 @@ class GradR(Strengths):
             self.state["square"] = {n: torch.zeros_like(p, requires_grad=False) for n, p in self.parameters.items()}
         return None
 
+    # --- One step
+
     def _before(self, moved: Sequence[Moved]) -> None:
-        if self.density is None or self.frozen:
-            return super()._before(moved)
         if "square" in self.state:
             add_squares(self.state["square"], moved)
-        hidden = self._of(moved, "hidden")
-        for entry, h in zip(moved, hidden, strict=True):
-            shield_dormant(self.optimizer, entry.group, entry.parameter, h)
-        return self._point_at(moved, hidden)
+        super()._before(moved)
+        if self.density is None:
+            # The weights' memory, unused during the step, holds the prior's direction.
+            self._aim(self._of(moved, "hidden"), self._of(moved, "sign"), self.mu, self._weights)
 
     def _after(self, moved: Sequence[Moved]) -> None:
-        if self.density is None or self.frozen:
+        if self.frozen:
             return super()._after(moved)
-        hidden, present = self._of(moved, "hidden"), self._of(moved, "present")
-        for h, there, weight in zip(hidden, present, self._point_back(moved), strict=True):
+        weights, hidden = self._point_back(moved), self._of(moved, "hidden")
+        if self.density is None:
+            force = [self.alpha * prior_step(self.optimizer, entry.group, entry.parameter) for entry in moved]
+            return self._press(hidden, self._of(moved, "sign"), weights, weights, force)
+        for h, there, weight in zip(hidden, self._of(moved, "present"), weights, strict=True):
             torch.mul(h, there, out=weight)
         return None
 
     def _abandon(self, moved: Sequence[Moved]) -> None:
-        if self.density is None or self.frozen:
-            super()._abandon(moved)
-        else:
-            self._point_back(moved)
+        weights = self._point_back(moved)
+        if weights and self.density is None:
+            reveal(self._of(moved, "hidden"), self._of(moved, "sign"), weights)
+
+    def compile(self) -> None:
+        """Compile the arithmetic of a step: one pass over memory instead of four."""
+        self._aim, self._press = compiled(aim), compiled(press)
+
+    # --- With a density
 
     def _select(self, density: float) -> None:
         # Who comes back starts from 0: dormant synapses of one neuron gather the same step many times over, and to let

@@ -29,8 +29,7 @@ class Movement(Pruning):
     def _before(self, moved: Sequence[Moved]) -> None:
         super()._before(moved)
         for entry in moved:
-            assert entry.parameter.grad is not None
-            self.state["moved"][entry.name] -= entry.parameter * entry.parameter.grad * entry.group["lr"]
+            self.state["moved"][entry.name] -= entry.parameter * entry.gradient * entry.group["lr"]
 
     def _scores(self) -> Scores:
         return self.state["moved"]

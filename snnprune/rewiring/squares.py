@@ -28,8 +28,7 @@ def keeps_squares(optimizer: Optimizer) -> bool:
 def add_squares(means: Mapping[str, Tensor], moved: Sequence[Moved]) -> None:
     """Take these gradients into means that are kept for an optimizer that keeps none, in place."""
     for entry in moved:
-        assert entry.parameter.grad is not None
-        means[entry.name].mul_(_DECAY).addcmul_(entry.parameter.grad, entry.parameter.grad, value=1 - _DECAY)
+        means[entry.name].mul_(_DECAY).addcmul_(entry.gradient, entry.gradient, value=1 - _DECAY)
 
 
 def gradient_sizes(

@@ -3,13 +3,10 @@
 Each function takes lists with one entry for each tensor of synapses, so that one compiled call does them all.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-
-from ..compiling import CompiledOrEager
 
 
 def reveal(hidden: Sequence[Tensor], sign: Sequence[Tensor], weight: Sequence[Tensor]) -> None:
@@ -41,18 +38,44 @@ def press(
         force: numbers, or 0-dim tensors where they must not be read back from a device.
     """
     for h, d, f in zip(hidden, direction, force, strict=True):
-        if isinstance(f, Tensor):
-            h.addcmul_(d, f, value=-1)
-        else:
-            h.add_(d, alpha=-f)
+        add_scaled(h, d, -f)
     reveal(hidden, sign, weight)
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as one pass over memory. Numbers in lists become tensors: they change from step to step."""
-    fast = CompiledOrEager(function, dynamic=False)
+def walk(
+    hidden: Sequence[Tensor],
+    sign: Sequence[Tensor],
+    noise: Sequence[Tensor],
+    force: Sequence[float | Tensor],
+    spread: Sequence[float | Tensor],
+    floor: float,
+) -> None:
+    """theta <- max(theta - force + spread * noise, floor); then weight = s * relu(theta), in the memory of the noise.
 
-    def call(*arguments: Any) -> Any:
-        return fast(*([torch.as_tensor(x) for x in a] if isinstance(a, list) else a for a in arguments))
+    Args:
+        hidden: moved by the optimizer already.
+        sign: s, 1 or -1.
+        noise: standard normal numbers; the weights afterwards.
+        force: numbers, or 0-dim tensors where they must not be read back from a device.
+        spread: likewise.
+        floor: at most 0.
+    """
+    for h, s, w, f, width in zip(hidden, sign, noise, force, spread, strict=True):
+        add_scaled(h, w, width)  # noise has no sign: on the hidden value it is as on the strength
+        h.mul_(s).sub_(f).clamp_(min=floor)
+        torch.clamp(h, min=0, out=w).mul_(s)
+        h.mul_(s)
 
-    return call
+
+def hush(gradient: Sequence[Tensor], weight: Sequence[Tensor]) -> None:
+    """Take the gradient of dormant synapses away: gradient *= 1 where the weight is not 0, else 0."""
+    for g, w in zip(gradient, weight, strict=True):
+        g.mul_(w != 0)
+
+
+def add_scaled(values: Tensor, direction: Tensor, factor: float | Tensor) -> None:
+    """values += factor * direction; a factor on a device is not read back."""
+    if isinstance(factor, Tensor):
+        values.addcmul_(direction, factor)
+    else:
+        values.add_(direction, alpha=factor)

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,10 +14,9 @@ from ..errors import InputError
 from ..schedules import Polynomial
 from ..selection import keep_largest
 from ..synapses import Exclude
-from .base import Moved, prior_step
+from .base import Moved
 from .decay import shield_dormant
 from .settling import Settling
-from .strength import aim, compiled, press, reveal
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +31,9 @@ class Strengths(Settling):
     r"""Base of Grad R and soft Deep R: :math:`w = s\, relu(\theta)`, with a sign s drawn once and a strength
     :math:`\theta` that moves even while the synapse is dormant, at :math:`\theta \le 0`.
 
-    With `alpha` a Laplace prior around :math:`\mu = \ln(2 (1 - p)) / \alpha` presses strengths down, and the sparsity
-    is an outcome. With `density` no prior acts: every 100 steps the weakest strengths are made dormant, by exact rank,
-    so that the density falls on a cubic schedule over the first `settle` of `steps`; then the connectivity is frozen.
+    With `alpha` a prior presses strengths down, and the sparsity is an outcome. With `density` no prior acts: every 100
+    steps the weakest strengths are made dormant, by exact rank, so that the density falls on a cubic schedule over the
+    first `settle` of `steps`; then the connectivity is frozen.
 
     Arguments as `GradR`, without `power`.
     """
@@ -60,8 +60,6 @@ class Strengths(Settling):
         every = min(INTERVAL, max(1, self.settled_at // 50))
         self.schedule = None if density is None else Polynomial(density=density, end=self.settled_at, every=every)
         self.alpha = 1e-2 if alpha is None else alpha
-        self.mu = math.log(2 * (1 - (0.95 if sparsity is None else sparsity))) / self.alpha
-        self._aim, self._press, self._reveal = aim, press, reveal
 
     # --- One step
 
@@ -72,35 +70,13 @@ class Strengths(Settling):
     def _before(self, moved: Sequence[Moved]) -> None:
         if self.frozen:
             return super()._before(moved)
-        hidden, sign = self._of(moved, "hidden"), self._of(moved, "sign")
+        hidden = self._of(moved, "hidden")
         for entry, h in zip(moved, hidden, strict=True):
             shield_dormant(self.optimizer, entry.group, entry.parameter, h)
-        self._point_at(moved, hidden)
-        if self.density is None:
-            # The weights' memory, unused during the step, holds the prior's direction.
-            self._aim(hidden, sign, self.mu, self._weights)
-        return None
-
-    def _after(self, moved: Sequence[Moved]) -> None:
-        if self.frozen:
-            return super()._after(moved)
-        weights = self._point_back(moved)
-        hidden, sign = self._of(moved, "hidden"), self._of(moved, "sign")
-        if self.density is not None:
-            return self._reveal(hidden, sign, weights)
-        force = [self.alpha * prior_step(self.optimizer, entry.group, entry.parameter) for entry in moved]
-        return self._press(hidden, sign, weights, weights, force)
-
-    def _abandon(self, moved: Sequence[Moved]) -> None:
-        if weights := self._point_back(moved):
-            reveal(self._of(moved, "hidden"), self._of(moved, "sign"), weights)
+        return self._point_at(moved, hidden)
 
     def _of(self, moved: Sequence[Moved], kind: str) -> list[Tensor]:
         return [self.state[kind][entry.name] for entry in moved]
-
-    def compile(self) -> None:
-        """Compile the arithmetic of a step: one pass over memory instead of four."""
-        self._aim, self._press, self._reveal = compiled(aim), compiled(press), compiled(reveal)
 
     # --- The closed loop
 
@@ -112,17 +88,9 @@ class Strengths(Settling):
         elif self.schedule.updates_at(self.steps):
             self._select(self.schedule.density_at(self.steps))
 
+    @abstractmethod
     def _select(self, density: float) -> None:
         """Let the strongest live on; the others are dormant, for now."""
-        for name, keep in self._strongest(density).items():
-            hidden, sign = self.state["hidden"][name], self.state["sign"][name]
-            hidden.masked_fill_((hidden * sign > 0).logical_and_(~keep), 0)
-            reveal([hidden], [sign], [self.parameters[name].data])
-
-    def _strongest(self, density: float) -> dict[str, Tensor]:
-        return self._best(
-            {name: hidden * self.state["sign"][name] for name, hidden in self.state["hidden"].items()}, density
-        )
 
     def _best(self, scores: dict[str, Tensor], density: float) -> dict[str, Tensor]:
         """The masks of the highest scores, of all tensors together or of each."""
@@ -131,14 +99,6 @@ class Strengths(Settling):
         for group in groups:
             kept |= keep_largest(group, max(1, round(density * sum(score.numel() for score in group.values()))))
         return kept
-
-    def _freeze(self) -> None:
-        assert self.density is not None
-        alive = self._strongest(self.density)
-        for name, parameter in self.parameters.items():
-            sign = self.state["sign"][name]
-            parameter.data.copy_((self.state["hidden"][name] * sign).clamp_(min=SEEDLING).mul_(sign))
-        self._settle(alive)
 
     def _signs(self, name: str, hidden: Tensor) -> Tensor:
         signs = hidden.sign()

@@ -6,18 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..compiling import compiled
 from ..criteria import Batches
 from ..errors import InputError
 from ..schedules import Polynomial
 from ..selection import keep_largest
 from ..synapses import Exclude, geometry
 from .base import Moved
+from .gates import BETAS, act, learn
 from .registry import register
 from .settling import Settling
 
-# Of the gates' own Adam steps, which take the learning rate of the weights.
-BETAS = (0.9, 0.999)
-EPSILON = 1e-8
 # How steep the gates are at first and at last.
 STEEPNESS = (5.0, 1000.0)
 
@@ -90,11 +89,16 @@ class UPR(Settling):
         self.uses = {name: torch.as_tensor(shape.uses).to(self.parameters[name]) for name, shape in shapes.items()}
         # Along which axis of a weight its presynaptic neurons are counted, where those are neurons with a gate.
         self.gated = {name: 1 - shape.output_axis for name, shape in list(shapes.items())[1:] if shape.groups == 1}
+        self.leaving = {
+            name: self.uses[name].expand_as(self.parameters[name]).sum_to_size(self._neurons_of(name))
+            for name in self.gated
+        }
         self.price, self.density, self.total_steps = price, density, steps
         self.settled_at = max(1, round(settle * steps))
         # The price must find its height while gates still move: in the second half of the search they are too steep.
         half = max(1, self.settled_at // 2)
         every = min(100, max(1, half // 50))
+        self._learn, self._act = learn, act
         self.schedule = None if density is None else Polynomial(density=density, end=half, every=every)
 
     @property
@@ -113,7 +117,7 @@ class UPR(Settling):
             return {name: torch.zeros_like(p, requires_grad=False) for name, p in self.parameters.items()}
 
         def neurons() -> dict[str, Tensor]:
-            return {name: self._per_neuron(name, self.parameters[name].detach()) * 0 for name in self.gated}
+            return {name: self.parameters[name].new_zeros(self._neurons_of(name)) for name in self.gated}
 
         halves = {name: 4.0 if name in self.gated else 2.0 for name in self.parameters}
         self.state = {
@@ -127,53 +131,56 @@ class UPR(Settling):
         if self.frozen:
             return super()._before(moved)
         for entry in moved:
-            self._learn_gates(entry)
+            entry.parameter.data.mul_(entry.gradient)  # weights are written last: until then their memory is free
+        count = self.steps + 1
+        self._learn(
+            [entry.gradient for entry in moved],
+            [entry.parameter.data for entry in moved],
+            [self._gates(entry.name, "gate") for entry in moved],
+            [self._gates(entry.name, "neuron") + self._outgoing(entry) for entry in moved],
+            [self._costs(entry.name) for entry in moved],
+            [entry.group["lr"] for entry in moved],
+            [self.steepness_at(self.steps), *(1 - beta**count for beta in BETAS)],
+        )
         return self._point_at(moved, [self.state["weight"][entry.name] for entry in moved])
 
     def _after(self, moved: Sequence[Moved]) -> None:
         if self.frozen:
             return super()._after(moved)
-        for entry, weight in zip(moved, self._point_back(moved), strict=True):
-            own, neuron = self._open(entry.name, self.steps + 1)
-            torch.mul(self.state["weight"][entry.name], own, out=weight).mul_(neuron)
-        return None
+        return self._show(moved, self._point_back(moved), self.steepness_at(self.steps + 1))
 
-    def _learn_gates(self, entry: Moved) -> None:
-        """Move the gates, and leave the weights' own gradient."""
-        name, gradient, steepness = entry.name, entry.parameter.grad, self.steepness_at(self.steps)
-        assert gradient is not None
-        own, neuron = self._open(name, self.steps)
-        gain = gradient * self.state["weight"][name]
-        slope = steepness * own * (1 - own)
-        cost = self.numbers["price"] * self.uses[name]
-        self._move("gate", name, (gain * neuron + cost) * slope, entry.group["lr"])
-        if name in self.gated:
-            bend = steepness * neuron * (1 - neuron)
-            outgoing = self._per_neuron(name, cost.expand_as(own))
-            self._move("neuron", name, (self._per_neuron(name, gain * own) + outgoing) * bend, entry.group["lr"])
-        gradient.mul_(own).mul_(neuron)
+    def _abandon(self, moved: Sequence[Moved]) -> None:
+        if weights := self._point_back(moved):
+            self._show(moved, weights, self.steepness_at(self.steps))
 
-    def _move(self, kind: str, name: str, gradient: Tensor, rate: float | Tensor) -> None:
-        """One step of Adam."""
-        mean, square = self.state[f"{kind}_mean"][name], self.state[f"{kind}_square"][name]
-        mean.lerp_(gradient, 1 - BETAS[0])
-        square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        count = self.steps + 1
-        length = (square / (1 - BETAS[1] ** count)).sqrt_().add_(EPSILON)
-        self.state[kind][name] -= mean / length * (rate / (1 - BETAS[0] ** count))
+    def _show(self, moved: Sequence[Moved], weights: list[Tensor], steepness: float) -> None:
+        """Write the weights as they act."""
+        names = [entry.name for entry in moved]
+        behind, gates = [self.state["weight"][name] for name in names], [self._gates(name, "gate") for name in names]
+        self._act(behind, gates, [self._gates(name, "neuron") for name in names], weights, [steepness])
 
-    def _open(self, name: str, step: int) -> tuple[Tensor, Tensor]:
-        """How far the gates of the synapses, and of the neurons that they come from, are open."""
-        steepness = self.steepness_at(step)
-        own = torch.sigmoid(steepness * self.state["gate"][name])
-        return own, torch.sigmoid(steepness * self.state["neuron"][name]) if name in self.gated else torch.ones_like(
-            own
-        )
+    def _gates(self, name: str, kind: str) -> tuple[Tensor, ...]:
+        """Gates with their Adam's means of gradients and of squared ones; nothing where there are none."""
+        return tuple(self.state[f"{kind}{part}"][name] for part in ("", "_mean", "_square") if name in self.state[kind])
 
-    def _per_neuron(self, name: str, values: Tensor) -> Tensor:
-        """The sum over the synapses of each presynaptic neuron, in a shape that broadcasts over the weight."""
-        others = [axis for axis in range(values.dim()) if axis != self.gated[name]]
-        return values.sum(others, keepdim=True)
+    def _neurons_of(self, name: str) -> list[int]:
+        """Shape of a number for each presynaptic neuron, which broadcasts over the weight."""
+        return [size if axis == self.gated[name] else 1 for axis, size in enumerate(self.parameters[name].shape)]
+
+    def _outgoing(self, entry: Moved) -> tuple[Tensor, ...]:
+        """What the tensor holds, summed up for each presynaptic neuron; nothing where those have no gates."""
+        if entry.name not in self.gated:
+            return ()
+        return (entry.parameter.data.sum_to_size(self._neurons_of(entry.name)),)
+
+    def _costs(self, name: str) -> tuple[Tensor, ...]:
+        """Of the synapses' gates, and of the neurons' where there are any."""
+        connections = (self.uses[name], *([self.leaving[name]] if name in self.gated else []))
+        return tuple(self.numbers["price"] * count for count in connections)
+
+    def compile(self) -> None:
+        """Compile the arithmetic of a step: two passes over memory instead of thirty."""
+        self._learn, self._act = compiled(learn), compiled(act)
 
     # --- The end of the search
 

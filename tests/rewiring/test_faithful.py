@@ -2,12 +2,14 @@
 
 import itertools
 import math
+from functools import partial
 
 import pytest
 
-from snnprune.rewiring import ESL, NDSNN, SET, STDS, DeepR, DropAndGrow, GradR, RigL
+from snnprune.rewiring import ESL, NDSNN, SET, STDS, UPR, DeepR, DropAndGrow, GradR, RigL, SoftDeepR
 from tests.rewiring.oracle import (
     OPTIMIZERS,
+    SHAPES,
     SIZES,
     ByHand,
     Named,
@@ -151,6 +153,177 @@ def test_deep_r_is_algorithm_1(optimizer, alpha, temperature, density, settle):
     history = compare(lambda network, o: DeepR(network, o, steps=STEPS, seed=SEED, **options), oracle)
     assert oracle.deaths >= turnover(history) > 5
     assert all(sum(mask) == density * SIZES[name] for present in history for name, mask in present.items())
+
+
+# --- Soft Deep R
+
+
+class SoftDeepROracle(Oracle):
+    """Bellec et al. 2018, algorithm 2; with a density, a rank in the place of the pressure."""
+
+    def __init__(
+        self,
+        optimizer: ByHand,
+        *,
+        alpha: float,
+        temperature: float,
+        floor: float,
+        density: float | None,
+        end: int,
+        every: int = 1,
+    ) -> None:
+        self.alpha, self.temperature, self.floor = alpha, temperature, floor
+        self.density, self.end, self.every = density, end, every
+        super().__init__(optimizer)
+
+    def begin(self) -> None:
+        self.signs = {name: [math.copysign(1, w) for w in weights] for name, weights in self.weights.items()}
+        self.strengths = {name: [abs(w) for w in weights] for name, weights in self.weights.items()}
+
+    def move(self, t: int, gradients: Named) -> None:
+        if t > self.end:
+            return super().move(t, gradients)
+        rate = self.optimizer.rate
+        for index, (name, strengths) in enumerate(self.strengths.items()):
+            noise = normal(SEED, t - 1, index, name)
+            for i, sign in enumerate(self.signs[name]):
+                gradient = gradients[name][i] if strengths[i] > 0 else 0.0
+                strength = sign * self.optimizer.moved(name, i, sign * strengths[i], gradient, t)
+                strength += math.sqrt(2 * rate(t) * self.temperature) * sign * noise[i]
+                strengths[i] = max(strength - rate(t) * self.alpha, self.floor)
+        return None
+
+    def follow(self, t: int, gradients: Named) -> None:
+        if t > self.end:
+            return
+        if self.density is not None and (t % self.every == 0 or t == self.end):
+            self.select(self.density + (1 - self.density) * (1 - t / self.end) ** 3, last=t == self.end)
+        for name, strengths in self.strengths.items():
+            self.present[name] = [strength > 0 for strength in strengths]
+            for i, (sign, strength) in enumerate(zip(self.signs[name], strengths, strict=True)):
+                self.weights[name][i] = sign * max(strength, 0.0)
+                if t == self.end and not self.present[name][i]:
+                    self.remove(name, i)
+
+    def select(self, density: float, *, last: bool) -> None:
+        ranked = sorted(
+            ((strength, name, i) for name, strengths in self.strengths.items() for i, strength in enumerate(strengths)),
+            reverse=True,
+        )
+        best = round(density * len(ranked))
+        for strength, name, i in ranked[:best]:
+            self.strengths[name][i] = max(strength, 1e-8) if last else strength
+        for strength, name, i in ranked[best:]:
+            self.strengths[name][i] = min(strength, 0.0)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("alpha", "temperature", "floor"), [(0.02, 1e-4, -0.05), (0.3, 1e-12, -0.01), (0.01, 1e-2, 0)])
+def test_soft_deep_r_is_algorithm_2(optimizer, alpha, temperature, floor):
+    options = {"alpha": alpha, "temperature": temperature, "floor": floor}
+    oracle = SoftDeepROracle(optimizer(), density=None, end=STEPS, **options)
+    history = compare(lambda network, o: SoftDeepR(network, o, seed=SEED, **options), oracle)
+    assert turnover(history) > 0 or temperature < 1e-6  # without noise nothing comes back
+    assert sum(map(sum, history[-1].values())) < 80
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("temperature", [1e-4, 1e-2])
+@pytest.mark.parametrize(("steps", "settle", "end", "every"), [(60, 0.65, 39, 1), (220, 0.7, 154, 3)])
+def test_soft_deep_r_to_a_density(optimizer, temperature, steps, settle, end, every):
+    options = {"temperature": temperature, "floor": -0.02, "density": 0.25}
+    oracle = SoftDeepROracle(optimizer(), alpha=0.0, end=end, every=every, **options)
+    method = partial(SoftDeepR, steps=steps, settle=settle, seed=SEED, **options)
+    history = compare(lambda network, o: method(network, o), oracle, steps=end + 11)
+    assert [sum(map(sum, present.values())) for present in history[end - 1 :]] == [20] * 12
+    assert turnover(history) > 0 or every == 1  # a single step is too short to come back
+
+
+# --- UPR
+
+
+class UPROracle(Oracle):
+    """Shi et al. 2024: weights behind gates of their own and gates of the neurons that they come from."""
+
+    FIRST, SECOND = "0.weight", "2.weight"
+
+    def __init__(self, optimizer: ByHand, *, price: float, end: int) -> None:
+        self.price, self.end = price, end
+        super().__init__(optimizer)
+
+    def begin(self) -> None:
+        # Gates begin half open: two in a row on the second layer, whose inputs are neurons.
+        self.behind = {name: [(4 if name == self.SECOND else 2) * w for w in ws] for name, ws in self.weights.items()}
+        self.gates = {name: Gates(size, self.optimizer.options["lr"]) for name, size in SIZES.items()}
+        self.neurons = Gates(SHAPES[self.SECOND][1], self.optimizer.options["lr"])
+
+    def opening(self, name: str, i: int, t: int) -> tuple[float, float]:
+        beta = 5 * 200 ** (t / self.end)
+        neuron = 1.0
+        if name == self.SECOND:
+            neuron = sigmoid(beta * self.neurons.values[i % SHAPES[name][1]])
+        return sigmoid(beta * self.gates[name].values[i]), neuron
+
+    def move(self, t: int, gradients: Named) -> None:
+        if t > self.end:
+            return super().move(t, gradients)
+        beta = 5 * 200 ** ((t - 1) / self.end)
+        neurons = [0.0] * len(self.neurons.values)
+        gates = {name: [0.0] * size for name, size in SIZES.items()}
+        for name, behind in self.behind.items():
+            for i, gradient in enumerate(gradients[name]):
+                own, neuron = self.opening(name, i, t - 1)
+                gain = gradient * behind[i]
+                gates[name][i] = (gain * neuron + self.price) * beta * own * (1 - own)
+                if name == self.SECOND:
+                    neurons[i % SHAPES[name][1]] += (gain * own + self.price) * beta * neuron * (1 - neuron)
+                behind[i] = self.optimizer.moved(name, i, behind[i], gradient * own * neuron, t)
+        for name, found in gates.items():
+            self.gates[name].move(found, t)
+        self.neurons.move(neurons, t)
+        return None
+
+    def follow(self, t: int, gradients: Named) -> None:
+        if t > self.end:
+            return
+        for name, behind in self.behind.items():
+            for i, weight in enumerate(behind):
+                own, neuron = self.opening(name, i, t)
+                self.weights[name][i] = weight * own * neuron
+                self.present[name][i] = self.weights[name][i] != 0
+                if t == self.end:
+                    self.weights[name][i] = weight
+                    self.present[name][i] = True
+                    source = self.neurons.values[i % SHAPES[name][1]] if name == self.SECOND else 1.0
+                    if self.gates[name].values[i] <= 0 or source <= 0:
+                        self.remove(name, i)
+
+
+class Gates:
+    """Numbers that Adam moves with its usual constants."""
+
+    def __init__(self, size: int, lr: float) -> None:
+        self.lr = lr
+        self.values, self.mean, self.square = [0.0] * size, [0.0] * size, [0.0] * size
+
+    def move(self, gradients: list[float], t: int) -> None:
+        for i, gradient in enumerate(gradients):
+            self.mean[i] = 0.9 * self.mean[i] + 0.1 * gradient
+            self.square[i] = 0.999 * self.square[i] + 0.001 * gradient**2
+            length = math.sqrt(self.square[i] / (1 - 0.999**t)) + 1e-8
+            self.values[i] -= self.lr * (self.mean[i] / (1 - 0.9**t)) / length
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x > -709 else 0.0  # where exp(-x) is no longer finite
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("price", [0.0, 2**-13, 2**-11])  # exact in float32
+def test_upr_learns_gates_beside_weights(optimizer, price):
+    oracle = UPROracle(optimizer(), price=price, end=40)
+    history = compare(lambda network, o: UPR(network, o, steps=50, settle=0.8, price=price), oracle)
+    assert 0 < sum(map(sum, history[-1].values())) < 80
 
 
 # --- STDS

@@ -215,21 +215,6 @@ def test_a_state_of_deep_r_goes_on_in_another_memory_layout():
     torch.testing.assert_close(again.state_dict(), network.state_dict())
 
 
-def test_compiled_arithmetic_of_deep_r_is_the_same(monkeypatch):
-    monkeypatch.setattr(torch, "compile", lambda function, **_options: function)
-    results = []
-    for compiled in (False, True):
-        torch.manual_seed(0)
-        network, optimizer = pair()
-        method = DeepR(network, optimizer, density=0.25, steps=40, alpha=0.01, temperature=1e-3)
-        if compiled:
-            method.compile()
-        push(network, optimizer, 0, 10)
-        results.append((method.connectivity(), network.state_dict()))
-    assert results[0][0] == results[1][0]
-    torch.testing.assert_close(results[0][1], results[1][1])
-
-
 # --- STDS
 
 
