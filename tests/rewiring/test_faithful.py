@@ -6,7 +6,20 @@ from functools import partial
 
 import pytest
 
-from snnprune.rewiring import ESL, NDSNN, SET, STDS, UPR, DeepR, DropAndGrow, GradR, RigL, SoftDeepR
+from snnprune.rewiring import (
+    ESL,
+    NDSNN,
+    SET,
+    STDS,
+    UPR,
+    DeepR,
+    DropAndGrow,
+    GradR,
+    IterativeMagnitude,
+    RigL,
+    SoftDeepR,
+    UTicket,
+)
 from tests.rewiring.oracle import (
     OPTIMIZERS,
     SHAPES,
@@ -533,3 +546,64 @@ def test_ndsnn_falls_from_its_first_density_to_its_last_on_a_cube(optimizer, eve
     assert counts == sorted(counts, reverse=True)
     assert counts[44:] == [20] * 6
     assert len(set(counts)) > 5
+
+
+# --- Tickets: IMP, and u-Ticket, which balances them
+
+
+class TicketOracle(Oracle):
+    """Five rounds of magnitude pruning, each followed by a return to the weights of step 10."""
+
+    ROUNDS = (13, 16, 19, 22, 25)
+
+    def __init__(self, optimizer: ByHand, *, density: float, elements: int | None) -> None:
+        self.density, self.elements, self.anew = density, elements, 0
+        super().__init__(optimizer)
+
+    def move(self, t: int, gradients: Named) -> None:
+        super().move(t - self.anew, gradients)  # the optimizer begins anew with each round
+
+    def follow(self, t: int, gradients: Named) -> None:
+        if t == 10:
+            self.early = {name: list(weights) for name, weights in self.weights.items()}
+        if t not in self.ROUNDS:
+            return
+        ranked = sorted(
+            ((name, i) for name in SIZES for i in self.there(name)), key=lambda key: -abs(self.weights[key[0]][key[1]])
+        )
+        share = self.density ** ((self.ROUNDS.index(t) + 1) / len(self.ROUNDS))
+        best = self.balanced(ranked, ranked[: round(80 * share)])
+        self.anew = t
+        for name, size in SIZES.items():
+            for i in range(size):
+                self.optimizer.forget(name, i)
+                self.weights[name][i] = self.early[name][i]
+                if (name, i) not in best:
+                    self.remove(name, i)
+
+    def balanced(self, ranked: list[tuple[str, int]], best: list[tuple[str, int]]) -> set[tuple[str, int]]:
+        """As many in each layer, but the same number in each block of rows, give or take one."""
+        if self.elements is None:
+            return set(best)
+        kept = set()
+        for name, size in SIZES.items():
+            count, length = sum(key[0] == name for key in best), size // self.elements
+            for block in range(self.elements):
+                quota = count // self.elements + (block < count % self.elements)
+                here = [(n, i) for n, i in ranked if n == name and i // length == block]
+                assert len(here) >= quota
+                kept |= set(here[:quota])
+        return kept
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("elements", [None, 2, 4])
+def test_tickets_are_found_in_rounds_and_balanced(optimizer, elements):
+    oracle = TicketOracle(optimizer(), density=0.25, elements=elements)
+    options = {"density": 0.25, "steps": 50, "rewind": 0.2, "end": 0.5}
+    if elements is None:
+        history = compare(lambda network, o: IterativeMagnitude(network, o, **options), oracle)
+    else:
+        allocation = f"balanced={elements}"
+        history = compare(lambda network, o: UTicket(network, o, allocation=allocation, **options), oracle)
+    assert [sum(map(sum, history[t - 1].values())) for t in TicketOracle.ROUNDS] == [61, 46, 35, 26, 20]
