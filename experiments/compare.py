@@ -83,7 +83,7 @@ def run_grid(
     out = Path(options.out or Path("runs") / Path(options.protocol).stem)
     runs = list(protocol.runs(out))
     try:
-        failures = _run_all(runs, options)
+        failures = run_all(runs, options)
     except (Stopped, KeyboardInterrupt) as error:
         raise Stopped("stopped; what is done is kept: the same command goes on") from error
     results = [Result.of(run) for run in runs if (run.folder / "summary.json").is_file()]
@@ -99,8 +99,13 @@ def run_grid(
     return results
 
 
-def _run_all(runs: list[Run], options: argparse.Namespace) -> list[str]:
-    """Carry out what is missing, and tell what failed."""
+def run_all(runs: list[Run], options: argparse.Namespace) -> list[str]:
+    """Carry out what is missing, and tell what failed.
+
+    Args:
+        runs: of one protocol or more.
+        options: of `add_options`.
+    """
     missing = [run for run in runs if not _done(run)]
     failures = []
     # Runs that take another's connectivity come after all others.

@@ -33,7 +33,9 @@ class Config:
         InputError: a value outside its range.
     """
 
-    model: str = _option("mnist-mlp", "a network of models/ by name, or package.module:factory for one of your own")
+    model: str = _option(
+        "mnist-mlp", "a network of models/ by name, sizes such as 784-512-10, or package.module:factory"
+    )
     data: str = _option("mnist", "digits, mnist, fashion-mnist, cifar10 or cifar100")
     method: str = _option(
         "gradr", "a method by name (see docs/methods.md), or package.module:Class for one of your own"

@@ -40,8 +40,8 @@ def check_names(config: Config) -> None:
         InputError: unknown model or method.
     """
     rewiring.find(config.method)
-    if ":" not in config.model and config.model not in models.names():
-        raise InputError(f"unknown model {config.model!r}: known are {', '.join(models.names())}")
+    if ":" not in config.model:
+        models.check_name(config.model)
 
 
 def build_network(config: Config, classes: int) -> nn.Module:

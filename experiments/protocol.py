@@ -16,6 +16,8 @@ SIDES = {"snn": "lif", "ann": "relu"}
 CONTROLS = ("shuffled", "scratch-e", "scratch-b", "transfer")
 # What a method may have of its own; everything else is the same for all, or the comparison says nothing.
 OWN = ("method", "alpha", "options", *COMBINATION)
+# What a method may have of its own, or all of them together.
+EITHER = ("chip",)
 # What the grid decides.
 VARIED = ("density", "neuron", "seed")
 # Rethinking the Value of Network Pruning caps the longer training of scratch-B at twice the epochs.
@@ -62,7 +64,7 @@ class Protocol:
             the one that was found on the other side.
         control_of: the method whose connectivities the controls take.
         run: options of `experiments.train` for all runs.
-        method: name -> what this entry has of its own: method, criterion, allocation, schedule, alpha, options.
+        method: name -> what this entry has of its own: method, criterion, allocation, schedule, alpha, options, chip.
 
     Raises:
         InputError: an unknown name, an empty list, or a value outside its range.
@@ -92,7 +94,7 @@ class Protocol:
             raise InputError(f"the control transfer needs both sides, snn and ann; found {', '.join(self.sides)}")
         _check_known("[run]", self.run, [e.name for e in fields(Config) if e.name not in (*OWN, *VARIED)])
         for name, own in self.method.items():
-            _check_known(f"[method.{name}]", own, OWN)
+            _check_known(f"[method.{name}]", own, (*OWN, *EITHER))
             if name not in self.methods:
                 raise InputError(f"[method.{name}] is not among the methods {', '.join(self.methods)}")
         for density in self.densities:
@@ -120,7 +122,7 @@ class Protocol:
     def _config(self, method: str, side: str, density: float, seed: int) -> Config:
         own = self._own(method)
         asked = None if own["method"] == "dense" or "alpha" in own else density
-        return Config(**self.run, **own, density=asked, neuron=SIDES[side], seed=seed)
+        return Config(**{**self.run, **own}, density=asked, neuron=SIDES[side], seed=seed)
 
     def _control(self, control: str, side: str, density: float, seed: int, out: str | os.PathLike[str]) -> Run:
         assert self.control_of is not None

@@ -1,30 +1,35 @@
 """The networks of the papers, spiking and as their ANN twins: one definition each, the neuron is a parameter."""
 
-from collections.abc import Callable
-
 from torch import nn
 
 from snnprune.errors import InputError
 
 from .convolutional import cifar10_cnn, lenet5, vgg11
-from .layers import Layers
-from .mlp import digits_mlp, mnist_mlp
+from .layers import Maker
+from .mlp import digits_mlp, mnist_mlp, of_sizes
 from .network import StaticInputNetwork, step_by_step
 from .neurons import NEURONS, Neuron
 
-__all__ = ["StaticInputNetwork", "build", "names", "step_by_step"]
+__all__ = ["StaticInputNetwork", "build", "check_name", "names", "step_by_step"]
 
-_ANY_CLASSES: dict[str, Callable[[Neuron, int], Layers]] = {"lenet5": lenet5, "vgg11": vgg11}
-_TEN_CLASSES: dict[str, Callable[[Neuron, int], Layers]] = {
-    "digits-mlp": digits_mlp,
-    "mnist-mlp": mnist_mlp,
-    "cifar10-cnn": cifar10_cnn,
+# The function that makes a network, and its number of classes; None for any number.
+_MODELS: dict[str, tuple[Maker, int | None]] = {
+    "cifar10-cnn": (cifar10_cnn, 10),
+    "digits-mlp": (digits_mlp, 10),
+    "lenet5": (lenet5, None),
+    "mnist-mlp": (mnist_mlp, 10),
+    "vgg11": (vgg11, None),
 }
 
 
 def names() -> list[str]:
-    """The names that `build` knows, sorted."""
-    return sorted(_ANY_CLASSES | _TEN_CLASSES)
+    """The names that `build` knows, sorted; beside them it takes sizes such as "784-512-10"."""
+    return sorted(_MODELS)
+
+
+def check_name(name: str) -> None:
+    """Raise InputError if `build` does not know the name."""
+    _find(name)
 
 
 def build(name: str, *, timesteps: int = 8, neuron: str | Neuron = "lif", classes: int = 10) -> StaticInputNetwork:
@@ -34,27 +39,34 @@ def build(name: str, *, timesteps: int = 8, neuron: str | Neuron = "lif", classe
     rate that is read as the answer. Call SpikingJelly's `functional.reset_net` between batches.
 
     Args:
-        name: one of `names()`.
+        name: one of `names()`; or the sizes of a fully connected network, "784-512-10", or "P7-16-128-10" for images
+            that are averaged over 7x7 pixels first.
         timesteps: T, time steps for which an image is shown.
         neuron: "lif" or "relu"; "relu" gives the ANN twin, with the same parameters and one time step whatever
             `timesteps` says; its outputs are not rectified. Or a function that makes a multi-step SpikingJelly neuron,
             called for each layer.
-        classes: number of classes; the networks of the papers have 10 and no other.
+        classes: number of classes; many networks have 10, or what their sizes say, and no other.
 
     Raises:
         InputError: unknown name or neuron, timesteps below 1, or a number of classes that the network cannot have.
     """
-    if name not in names():
-        raise InputError(f"unknown model {name!r}: known are {', '.join(names())}")
+    make_layers, fixed = _find(name)
     if isinstance(neuron, str) and neuron not in NEURONS:
         raise InputError(f"unknown neuron {neuron!r}: known are {', '.join(NEURONS)}")
     if classes < 2:
         raise InputError(f"{name} with classes={classes}: wanted 2 or more")
-    if name in _TEN_CLASSES and classes != 10:
-        raise InputError(f"{name} has 10 classes, not {classes}: for another number take {' or '.join(_ANY_CLASSES)}")
+    if fixed not in (None, classes):
+        free = [other for other in names() if _MODELS[other][1] is None]
+        raise InputError(f"{name} has {fixed} classes, not {classes}: for another number take {' or '.join(free)}")
     make = NEURONS[neuron] if isinstance(neuron, str) else neuron
-    layers = (_ANY_CLASSES | _TEN_CLASSES)[name](make, classes)
+    layers = make_layers(make, classes)
     if neuron == "relu":
         # A rectified output that starts below 0 has no gradient: its class would never be answered.
         layers[[key for key in layers if key.startswith("neuron")][-1]] = nn.Identity()
     return StaticInputNetwork(layers, timesteps=1 if neuron == "relu" else timesteps)
+
+
+def _find(name: str) -> tuple[Maker, int | None]:
+    if found := _MODELS.get(name) or of_sizes(name):
+        return found
+    raise InputError(f"unknown model {name!r}: known are {', '.join(names())}, and sizes such as 784-512-10")

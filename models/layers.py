@@ -1,11 +1,15 @@
 """Groups of layers that several networks are made of. No layer has a bias."""
 
+from collections.abc import Callable
+
 from spikingjelly.activation_based import layer
 from torch import nn
 
 from .neurons import Neuron
 
 Layers = dict[str, nn.Module]
+# The layers of a network with these neurons and so many classes.
+Maker = Callable[[Neuron, int], Layers]
 
 
 def conv(index: int, inputs: int, outputs: int, neuron: Neuron, *, kernel: int = 3, padding: int = 1) -> Layers:

@@ -1,27 +1,49 @@
 """Fully connected networks."""
 
+import re
+from itertools import pairwise
+
 from spikingjelly.activation_based import layer
 from torch import nn
 
-from .layers import Layers
+from .layers import Layers, Maker
 from .neurons import Neuron
+
+# Sizes of the layers, "784-512-10"; before them what an image is averaged over, "P7-16-128-10".
+_SIZES = re.compile(r"(?:P([1-9]\d*)-)?([1-9]\d*(?:-[1-9]\d*)+)")
 
 
 def digits_mlp(neuron: Neuron, classes: int) -> Layers:
     """64-128-10 for the 8x8 digits of scikit-learn, [B, 1, 8, 8]: small enough for tests."""
-    return _two_layers(64, 128, classes, neuron)
+    return _fully_connected([64, 128, classes], neuron)
 
 
 def mnist_mlp(neuron: Neuron, classes: int) -> Layers:
     """784-800-10 for [B, 1, 28, 28]: the MNIST network of Grad R (Chen et al., IJCAI 2021), 635,200 synapses."""
-    return _two_layers(784, 800, classes, neuron)
+    return _fully_connected([784, 800, classes], neuron)
 
 
-def _two_layers(inputs: int, hidden: int, outputs: int, neuron: Neuron) -> Layers:
-    return {
-        "flatten": nn.Flatten(),
-        "fc1": nn.Linear(inputs, hidden, bias=False),
-        "neuron1": neuron(),
-        "fc2": layer.Linear(hidden, outputs, bias=False),
-        "neuron2": neuron(),
-    }
+def of_sizes(name: str) -> tuple[Maker, int] | None:
+    """What makes the network that a name spells out, and its number of classes; None for any other name.
+
+    "784-512-10" has 784 inputs, 512 neurons and 10 classes; with "P7-16-128-10" the 28x28 pixels of an image are first
+    averaged over 7x7, which leaves 16.
+    """
+    found = _SIZES.fullmatch(name)
+    if found is None:
+        return None
+    sizes = [int(size) for size in found[2].split("-")]
+
+    def make(neuron: Neuron, _classes: int) -> Layers:
+        return _fully_connected(sizes, neuron, pool=int(found[1] or 1))
+
+    return make, sizes[-1]
+
+
+def _fully_connected(sizes: list[int], neuron: Neuron, *, pool: int = 1) -> Layers:
+    layers: Layers = {"pool": nn.AvgPool2d(pool)} if pool > 1 else {}
+    layers["flatten"] = nn.Flatten()
+    for index, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
+        kind = nn.Linear if index == 1 else layer.Linear  # before the first neuron there is no time axis
+        layers |= {f"fc{index}": kind(inputs, outputs, bias=False), f"neuron{index}": neuron()}
+    return layers

@@ -1,12 +1,13 @@
 """The benchmarks run, stop and go on; what they measure is not tested."""
 
+import csv
 import json
 import sys
 
 import pytest
 
 import models
-from benchmarks import budget, global_magnitude, gpu, gradr_mnist, rewiring_cost, training_step
+from benchmarks import budget, chips_mnist, global_magnitude, gpu, gradr_mnist, rewiring_cost, training_step
 from experiments.config import Config
 
 SMALL = Config(model="digits-mlp", data="digits", method="gradr", density=0.1, epochs=3, batch_size=64, timesteps=2)
@@ -105,6 +106,22 @@ def test_the_mnist_benchmark_writes_its_table_when_all_seeds_are_there(seeds, tm
             "dense,snn,1.0,0,0.9,1,1.0",
         ]
     assert "dense" in capsys.readouterr().out
+
+
+def test_networks_are_pruned_to_chips_and_without_their_limits(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(chips_mnist, "ROWS", {"dynap-se2": ("64-100-10", 0.3)})
+    monkeypatch.setattr(chips_mnist, "RUN", {"data": "digits", "epochs": 1, "batch_size": 64, "timesteps": 2})
+    options = ["--seeds", "0", "1", "--out", str(tmp_path / "runs"), "--results", str(tmp_path / "table")]
+    assert chips_mnist.main(options) == 0
+    rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    assert [(row["chip"], row["method"], row["seed"]) for row in rows] == [
+        ("dynap-se2", method, seed) for seed in "01" for method in ("gradr", "gradr-chip")
+    ]
+    assert {row["verdict"] for row in rows if row["method"] == "gradr-chip"} == {"fits"}
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    assert lines[2].startswith("| dynap-se2 | 64-100-10 | 30 % | ")
+    assert "| 2 of 2 | " in lines[2]
+    assert lines[2] in capsys.readouterr().out
 
 
 def test_the_global_allocation_is_measured_beside_torchs(tmp_path, monkeypatch):

@@ -201,6 +201,15 @@ def test_the_committed_protocols_are_right():
         assert len(list(read_protocol(path).runs("runs"))) > 8
 
 
+def test_a_chip_can_be_one_methods_own_or_for_all():
+    own = protocol(method={"gmp": {"chip": "truenorth"}})
+    assert [run.config.chip for run in own.runs("") if run.seed == 0 and run.side == "snn"] == 2 * ["truenorth"] + [
+        None
+    ]
+    both = protocol(methods=["gmp", "gradr"], run=RUN | {"chip": "loihi1"}, method={"gmp": {"chip": "truenorth"}})
+    assert {(run.method, run.config.chip) for run in both.runs("")} == {("gmp", "truenorth"), ("gradr", "loihi1")}
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

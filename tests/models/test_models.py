@@ -58,6 +58,8 @@ def test_names_are_known():
         ("lenet5", {"conv1": 500, "conv2": 25_000, "fc1": 400_000, "fc2": 5_000}),
         ("cifar10-cnn", {"conv": 2_956_032, "fc1": 33_554_432, "fc2": 204_800}),
         ("vgg11", {"conv": 9_217_728, "fc": 5_120}),
+        ("784-512-10", {"fc1": 401_408, "fc2": 5_120}),
+        ("P7-16-128-128-10", {"fc1": 2_048, "fc2": 16_384, "fc3": 1_280}),
     ],
 )
 def test_numbers_of_synapses(name, counts):
@@ -258,10 +260,25 @@ def test_other_numbers_of_classes():
     assert models.build("vgg11", classes=100).get_parameter("fc.weight").shape == (100, 512)
 
 
+def test_sizes_spell_out_a_fully_connected_network():
+    torch.manual_seed(0)
+    spelled = models.build("784-800-10")
+    torch.manual_seed(0)
+    named = models.build("mnist-mlp")
+    torch.testing.assert_close(spelled.state_dict(), named.state_dict(), rtol=0, atol=0)
+    images = torch.zeros(1, 1, 28, 28)
+    images[..., :7, 7:14] = torch.arange(7.0)
+    pooled = models.build("P7-16-5-4-3", timesteps=2, classes=3)
+    assert pooled(images).shape == (2, 1, 3)
+    torch.testing.assert_close(pooled.current(images)[0], 3.0 * pooled.get_parameter("fc1.weight")[:, 1])
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("resnet", {}, "unknown model 'resnet': known are cifar10-cnn, digits-mlp"),
+        ("resnet", {}, "unknown model 'resnet': known are cifar10-cnn, digits-mlp.*, and sizes such as 784-512-10"),
+        ("784-0-10", {}, "unknown model '784-0-10'"),
+        ("784-512-10", {"classes": 100}, "784-512-10 has 10 classes, not 100: for another number take lenet5 or vgg11"),
         ("lenet5", {"neuron": "izhikevich"}, "unknown neuron 'izhikevich': known are lif, relu"),
         ("lenet5", {"timesteps": 0}, "timesteps is 0"),
         ("lenet5", {"classes": 1}, "classes=1: wanted 2 or more"),
