@@ -16,8 +16,10 @@ from .wiring import Wired
 def fit(layers: Sequence[Wired], chip: Chip, *, bits: int | None = None) -> Placement:
     """Place a network on a chip, and say what would help where it does not fit.
 
-    The placement is a plain heuristic. Neurons in their order fill one core after another; convolutions are cut into
-    patches of positions too, of the size that needs the fewest cores. Where a layer goes to a core as a whole, it is a
+    The placement is a plain heuristic. Neurons fill one core after another, in their order, or those with common inputs
+    together where a core has few inputs and that takes fewer cores; what is left over of
+    several layers shares cores; convolutions are cut into patches of positions too, of the size that needs the fewest
+    cores. Where a layer goes to a core as a whole, it is a
     maximum matching. What is claimed to fit breaks no limit of the chip's file; a cleverer placement may need fewer.
 
     Args:

@@ -26,6 +26,7 @@ class Limit(NamedTuple):
 
 LIMITS = {
     "cores": Limit("cores of a chip"),
+    "core_layers": Limit("layers that share a core"),
     "core_neurons": Limit("neurons on a core"),
     "core_input_axons": Limit("different inputs of a core"),
     "core_output_axons": Limit("pairs of neuron and target core, on a core"),

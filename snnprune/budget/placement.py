@@ -1,7 +1,7 @@
 """Where a network goes on a chip."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .chip import Chip
@@ -20,8 +20,10 @@ class Placement:
         reasons: what decided, in a sentence each.
         cores: how many cores are used; 0 if it cannot be placed.
         chips: how many chips are needed; 0 if it cannot be placed.
-        by_layer: layer -> how many cores it takes; where each layer has one core, the index of that.
+        by_layer: layer -> how many cores hold neurons of it; where each layer has one core, the index of that.
         tiles: which neurons share a core, for chips with `placement = "neurons"`.
+        order: layer -> its neurons in the order in which they fill the tiles, where that is not their own.
+        shared: tiles, by their index, that are on one core together.
         changes: what would help, the cheapest first.
         assumptions: what was taken for granted.
     """
@@ -33,6 +35,8 @@ class Placement:
     chips: int = 0
     by_layer: Mapping[str, int]
     tiles: tuple[Tile, ...] = ()
+    order: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    shared: tuple[tuple[int, ...], ...] = ()
     changes: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
 

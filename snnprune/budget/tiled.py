@@ -1,42 +1,60 @@
 """Chips on which neurons of any layer go to any core."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from .chip import Chip
+from .grouping import orders
 from .limits import LIMITS
 from .placement import Placement, cannot, counted
-from .tiles import Sheet, Tile, cores_of
+from .tiles import Sheet, Tile, cores_of, share_cores
 from .wiring import Wired, pooled_shape
 
 _ASSUMED = (
-    "a core holds neurons of one layer",
     "pooling costs nothing: a neuron sends to the axon of the input that it is pooled into",
     "layers follow each other in the order in which they run",
 )
 
 
 def place_neurons(layers: Sequence[Wired], chip: Chip, bits: int) -> Placement:
-    """Each layer cut into tiles that fit on a core.
+    """Each layer cut into tiles that fit on a core; what is left over of several layers shares one.
 
     From the last layer to the first, so that it is known to how many cores each neuron sends.
     """
     tiles: list[Tile] = []
+    sheets: dict[str, Sheet] = {}
     targets = np.ones(layers[-1].outputs, np.int64)
+    order: dict[str, tuple[int, ...]] = {}
     for place in range(len(layers) - 1, -1, -1):
-        sheet = Sheet(layers[place], chip, bits, targets)
-        cut = sheet.cut()
+        layer = layers[place]
+        sheet, cut, arranged = _cut(layer, chip, bits, targets)
         if isinstance(cut, str):
             return cannot(chip, [_why(sheet, cut)], _ASSUMED)
-        tiles = cut + tiles
+        sheets[layer.name], tiles = sheet, cut + tiles
+        if arranged is not None:
+            order[layer.name] = tuple(arranged.tolist())
         if place:
-            targets = senders(layers[place - 1], layers[place], cut)
+            targets = senders(layers[place - 1], sheet.layer, cut)
     by_layer = {layer.label: cores_of([tile for tile in tiles if tile.layer == layer.name]) for layer in layers}
+    shared = share_cores(tiles, sheets, chip)
+    cores = sum(by_layer.values()) - sum(len(group) - 1 for group in shared)
     synapses = sum(tile.load.synapses * tile.patches for tile in tiles)
     memory = sum(tile.load.synapse_bits * tile.patches for tile in tiles)
-    told = counted(chip, sum(by_layer.values()), synapses=synapses, memory=memory)
-    return Placement(chip=chip, **told, by_layer=by_layer, tiles=tuple(tiles), assumptions=_ASSUMED)
+    told = counted(chip, cores, synapses=synapses, memory=memory)
+    where = {"by_layer": by_layer, "tiles": tuple(tiles), "order": order, "shared": shared}
+    return Placement(chip=chip, **told, **where, assumptions=_ASSUMED)
+
+
+def _cut(layer: Wired, chip: Chip, bits: int, targets: np.ndarray) -> tuple[Sheet, list[Tile] | str, np.ndarray | None]:
+    """The tiles in the order of the neurons that takes the fewest cores, with the sheet they are cut from."""
+    tried = []
+    for order in orders(layer, chip):
+        arranged = layer if order is None else replace(layer, kernels=layer.kernels[order])
+        sheet = Sheet(arranged, chip, bits, targets if order is None else targets[order])
+        tried.append((sheet, sheet.cut(), order))
+    return min(tried, key=lambda trial: cores_of(trial[1]) if isinstance(trial[1], list) else 0)
 
 
 def senders(before: Wired, layer: Wired, tiles: Sequence[Tile]) -> np.ndarray:

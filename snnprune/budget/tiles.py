@@ -1,5 +1,6 @@
 """Cutting a layer into tiles that fit on a core each."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
@@ -31,7 +32,7 @@ class Tile:
 
     Attributes:
         layer: the layer's name.
-        first: its first output channel (neuron, for a Linear layer).
+        first: its first output channel (neuron, for a Linear layer), in the placement's order of the layer.
         last: one more than its last.
         block: height and width of the patch of positions that it holds of each channel.
         patches: how many such patches the layer has, each on a core of its own.
@@ -67,8 +68,8 @@ class Sheet:
         self._block: tuple[int, int] | None = None  # for which these are, patch by patch:
         self._neurons = self._outputs = self._lists
 
-    def load(self, first: int, last: int, block: tuple[int, int]) -> Load:
-        """Of these channels in a patch of this size; for the patch that takes most."""
+    def load(self, first: int, last: int, block: tuple[int, int], *, beside: int = 0) -> Load:
+        """Of these channels in a patch of this size, beside so many other neurons; for the patch that takes most."""
         layer, (height, width) = self.layer, block
         if block != self._block:
             self._block = block
@@ -85,7 +86,7 @@ class Sheet:
             input_axons=int(np.count_nonzero(lists)) * span,
             output_axons=int((self._outputs[last] - self._outputs[first]).max()),
             synapses=int(lists.sum()) * (1 if shared else height * width),
-            synapse_bits=self._bits(lists, neurons, positions=height * width, shared=shared),
+            synapse_bits=self._bits(lists, neurons + beside, positions=height * width, shared=shared),
         )
 
     def _bits(self, lists: np.ndarray, neurons: int, *, positions: int, shared: bool) -> int:
@@ -106,6 +107,11 @@ class Sheet:
             if limit is not None and value > limit:
                 return f"core_{name}"
         return None
+
+    def fullness(self, load: Load) -> float:
+        """The share that a load takes of the limit that it fills most, or 0 where there is none."""
+        limits = {name: self.chip.limit(f"core_{name}") for name in load._fields}
+        return max((getattr(load, name) / limit for name, limit in limits.items() if limit), default=0.0)
 
     def cut(self) -> list[Tile] | str:
         """The tiles, with the patches that need the fewest cores; or the limit that one neuron alone breaks."""
@@ -165,6 +171,37 @@ class Sheet:
         sides = [sorted({1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, side}) for side in (height, width)]
         inside = [(h, w) for h, w in product(*sides) if h <= height and w <= width]
         return sorted(inside, key=self._least)  # the most promising first
+
+
+def share_cores(tiles: Sequence[Tile], sheets: Mapping[str, Sheet], chip: Chip) -> tuple[tuple[int, ...], ...]:
+    """Which tiles, by their index, can share a core: what a layer has left over, the fullest first into the first gap.
+
+    Only the last tile of a layer leaves room; one with several patches keeps its cores.
+    """
+    last = {tile.layer: index for index, tile in enumerate(tiles)}
+    open_tiles = [index for index in last.values() if tiles[index].patches == 1]
+    groups: list[tuple[int, ...]] = []
+    for index in sorted(open_tiles, key=lambda i: -sheets[tiles[i].layer].fullness(tiles[i].load)):
+        for place, group in enumerate(groups):
+            if _go_together([tiles[i] for i in (*group, index)], sheets, chip):
+                groups[place] = (*group, index)
+                break
+        else:
+            groups.append((index,))
+    return tuple(tuple(sorted(group)) for group in groups if len(group) > 1)
+
+
+def _go_together(tiles: Sequence[Tile], sheets: Mapping[str, Sheet], chip: Chip) -> bool:
+    """Whether these tiles, of a layer each, fit on one core."""
+    most = chip.limit("core_layers")
+    if most is not None and len(tiles) > most:
+        return False
+    neurons = sum(tile.load.neurons for tile in tiles)
+    loads = [
+        sheets[tile.layer].load(tile.first, tile.last, tile.block, beside=neurons - tile.load.neurons) for tile in tiles
+    ]
+    together = Load(*(sum(values) for values in zip(*loads, strict=True)))
+    return sheets[tiles[0].layer].exceeded(together) is None
 
 
 def _before(values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top:
 p.lead { color: #5c6369; margin-top: .2rem; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid #e4e7ea; }
-th { cursor: pointer; white-space: nowrap; } th::after { content: " \\2195"; color: #b4b8bd; }
+th { white-space: nowrap; } th:not(:empty) { cursor: pointer; }
+th:not(:empty)::after { content: " \\2195"; color: #b4b8bd; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .fits { color: #00664b; } .needs-more-chips { color: #8a5a00; } .cannot { color: #a33c00; }
 .verdict { font-weight: 600; white-space: nowrap; } .bar { background: #0072b2; height: .8rem; display: inline-block; }
@@ -24,7 +25,7 @@ _ALONE = (
 )
 # Sorts a table by the column whose head is clicked: numbers as numbers, a second time the other way round.
 _SCRIPT = """
-for (const head of document.querySelectorAll("th")) head.addEventListener("click", () => {
+for (const head of document.querySelectorAll("th:not(:empty)")) head.addEventListener("click", () => {
   const table = head.closest("table"), column = head.cellIndex, body = table.tBodies[0];
   const down = head.dataset.order !== "up"; head.dataset.order = down ? "up" : "down";
   const value = row => { const cell = row.cells[column]; return cell.dataset.value ?? cell.textContent; };

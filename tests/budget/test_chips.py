@@ -79,7 +79,7 @@ def test_the_example_of_the_documentation_is_a_chip(tmp_path):
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ("fan_in =", "fan_inn =", "line 11: unknown key limits.fan_inn: known are cores, core_neurons"),
+        ("fan_in =", "fan_inn =", "line 11: unknown key limits.fan_inn: known are cores, core_layers"),
         ("[weights]", "[wires]", "line 13: unknown key wires: known are name, maker"),
         ("value = 16", "value = -16", "line 10: limits.core_neurons must be a whole number above 0, found -16"),
         ("value = 2,", "value = 2.5,", "line 9: limits.cores must be a whole number above 0, found 2.5"),

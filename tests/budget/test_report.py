@@ -53,7 +53,7 @@ def test_a_report_of_a_run(run, tmp_path, capsys):
     assert "64 inputs of the network, the limit is 16" in told["chips"]["xylo-audio-2"]["reasons"]
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
     shown = capsys.readouterr().out
-    assert "dynap-se2: fits; takes 2 of 4 cores" in shown
+    assert "dynap-se2: fits; takes 1 of 4 cores" in shown
     assert "connections" in shown
 
 
