@@ -2,30 +2,19 @@
 
 import numpy as np
 
-from .chip import Chip
-from .wiring import Wired
 
-
-def orders(layer: Wired, chip: Chip) -> list[np.ndarray | None]:
-    """In which orders it is worth trying to fill cores with a layer's neurons; None is their own."""
-    axons = chip.limit("core_input_axons")
-    kernels = layer.kernels.reshape(len(layer.kernels), -1)
-    if layer.convolution or axons is None or np.count_nonzero(kernels.any(0)) <= axons:
-        return [None]
-    return [None, by_common_inputs(kernels, axons=axons, neurons=chip.limit("core_neurons") or len(kernels))]
-
-
-def by_common_inputs(kernels: np.ndarray, *, axons: int, neurons: int) -> np.ndarray:
+def by_common_inputs(kernels: np.ndarray, *, axons: int | None, neurons: int | None) -> np.ndarray:
     """The order of a greedy filling of cores, int [neurons of the layer].
 
     Each core begins with the neuron of most inputs that is left, and takes, as long as it has room, the one that brings
     the fewest new inputs.
 
     Args:
-        kernels: which synapses exist, bool [neurons of the layer, inputs].
-        axons: different inputs that a core can have.
-        neurons: that a core can have.
+        kernels: which synapses exist, bool [neurons of the layer, inputs, 1, 1].
+        axons: different inputs that a core can have; None: any number.
+        neurons: that a core can have; None: any number.
     """
+    kernels = kernels.reshape(len(kernels), -1)
     of_inputs = np.ascontiguousarray(kernels.T).astype(np.uint8)
     fan_in = kernels.sum(1)
     left, order = np.ones(len(kernels), bool), []
@@ -41,6 +30,6 @@ def by_common_inputs(kernels: np.ndarray, *, axons: int, neurons: int) -> np.nda
             common += of_inputs[fresh].sum(0, dtype=np.int64)
             new = np.where(left, fan_in - common, kernels.shape[1] + 1)
             pick = int(new.argmin())
-            if held == neurons or known.sum() + new[pick] > axons:
+            if not left.any() or held == neurons or (axons is not None and known.sum() + new[pick] > axons):
                 break
     return np.array(order)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from .chip import Chip
-from .grouping import orders
+from .grouping import by_common_inputs
 from .limits import LIMITS
 from .placement import Placement, cannot, counted
 from .tiles import Sheet, Tile, cores_of, share_cores
@@ -16,6 +16,10 @@ _ASSUMED = (
     "pooling costs nothing: a neuron sends to the axon of the input that it is pooled into",
     "layers follow each other in the order in which they run",
 )
+
+
+# Weights of the largest layer whose neurons are put into another order: it takes a second.
+_LARGEST = 1 << 23
 
 
 def place_neurons(layers: Sequence[Wired], chip: Chip, bits: int) -> Placement:
@@ -48,13 +52,31 @@ def place_neurons(layers: Sequence[Wired], chip: Chip, bits: int) -> Placement:
 
 
 def _cut(layer: Wired, chip: Chip, bits: int, targets: np.ndarray) -> tuple[Sheet, list[Tile] | str, np.ndarray | None]:
-    """The tiles in the order of the neurons that takes the fewest cores, with the sheet they are cut from."""
-    tried = []
-    for order in orders(layer, chip):
-        arranged = layer if order is None else replace(layer, kernels=layer.kernels[order])
-        sheet = Sheet(arranged, chip, bits, targets if order is None else targets[order])
-        tried.append((sheet, sheet.cut(), order))
-    return min(tried, key=lambda trial: cores_of(trial[1]) if isinstance(trial[1], list) else 0)
+    """The tiles, with the sheet that they are cut from, and the order of the neurons if it is not their own."""
+    sheet = Sheet(layer, chip, bits, targets)
+    tiles = sheet.cut()
+    if (
+        isinstance(tiles, str)
+        or layer.convolution
+        or layer.kernels.size > _LARGEST
+        or not _full_of_inputs(tiles, sheet)
+    ):
+        return sheet, tiles, None
+    order = by_common_inputs(layer.kernels, axons=chip.limit("core_input_axons"), neurons=chip.limit("core_neurons"))
+    grouped = Sheet(replace(layer, kernels=layer.kernels[order]), chip, bits, targets[order])
+    fewer = grouped.cut()
+    if isinstance(fewer, str) or cores_of(fewer) >= cores_of(tiles):
+        return sheet, tiles, None
+    return grouped, fewer, order
+
+
+def _full_of_inputs(tiles: Sequence[Tile], sheet: Sheet) -> bool:
+    """Whether it is the different inputs of a core that end most tiles, so that another order may need fewer."""
+    limit = sheet.chip.limit("core_input_axons")
+    if limit is None or len(tiles) == 1:
+        return False
+    ended = [tile.load.input_axons / limit >= sheet.fullness(tile.load) for tile in tiles]
+    return 2 * sum(ended) > len(tiles)
 
 
 def senders(before: Wired, layer: Wired, tiles: Sequence[Tile]) -> np.ndarray:
