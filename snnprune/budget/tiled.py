@@ -9,7 +9,7 @@ from .chip import Chip
 from .grouping import by_common_inputs
 from .limits import LIMITS
 from .placement import Placement, cannot, counted
-from .tiles import Sheet, Tile, cores_of, share_cores
+from .tiles import Sheet, Tile, cores_of, heard, share_cores
 from .wiring import Wired, pooled_shape
 
 _ASSUMED = (
@@ -65,7 +65,8 @@ def _cut(layer: Wired, chip: Chip, bits: int, targets: np.ndarray) -> tuple[Shee
     order = by_common_inputs(layer.kernels, axons=chip.limit("core_input_axons"), neurons=chip.limit("core_neurons"))
     grouped = Sheet(replace(layer, kernels=layer.kernels[order]), chip, bits, targets[order])
     fewer = grouped.cut()
-    if isinstance(fewer, str) or cores_of(fewer) >= cores_of(tiles):
+    # Not at the cost of the layer before, whose neurons would have to reach more cores.
+    if isinstance(fewer, str) or cores_of(fewer) >= cores_of(tiles) or heard(fewer) > heard(tiles):
         return sheet, tiles, None
     return grouped, fewer, order
 

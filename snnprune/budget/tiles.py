@@ -218,12 +218,17 @@ def _patches(values: np.ndarray, block: tuple[int, int]) -> np.ndarray:
 
 def _cost(tiles: list[Tile]) -> tuple[int, int]:
     """Fewest cores first; then the fewest spikes to deliver, since they burden the layer before."""
-    return cores_of(tiles), sum(tile.load.input_axons * tile.patches for tile in tiles)
+    return cores_of(tiles), heard(tiles)
 
 
 def cores_of(tiles: list[Tile]) -> int:
     """How many cores they take."""
     return sum(tile.patches for tile in tiles)
+
+
+def heard(tiles: list[Tile]) -> int:
+    """How many pairs there are of an input and a core that hears it."""
+    return sum(tile.load.input_axons * tile.patches for tile in tiles)
 
 
 def _in_blocks(lists: np.ndarray, bits: int) -> int:
