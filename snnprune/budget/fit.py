@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from ..errors import InputError
+from .changes import cheapest_changes, fans
 from .chip import Chip
 from .placement import Placement, cannot
 from .tiled import place_neurons
@@ -35,7 +34,8 @@ def fit(layers: Sequence[Wired], chip: Chip, *, bits: int | None = None) -> Plac
     if width not in allowed:
         raise InputError(f"{chip.name} has weights of {', '.join(map(str, allowed))} bits, not of {width}")
     placement = _place(layers, chip, width)
-    return replace(placement, changes=_changes(layers, chip, placement))
+    changes = cheapest_changes(layers, chip, placement, lambda narrow: _place(layers, chip, narrow))
+    return replace(placement, changes=changes)
 
 
 def _place(layers: Sequence[Wired], chip: Chip, bits: int) -> Placement:
@@ -52,7 +52,7 @@ def _beyond_neurons(layers: Sequence[Wired], chip: Chip) -> list[str]:
     """Which layers have neurons with more inputs or targets than one can have."""
     told = []
     for place, layer in enumerate(layers):
-        for name, words, counts in _fans(layer, first=not place):
+        for name, words, counts in fans(layer, first=not place):
             limit = chip.limit(name)
             if limit is not None and (most := int(counts.max())) > limit:
                 unit = "neuron" if name == "fan_in" else "input"
@@ -60,36 +60,3 @@ def _beyond_neurons(layers: Sequence[Wired], chip: Chip) -> list[str]:
                     f"{unit} {int(counts.argmax())} of {layer.label} has {most:,} {words}, the limit is {limit:,}"
                 )
     return told
-
-
-def _fans(layer: Wired, *, first: bool) -> list[tuple[str, str, np.ndarray]]:
-    """What is limited for each neuron; the inputs of the network are no neurons of the chip."""
-    fans = [("fan_in", "inputs", layer.fan_in)]
-    return fans if first else [*fans, ("fan_out", "targets", layer.fan_out)]
-
-
-def _changes(layers: Sequence[Wired], chip: Chip, placement: Placement) -> tuple[str, ...]:
-    """Three changes at most that would bring a network nearer to the chip, those first that remove fewest synapses."""
-    if placement.verdict == "fits":
-        return ()
-    total = sum(int(layer.kernels.sum()) for layer in layers)
-    changes: list[tuple[float, str]] = []
-    axons = chip.limit("core_input_axons")
-    for name, limit in (("fan_in", chip.limit("fan_in") or axons), ("fan_out", chip.limit("fan_out"))):
-        if limit is None:
-            continue
-        excess = [
-            int(np.maximum(counts - limit, 0).sum())
-            for place, layer in enumerate(layers)
-            for kind, _, counts in _fans(layer, first=not place)
-            if kind == name
-        ]
-        if share := sum(excess) / max(1, total):
-            words = name.replace("_", "-")
-            changes.append((share, f"cap the {words} at {limit:,}: removes {share:.1%} of the synapses"))
-    for bits in chip.weight_bits.value[:1]:
-        if placement.verdict == "needs-more-chips" and bits < chip.weight_bits.value[-1]:
-            smaller = _place(layers, chip, bits)
-            if 0 < smaller.chips < placement.chips:
-                changes.append((0.0, f"weights of {bits} bits: takes {smaller.chips} chips"))
-    return tuple(text for _, text in sorted(changes)[:3])

@@ -81,18 +81,22 @@ def _match(layers: Sequence[Wired], chip: Chip) -> tuple[dict[str, int], list[st
 def _too_large(
     layers: Sequence[Wired], place: int, need: dict[str, int], sizes: dict[str, np.ndarray], possible: np.ndarray
 ) -> str:
-    label, outputs = layers[place].label, layers[place].outputs[0]
+    label = layers[place].label
     for kind, size in sizes.items():
         if need[kind] > size.max():
             what = LIMITS[kind].meaning.removesuffix(" on each core")
-            text = f"{label} takes {need[kind]:,} {what}, the largest core has {size.max():,}"
-            spare = outputs - 2 ** (_bits(outputs) - 1)
-            if kind == "kernel_words" and 0 < spare < outputs:
-                text += f"; remove {spare} of its {outputs} output channels to halve that"
-            return text
+            return f"{label} takes {need[kind]:,} {what}, the largest core has {size.max():,}"
     if not possible[place].any():
         return f"{label} finds no core with enough words of all kinds at once"
     return f"{label} finds no core that is free: the {possible[place].sum()} that it fits on are taken by other layers"
+
+
+def spare_channels(layers: Sequence[Wired], place: int, chip: Chip) -> int:
+    """How many output channels a layer must lose to halve its kernels, where those are too large for any core; or 0."""
+    words, outputs = chip.limits.get("kernel_words"), layers[place].outputs[0]
+    if words is None or outputs < 2 or _words(layers, place)["kernel_words"] <= max(words.value):
+        return 0
+    return outputs - 2 ** (_bits(outputs) - 1)
 
 
 def _dense_cores(layers: Sequence[Wired], chip: Chip, bits: int) -> dict[str, int]:
@@ -102,7 +106,7 @@ def _dense_cores(layers: Sequence[Wired], chip: Chip, bits: int) -> dict[str, in
     return {layer.label: max(1, ceil(layer.kernels.size * bits / limit)) for layer in layers}
 
 
-def _needs(layers: Sequence[Wired], chip: Chip) -> list[tuple[str, int]]:
+def needs_of_core(layers: Sequence[Wired], chip: Chip) -> dict[str, int]:
     """What a network takes of a chip that is one core, limit by limit."""
     hidden = layers[:-1]
     first, last = layers[0], layers[-1]
@@ -117,7 +121,7 @@ def _needs(layers: Sequence[Wired], chip: Chip) -> list[tuple[str, int]]:
         "recurrent_synapses": lambda: inner,
         "mean_fan_out": lambda: ceil(spikes / (chip.limit("hidden_neurons") or 1)),
     }
-    return [(name, value()) for name, value in count.items() if name in chip.limits]
+    return {name: value() for name, value in count.items() if name in chip.limits}
 
 
 def _connections(layer: Wired) -> int:
@@ -130,7 +134,9 @@ def _bits(number: int) -> int:
 
 def place_on_one_core(layers: Sequence[Wired], chip: Chip) -> Placement:
     """All neurons on the chip's one core."""
-    needs = [(LIMITS[name].meaning, value, chip.limits[name].value) for name, value in _needs(layers, chip)]
+    needs = [
+        (LIMITS[name].meaning, value, chip.limits[name].value) for name, value in needs_of_core(layers, chip).items()
+    ]
     if broken := [f"{value:,} {words}, the limit is {limit:,}" for words, value, limit in needs if value > limit]:
         return cannot(chip, broken)
     told = ", ".join(f"{value:,} of {limit:,} {words}" for words, value, limit in needs)

@@ -254,8 +254,9 @@ def test_a_layer_on_each_core_by_a_matching():
     larger = fit(wire(Net(9), torch.zeros(1, 2, 8, 8)), mine)
     assert larger.verdict == "cannot"
     assert larger.reasons[0] == "0 takes 576 words for neuron states, the largest core has 512"
-    assert larger.reasons[1] == (
-        "3 takes 2,304 words for kernels, the largest core has 2,048; remove 2 of its 10 output channels to halve that"
+    assert larger.reasons[1] == "3 takes 2,304 words for kernels, the largest core has 2,048"
+    assert larger.changes == (  # 2 * 144 of 9 * 18 + 10 * 144
+        "remove 2 of 10 output channels of 3 to halve its kernels: removes 18.0% of the synapses",
     )
     alone = replace(
         mine,
@@ -289,6 +290,27 @@ def test_all_on_one_core():
     assert "60 of 992 neurons that are not outputs" in placement.reasons[0]
     wide = fit(network(sizes=(20, 60, 8)), chips.find("xylo-audio-2"))
     assert (wide.verdict, wide.reasons) == ("cannot", ("20 inputs of the network, the limit is 16",))
+
+
+def test_what_would_help_on_one_core():
+    layers = network(sizes=(20, 12, 12, 4))
+    limits = {"input_neurons": 16, "hidden_neurons": 23, "input_targets": 9, "output_sources": 6, "output_neurons": 4}
+    assert fit(layers, chip("xylo-audio-3", **limits)).changes == (
+        "bring the 20 inputs down to 16: average them, or keep a layer off the chip",
+        "remove 1 of 24 hidden neurons",
+        "let outputs hear 6 neurons only: removes 5.6% of the synapses",  # 6 * 4 of 20 * 12 + 12 * 12 + 12 * 4
+    )
+    crowded = chip("xylo-audio-3", hidden_neurons=24, mean_fan_out=6, input_targets=9)
+    assert fit(layers, crowded).changes == (
+        "leave 144 synapses behind the first layer: removes 11.1% of the synapses",
+        "let inputs reach 9 neurons only: removes 13.9% of the synapses",
+    )
+
+
+def test_neurons_that_are_too_many_for_a_chip():
+    mine = chip("dynap-se2", cores=3, core_neurons=4)
+    assert fit(network(), mine).changes == ("remove 1 of 13 neurons: one chip has 12",)
+    assert fit(network(sizes=(12, 200, 4)), mine).changes == ()  # hopeless: nothing is told
 
 
 @pytest.mark.parametrize("name", chips.names())
