@@ -56,8 +56,8 @@ def build(name: str, *, timesteps: int = 8, neuron: str | Neuron = "lif", classe
     if classes < 2:
         raise InputError(f"{name} with classes={classes}: wanted 2 or more")
     if fixed not in (None, classes):
-        free = [other for other in names() if _MODELS[other][1] is None]
-        raise InputError(f"{name} has {fixed} classes, not {classes}: for another number take {' or '.join(free)}")
+        free = ", ".join(other for other in names() if _MODELS[other][1] is None)
+        raise InputError(f"{name} has {fixed} classes, not {classes}: take {free}, or sizes that end with {classes}")
     make = NEURONS[neuron] if isinstance(neuron, str) else neuron
     layers = make_layers(make, classes)
     if neuron == "relu":
