@@ -38,7 +38,13 @@ def transfer(options: argparse.Namespace) -> None:
     method = options.method or protocol.control_of
     if method is None:
         raise InputError(f"{options.protocol} has no control_of: give --method, one of {', '.join(protocol.methods)}")
-    chosen = replace(
+    chosen = both_ways(protocol, method)
+    run_grid(chosen, options, script=f"transfer --method {method}", suffix="transfer", remarks=verdicts)
+
+
+def both_ways(protocol: Protocol, method: str) -> Protocol:
+    """One method of a protocol on both sides, with the controls that tell where its connectivities serve."""
+    return replace(
         protocol,
         title=f"{protocol.title}: connectivities of {method} that change sides",
         methods=[method],
@@ -47,7 +53,6 @@ def transfer(options: argparse.Namespace) -> None:
         controls=["scratch-e", "transfer", "shuffled"],
         control_of=method,
     )
-    run_grid(chosen, options, script=f"transfer --method {method}", suffix="transfer", remarks=verdicts)
 
 
 def verdicts(protocol: Protocol, results: Sequence[Result]) -> list[str]:

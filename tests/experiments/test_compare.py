@@ -201,9 +201,11 @@ def test_the_committed_protocols_are_right():
         assert len(list(read_protocol(path).runs("runs"))) > 8
 
 
-@pytest.mark.parametrize("name", ["mnist", "mnist-gmp"])
+@pytest.mark.parametrize("name", ["mnist", "mnist-gmp", "mnist-transfer"])
 def test_the_committed_tables_are_whole_and_follow_from_their_rows(name):
-    asked = read_protocol(ROOT / "experiments" / "protocols" / f"{name}.toml")
+    asked = read_protocol(ROOT / "experiments" / "protocols" / f"{name.removesuffix('-transfer')}.toml")
+    if name.endswith("-transfer"):
+        asked = transfer.both_ways(asked, "gmp")
     rows = [
         Result(
             method=row["method"],
