@@ -3,7 +3,9 @@
 import math
 import random as plain_random
 from collections.abc import Sequence
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -38,8 +40,9 @@ class DeepR(Masked):
 
     (the optimizer takes the first part). Where :math:`\theta \le 0` the synapse goes dormant, and a dormant one is
     connected with its own sign and a strength of 1e-12: those met on a walk through the tensor with random start and
-    stride. The number of synapses of each tensor never changes. With Adam :math:`\eta` is the bias-corrected step, as
-    for Grad R. Memory: besides the mask one tensor the size of the weights, and with noise one more during a step.
+    stride. The number of synapses never changes, that of each tensor or that of all together. With Adam :math:`\eta` is
+    the bias-corrected step, as for Grad R. Memory: besides the mask one tensor the size of the weights, and with noise
+    one more during a step.
 
     Args:
         network: any module with synapses; see `find_synapses`.
@@ -50,7 +53,9 @@ class DeepR(Masked):
         temperature: T of the noise, 0 or more. 0 is without noise, as in the comparisons of the Grad R paper's code.
         settle: share of `steps` after which the connectivity is frozen, and pressure and noise end; 1, the paper's way,
             goes on to the end.
-        allocation: of the first connectivity, drawn at random; each tensor keeps the number that it gives.
+        scope: "layer": each tensor keeps its number of synapses; "global": all together do, and synapses wander from
+            layer to layer.
+        allocation: of the first connectivity, drawn at random; it gives these numbers.
         seed: of all drawings.
         exclude: synapses to leave dense.
 
@@ -68,6 +73,7 @@ class DeepR(Masked):
         alpha: float = 1e-4,
         temperature: float = 0.0,
         settle: float = 1.0,
+        scope: Literal["layer", "global"] = "layer",
         allocation: str | Allocation = "uniform",
         seed: int = 0,
         exclude: Exclude = (),
@@ -78,12 +84,14 @@ class DeepR(Masked):
             raise InputError(f"alpha and temperature must be 0 or more, found {alpha} and {temperature}")
         if not 0 < settle <= 1:
             raise InputError(f"settle must be in (0, 1], found {settle}")
+        if scope not in ("layer", "global"):
+            raise InputError(f"scope must be 'layer' or 'global', found {scope!r}")
         if steps < 1:
             raise InputError(f"steps must be 1 or more, found {steps}")
         self.exclude, self.allocation = entries_of(exclude), allocations.find(allocation)
         super().__init__(network, optimizer, exclude=self.exclude)
         self.network, self.seed, self.density = network, seed, density
-        self.alpha, self.temperature = alpha, temperature
+        self.alpha, self.temperature, self.scope = alpha, temperature, scope
         self.settled_at = max(1, round(settle * steps))
         self._press = _press
 
@@ -122,18 +130,23 @@ class DeepR(Masked):
         self._press(weights, signs, masks, [rate * self.alpha for rate in rates])
         for entry in moved:
             clear_moments(self.optimizer, entry.parameter, self.state["mask"][entry.name])
-            self._connect(entry)
+        for group in [moved] if self.scope == "global" else [[entry] for entry in moved]:
+            self._connect(group)
         return None
 
-    def _connect(self, entry: Moved) -> None:
-        """As many synapses as have gone."""
-        weight, mask, sign = entry.parameter.data, self.state["mask"][entry.name], self.state["sign"][entry.name]
-        count = self.numbers[f"synapses:{entry.name}"]
-        assert isinstance(count, int)
-        on_cpu = mask.device.type == "cpu"
-        places, comes = _vacancies(mask, count, self._stride(entry.name, mask.numel()), look=on_cpu)
-        weight[places] = torch.where(comes, CONNECTED * sign[places], weight[places])
-        mask[places] += comes
+    def _connect(self, group: Sequence[Moved]) -> None:
+        """As many synapses as have gone from these tensors."""
+        masks = [self.state["mask"][entry.name] for entry in group]
+        counted = list(self.parameters) if self.scope == "global" else [entry.name for entry in group]
+        counts = [self.numbers[f"synapses:{name}"] for name in counted]
+        wanted = sum(count for count in counts if isinstance(count, int))
+        missing = wanted - torch.stack([_number(self.state["mask"][name]) for name in counted]).sum()
+        walk = self._walk("/".join(entry.name for entry in group), sum(mask.numel() for mask in masks))
+        found = _vacancies(masks, missing, wanted, walk, look=missing.device.type == "cpu")
+        for entry, mask, (places, comes) in zip(group, masks, found, strict=True):
+            weight, sign = entry.parameter.data, self.state["sign"][entry.name]
+            weight[places] = torch.where(comes, CONNECTED * sign[places], weight[places])
+            mask[places] += comes
 
     def compile(self) -> None:
         """Compile the arithmetic of a step: one pass over memory instead of six."""
@@ -145,8 +158,8 @@ class DeepR(Masked):
         numbers = generator(self.seed, self.steps, list(self.parameters).index(name), device=like.device)
         return torch.randn(like.shape, generator=numbers, dtype=like.dtype, device=like.device)
 
-    def _stride(self, name: str, size: int) -> tuple[int, int]:
-        """Where a walk through a tensor starts, and its stride; it meets every place once."""
+    def _walk(self, name: str, size: int) -> tuple[int, int]:
+        """Where a walk through so many places starts, and its stride; it meets every place once."""
         draw = plain_random.Random(f"{self.seed} {self.steps} {name}")
         stride = draw.randrange(1, max(2, size))
         while math.gcd(stride, size) > 1:
@@ -174,28 +187,55 @@ def _press(
         w.mul_(m)
 
 
-def _vacancies(mask: Tensor, count: int, walk: tuple[int, int], *, look: bool) -> tuple[tuple[Tensor, ...], Tensor]:
-    """The first free places on a walk through a tensor, as many as its synapses are short of a number.
+def _number(mask: Tensor) -> Tensor:
+    """Of the synapses; several times as fast as count_nonzero, and exact: float32 holds what one row sums up to."""
+    return mask.sum(-1, dtype=torch.float32).sum(dtype=torch.float64)
+
+
+def _vacancies(
+    masks: Sequence[Tensor], missing: Tensor, most: int, walk: tuple[int, int], *, look: bool
+) -> list[tuple[tuple[Tensor, ...], Tensor]]:
+    """The first free places on a walk through some tensors, as many as synapses are missing.
 
     Args:
-        mask: 1 where a synapse exists, else 0.
-        count: how many synapses there are to be, at least those that exist.
-        walk: start, and stride (with no divisor in common with the size of the tensor).
+        masks: 1 where a synapse exists, else 0.
+        missing: how many places are wanted, 0 or more.
+        most: how many synapses there are to be in all: who meets so many places finds as many free as are missing.
+        walk: start, and stride (with no divisor in common with the number of places of all masks together).
         look: end the walk as soon as there are enough; else shapes depend on no data and nothing is read back.
 
     Returns:
-        Places in the order in which they are met, all different, as an index for each dimension; and boolean, true for
-        those to be filled.
+        For each mask places that were met, all different, as an index for each dimension; and boolean, true for those
+        to be filled.
     """
     start, stride = walk
-    # Exact, and several times as fast as count_nonzero: float32 holds what one row sums up to.
-    missing = count - mask.sum(-1, dtype=torch.float32).sum(dtype=torch.float64)
-    # Whoever meets `count` places finds as many of them free as are missing.
-    length = min(count, 2 * int(missing)) if look else count
+    total = sum(mask.numel() for mask in masks)
+    device, most = masks[0].device, min(most, total)
+    length = min(most, 2 * int(missing)) if look else most
     while True:
-        met = (start + stride * torch.arange(length, device=mask.device)) % mask.numel()
-        places = torch.unravel_index(met, mask.shape)
-        free = mask[places] == 0
-        if length == count or bool(free.count_nonzero() >= missing):
-            return places, free & (free.cumsum(0) <= missing)
-        length = min(count, 2 * length)
+        parts = _parts(masks, start, stride, length)
+        free = torch.zeros(length, dtype=torch.bool, device=device)
+        for mask, (which, places) in zip(masks, parts, strict=True):
+            free[which] = mask[places] == 0
+        if length == most or bool(free.count_nonzero() >= missing):
+            comes = free & (free.cumsum(0) <= missing)
+            return [(places, comes[which]) for which, places in parts]
+        length = min(most, 2 * length)
+
+
+def _parts(
+    masks: Sequence[Tensor], start: int, stride: int, length: int
+) -> list[tuple[slice | Tensor, tuple[Tensor, ...]]]:
+    """Which of the places on a walk lie in each tensor, and where there."""
+    device = masks[0].device
+    if len(masks) == 1:
+        met = (start + stride * torch.arange(length, device=device)) % masks[0].numel()
+        return [(slice(None), torch.unravel_index(met, masks[0].shape))]
+    parts, first = [], 0
+    places = (start + stride * np.arange(length)) % sum(mask.numel() for mask in masks)
+    for mask in masks:
+        which = np.flatnonzero((places >= first) & (places < first + mask.numel()))
+        inside = np.unravel_index(places[which] - first, mask.shape)
+        parts.append((torch.tensor(which, device=device), tuple(torch.tensor(axis, device=device) for axis in inside)))
+        first += mask.numel()
+    return parts

@@ -162,7 +162,8 @@ class GradR(Strengths):
     def _strongest(self, density: float) -> dict[str, Tensor]:
         means = self.state.get("square") if self.steps else None
         sizes = gradient_sizes(self.optimizer, self.parameters, means)
-        scores = {name: hidden.abs() * sizes[name] ** self.power for name, hidden in self.state["hidden"].items()}
+        # In place, for the memory: |strength| size^power.
+        scores = {name: size.pow_(self.power).mul_(self.state["hidden"][name]).abs_() for name, size in sizes.items()}
         if self.allocation is None:
             return self._best(scores, density)
         return dict(self.allocation(scores, density, geometry(self.network, exclude=self.exclude)))

@@ -56,6 +56,5 @@ class Squisher(Pruning):
 
     def _scores(self) -> Scores:
         sizes = gradient_sizes(self.optimizer, self.parameters, self.state.get("square") if self.steps else None)
-        return {
-            name: parameter.detach().abs() * sizes[name] ** self.power for name, parameter in self.parameters.items()
-        }
+        # In place, for the memory: |weight| size^power.
+        return {n: sizes[n].pow_(self.power).mul_(p.detach()).abs_() for n, p in self.parameters.items()}

@@ -170,9 +170,9 @@ def normal(seed: int, steps: int, index: int, name: str) -> list[float]:
     return torch.randn(SHAPES[name], generator=numbers, dtype=torch.float64).flatten().tolist()
 
 
-def walk(seed: int, steps: int, name: str) -> list[int]:
-    """All places of a tensor, from a random one on with a random stride that leads to each of them."""
-    draw, size = random.Random(f"{seed} {steps} {name}"), SIZES[name]
+def walk(seed: int, steps: int, name: str, size: int) -> list[int]:
+    """So many places, from a random one on with a random stride that leads to each of them."""
+    draw = random.Random(f"{seed} {steps} {name}")
     stride = draw.randrange(1, size)
     while math.gcd(stride, size) > 1:
         stride = draw.randrange(1, size)

@@ -41,7 +41,11 @@ OPTIONS: dict[str, list[dict]] = {
     "fixed": [{"connectivity": "drawn"}],
     "stds": [{"density": DENSITY}, {"width": 0.1}, {"width": 0.1, "growth": "linear"}],
     "softdeepr": [{"alpha": 0.1, "temperature": 1e-4}, {"density": DENSITY}],
-    "deepr": [{"density": DENSITY}, {"density": DENSITY, "temperature": 1e-4, "settle": 0.6}],
+    "deepr": [
+        {"density": DENSITY},
+        {"density": DENSITY, "temperature": 1e-4, "settle": 0.6},
+        {"density": DENSITY, "scope": "global"},
+    ],
     "esl": [{"density": DENSITY, "drop": "gradient", "grow": "momentum"}],
     "upr": [{"density": DENSITY}, {"price": 1e-3}],
     "imp": [{"density": DENSITY}, {"density": DENSITY, "early_bird": True}],

@@ -120,8 +120,11 @@ def test_grad_r_to_a_density(optimizer, power, steps, settle, end, every):
 class DeepROracle(Oracle):
     """Bellec et al. 2018, algorithm 1."""
 
-    def __init__(self, optimizer: ByHand, *, density: float, alpha: float, temperature: float, settle: float) -> None:
+    def __init__(
+        self, optimizer: ByHand, *, density: float, alpha: float, temperature: float, settle: float, scope: str
+    ) -> None:
         self.density, self.alpha, self.temperature, self.end = density, alpha, temperature, round(settle * STEPS)
+        self.groups = [[name] for name in SIZES] if scope == "layer" else [list(SIZES)]
         super().__init__(optimizer)
         self.deaths = 0
 
@@ -137,9 +140,9 @@ class DeepROracle(Oracle):
         if t > self.end:
             return
         rate = self.optimizer.rate(t)
+        dead = dict.fromkeys(SIZES, 0)
         for index, name in enumerate(SIZES):
             noise = normal(SEED, t - 1, index, name)
-            dead = 0
             for i in self.there(name):
                 sign = self.signs[name][i]
                 strength = sign * self.weights[name][i] - rate * self.alpha
@@ -148,24 +151,32 @@ class DeepROracle(Oracle):
                     self.weights[name][i] = sign * strength
                 else:
                     self.remove(name, i)
-                    dead += 1
-            self.deaths += dead
-            for i in walk(SEED, t - 1, name):
-                if dead and not self.present[name][i]:
+                    dead[name] += 1
+        self.deaths += sum(dead.values())
+        for group in self.groups:
+            places = [(name, i) for name in group for i in range(SIZES[name])]
+            left = sum(dead[name] for name in group)
+            for place in walk(SEED, t - 1, "/".join(group), len(places)):
+                name, i = places[place]
+                if left and not self.present[name][i]:
                     self.present[name][i], self.weights[name][i] = True, self.signs[name][i] * 1e-12
-                    dead -= 1
-            assert not dead
+                    left -= 1
+            assert not left
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize(("alpha", "temperature"), [(0.02, 0.0), (0.005, 1e-3), (0.0, 1e-2), (0.0, 0.0)])
-@pytest.mark.parametrize(("density", "settle"), [(0.25, 0.8), (0.75, 1.0)])
-def test_deep_r_is_algorithm_1(optimizer, alpha, temperature, density, settle):
-    options = {"density": density, "alpha": alpha, "temperature": temperature, "settle": settle}
+@pytest.mark.parametrize(
+    ("density", "settle", "scope"), [(0.25, 0.8, "layer"), (0.75, 1.0, "layer"), (0.25, 0.8, "global")]
+)
+def test_deep_r_is_algorithm_1(optimizer, alpha, temperature, density, settle, scope):
+    options = {"density": density, "alpha": alpha, "temperature": temperature, "settle": settle, "scope": scope}
     oracle = DeepROracle(optimizer(), **options)
     history = compare(lambda network, o: DeepR(network, o, steps=STEPS, seed=SEED, **options), oracle)
     assert oracle.deaths >= turnover(history) > 5
-    assert all(sum(mask) == density * SIZES[name] for present in history for name, mask in present.items())
+    for present in history:
+        assert sum(map(sum, present.values())) == density * 80
+        assert scope == "global" or all(sum(mask) == density * SIZES[name] for name, mask in present.items())
 
 
 # --- Soft Deep R

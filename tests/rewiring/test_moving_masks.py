@@ -132,12 +132,42 @@ def test_the_vacancies_are_the_first_free_places_of_the_walk(data, shape, look):
     stride = data.draw(st.integers(1, size).filter(lambda stride: math.gcd(stride, size) == 1))
     start = data.draw(st.integers(0, size - 1))
     mask = torch.tensor(there, dtype=torch.float32).reshape(shape)
-    places, comes = _vacancies(mask, count, (start, stride), look=look)
+    missing = torch.tensor(float(count - sum(there)))
+    ((places, comes),) = _vacancies([mask], missing, count, (start, stride), look=look)
     found = [int(place) for place in torch.arange(size).reshape(shape)[places]]
     assert len(found) == len(set(found))
     walked = [(start + stride * k) % size for k in range(size)]
     free = [place for place in walked if not there[place]]
     assert [place for place, come in zip(found, comes.tolist(), strict=True) if come] == free[: count - sum(there)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), look=st.booleans())
+def test_a_walk_leads_through_all_tensors_together(data, look):
+    shapes = [(3, 4), (5,), (2, 2, 2)]
+    there = data.draw(st.lists(st.booleans(), min_size=25, max_size=25))
+    count = data.draw(st.integers(sum(there), 25))
+    stride, start = data.draw(st.sampled_from([1, 2, 3, 4, 6, 23, 24])), data.draw(st.integers(0, 24))
+    flat = torch.tensor(there, dtype=torch.float32).split([math.prod(shape) for shape in shapes])
+    masks = [part.reshape(shape) for part, shape in zip(flat, shapes, strict=True)]
+    found = _vacancies(masks, torch.tensor(float(count - sum(there))), count, (start, stride), look=look)
+    filled = []
+    for mask, first, (places, comes) in zip(masks, (0, 12, 17), found, strict=True):
+        indices = torch.arange(mask.numel()).reshape(mask.shape)[places]
+        filled += [first + int(index) for index in indices[comes]]
+    free = [place for place in ((start + stride * k) % 25 for k in range(25)) if not there[place]]
+    assert sorted(filled) == sorted(free[: count - sum(there)])
+
+
+def test_synapses_wander_from_layer_to_layer():
+    network, optimizer = pair()
+    method = DeepR(network, optimizer, density=0.25, steps=40, alpha=0.02, scope="global")
+    push(network, optimizer, 0, 1)
+    first = method.connectivity().layers()
+    push(network, optimizer, 1, 20)
+    last = method.connectivity().layers()
+    assert sum(row["nonzero"] for row in last.values()) == sum(row["nonzero"] for row in first.values())
+    assert any(last[name]["nonzero"] != first[name]["nonzero"] for name in last)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 12, 97, 1024])
@@ -146,7 +176,7 @@ def test_a_walk_meets_every_place_once(size):
     method = DeepR(network, optimizer, density=1.0, steps=10)
     walks = set()
     for method.steps in range(30):
-        start, stride = method._stride("weight", size)
+        start, stride = method._walk("weight", size)
         assert math.gcd(stride, size) == 1
         assert 0 <= start < size
         walks.add((start, stride))
@@ -581,6 +611,7 @@ NAMED: dict[type[Rewiring], dict] = {DeepR: {"density": 0.5}, STDS: {"density": 
         (DeepR, {"temperature": -1.0}, "alpha and temperature must be 0 or more, found 0.0001 and -1.0"),
         (DeepR, {"alpha": math.nan}, "alpha and temperature must be 0 or more, found nan"),
         (DeepR, {"settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),
+        (DeepR, {"scope": "tensor"}, "scope must be 'layer' or 'global', found 'tensor'"),
         (DeepR, {"steps": 0}, "steps must be 1 or more, found 0"),
         (DeepR, {"allocation": "even"}, "unknown allocation 'even'"),
         (STDS, {"width": 1.0}, "give density or width: each decides how sparse the network becomes"),
