@@ -51,8 +51,8 @@ class DeepR(Masked):
         steps: optimizer steps of the whole training.
         alpha: the pressure of the L1 prior, 0 or more.
         temperature: T of the noise, 0 or more. 0 is without noise, as in the comparisons of the Grad R paper's code.
-        settle: share of `steps` after which the connectivity is frozen, and pressure and noise end; 1, the paper's way,
-            goes on to the end.
+        settle: share of `steps` after which the connectivity is frozen, and pressure and noise end; with 1, the paper's
+            way, they go on to the end.
         scope: "layer": each tensor keeps its number of synapses; "global": all together do, and synapses wander from
             layer to layer.
         allocation: of the first connectivity, drawn at random; it gives these numbers.
@@ -70,9 +70,9 @@ class DeepR(Masked):
         *,
         density: float,
         steps: int,
-        alpha: float = 1e-4,
+        alpha: float = 0.1,
         temperature: float = 0.0,
-        settle: float = 1.0,
+        settle: float = 0.8,
         scope: Literal["layer", "global"] = "layer",
         allocation: str | Allocation = "uniform",
         seed: int = 0,

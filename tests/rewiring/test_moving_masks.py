@@ -608,7 +608,7 @@ NAMED: dict[type[Rewiring], dict] = {DeepR: {"density": 0.5}, STDS: {"density": 
         (DeepR, {"density": 0.0}, r"density must be in \(0, 1\], found 0.0"),
         (DeepR, {"density": 1.5}, r"density must be in \(0, 1\], found 1.5"),
         (DeepR, {"alpha": -0.1}, "alpha and temperature must be 0 or more, found -0.1 and 0.0"),
-        (DeepR, {"temperature": -1.0}, "alpha and temperature must be 0 or more, found 0.0001 and -1.0"),
+        (DeepR, {"temperature": -1.0}, "alpha and temperature must be 0 or more, found 0.1 and -1.0"),
         (DeepR, {"alpha": math.nan}, "alpha and temperature must be 0 or more, found nan"),
         (DeepR, {"settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),
         (DeepR, {"scope": "tensor"}, "scope must be 'layer' or 'global', found 'tensor'"),
