@@ -91,8 +91,9 @@ def _fewer_channels(layers: Sequence[Wired], chip: Chip, _placement: Placement, 
     for place, layer in enumerate(layers):
         spare = spare_channels(layers, place, chip)
         if spare:
-            lost = int(np.sort(layer.fan_in)[:spare].sum())
-            text = f"remove {spare:,} of {len(layer.kernels):,} output channels of {layer.label} to halve its kernels"
+            used = np.sort(layer.fan_in[layer.fan_in > 0])
+            text = f"remove {spare:,} of {len(used):,} output channels of {layer.label} to halve its kernels"
+            lost = int(used[:spare].sum())
             yield _removing(layers, lost, text)
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from ..errors import InputError
 from ..layout import from_columns, from_rows, to_columns, to_rows
 from ..selection import keep_largest
 from ..synapses import Geometry
+from .channels import channels_that_fit
 from .chip import Chip
 from .wiring import Wired
 
@@ -19,11 +21,24 @@ from .wiring import Wired
 Rank = Callable[[Tensor, Geometry], Tensor]
 
 
+class Cap(NamedTuple):
+    """What a chip limits: in which layers, how synapses are ranked there, and how many places there are.
+
+    `listener` is the layer that needs no synapses from channels that have no place.
+    """
+
+    names: Collection[str]
+    rank: Rank
+    places: int
+    listener: str | None = None
+
+
 def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocation:
     """An allocation for a chip: the globally largest scores, as far as no neuron gets more than the chip allows.
 
-    What is limited: inputs and targets of a neuron, different inputs of a core, and on chips that are one core the
-    synapses between its neurons, the neurons that inputs reach, and those that outputs hear. A gradual method may be
+    What is limited: inputs and targets of a neuron, different inputs of a core; on chips that are one core the synapses
+    between its neurons, the neurons that inputs reach, and those that outputs hear; on chips that store whole kernels
+    the output channels of a layer, at a power of two. A gradual method may be
     above the limits on its way, as long as enough is left that keeps them; at the density that is asked for they hold.
 
     Args:
@@ -32,19 +47,18 @@ def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocatio
         density: that is asked for in the end, in (0, 1]. Less is kept where the limits do not allow it.
 
     Raises:
-        InputError: a chip on which the absence of single synapses frees nothing and no limit of a neuron is known.
+        InputError: a chip without limits for neurons or channels, or one that no number of channels is small enough for.
     """
-    limits = _limits(layers, chip)
-    if not limits:
+    caps = _caps(layers, chip)
+    if not caps and "kernel_words" not in chip.limits:
         raise InputError(
-            f"{chip.name} limits no neuron, and an absent synapse frees {chip.zeros} there: prune whole channels "
-            '(allocation "filters") and look at what fits'
+            f"{chip.name} has no limit that single neurons or channels must keep: prune without it, and look if it fits"
         )
 
     def allocate(scores: Scores, density_now: float, geometries: Geometries) -> Connectivity:
         count, wanted = count_of(scores, density_now), count_of(scores, density)
         plain = {name: score.detach() for name, score in scores.items()}
-        levels = _levels(plain, geometries, limits)
+        levels = _levels(plain, geometries, caps)
         strict = _only(plain, levels)
         allowed = _finite(strict)
         if count <= allowed:
@@ -53,7 +67,7 @@ def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocatio
             return to_connectivity(scores, {name: score > -math.inf for name, score in strict.items()})
         kept = keep_largest(plain, count)
         best = {name: torch.where(kept[name], score, -math.inf) for name, score in plain.items()}
-        if _finite(_only(best, _levels(best, geometries, limits))) < min(wanted, allowed):
+        if _finite(_only(best, _levels(best, geometries, caps))) < min(wanted, allowed):
             # Too few of these could stay in the end: those that keep the limits come first.
             ordered = {name: torch.where(score > -math.inf, -levels[name], -math.inf) for name, score in plain.items()}
             kept = keep_largest(ordered, count)
@@ -62,8 +76,8 @@ def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocatio
     return allocate
 
 
-def _limits(layers: Sequence[Wired], chip: Chip) -> list[tuple[Collection[str], Rank, int]]:
-    """What the chip limits: of which layers, by which rank, and how many."""
+def _caps(layers: Sequence[Wired], chip: Chip) -> list[Cap]:
+    """What the chip limits."""
     names = [layer.name for layer in layers]
     linear = [layer.name for layer in layers if not layer.convolution]
     known: list[tuple[str, Collection[str], Rank]] = [
@@ -73,29 +87,49 @@ def _limits(layers: Sequence[Wired], chip: Chip) -> list[tuple[Collection[str], 
         ("input_targets", names[:1], lambda score, _: _among_neurons(score, 0)),
         ("output_sources", names[-1:], lambda score, _: _among_neurons(score, 1)),
     ]
-    limits = [(where, rank, limit) for name, where, rank in known if (limit := chip.limit(name)) is not None]
+    caps = [Cap(where, rank, limit) for name, where, rank in known if (limit := chip.limit(name)) is not None]
     mean, hidden = chip.limit("mean_fan_out"), chip.limit("hidden_neurons")
     if mean is not None and hidden is not None and len(names) > 1:
         # What all neurons share is dealt out to the layers by their size.
         share = {name: layer.kernels.size for name, layer in zip(names[1:], layers[1:], strict=True)}
         for name, size in share.items():
-            limits.append(([name], _among_all, max(1, mean * hidden * size // sum(share.values()))))
-    return limits
+            caps.append(Cap([name], _among_all, max(1, mean * hidden * size // sum(share.values()))))
+    if "kernel_words" in chip.limits:
+        caps += _caps_of_channels(layers, chip)
+    return caps
 
 
-def _levels(
-    scores: Scores, geometries: Geometries, limits: Sequence[tuple[Collection[str], Rank, int]]
-) -> dict[str, Tensor]:
+def _caps_of_channels(layers: Sequence[Wired], chip: Chip) -> list[Cap]:
+    """How many output channels each layer can have."""
+    outputs = channels_that_fit(layers, chip)
+    if outputs is None:
+        raise InputError(f"no number of channels of this network is small enough for {chip.name}: make it smaller")
+    return [
+        Cap([layer.name], lambda score, _: _among_neurons(score, 0), count, after.name)
+        for layer, after, count in zip(layers, layers[1:], outputs, strict=False)
+        if count < layer.outputs[0]
+    ]
+
+
+def _levels(scores: Scores, geometries: Geometries, caps: Sequence[Cap]) -> dict[str, Tensor]:
     """How many times over each synapse is beyond a limit: 0 keeps them all."""
     levels = {name: torch.zeros_like(score) for name, score in scores.items()}
-    for names, rank, limit in limits:
-        for name in names:
-            if name in scores:
-                # Who breaks one limit already does not take a place within another.
-                left = torch.where(levels[name] == 0, scores[name], -math.inf)
-                beyond = torch.div(rank(left, geometries[name]), limit, rounding_mode="floor").to(levels[name])
-                levels[name] = torch.maximum(levels[name], beyond)
+    for cap in caps:
+        for name in scores.keys() & cap.names:
+            # Who breaks one limit already does not take a place within another.
+            left = torch.where(levels[name] == 0, scores[name], -math.inf)
+            beyond = torch.div(cap.rank(left, geometries[name]), cap.places, rounding_mode="floor")
+            levels[name] = torch.maximum(levels[name], beyond.to(levels[name]))
+            if cap.listener is not None and cap.listener in scores:
+                heard = _from_channels(levels[name].flatten(1).amin(1), levels[cap.listener])
+                levels[cap.listener] = torch.maximum(levels[cap.listener], heard)
     return levels
+
+
+def _from_channels(levels: Tensor, listener: Tensor) -> Tensor:
+    """Levels of a layer's output channels for the synapses of the layer that hears them."""
+    each = listener.shape[1] // len(levels)  # a Linear layer after a convolution hears each position by itself
+    return levels.repeat_interleave(each).view(1, -1, *[1] * (listener.dim() - 2)).expand_as(listener)
 
 
 def _only(scores: Scores, levels: Scores) -> dict[str, Tensor]:

@@ -1,25 +1,30 @@
 """Chips on which a layer is placed as a whole: one on a core, or all on one core."""
 
 from collections.abc import Callable, Sequence
-from math import ceil, log2, prod
+from math import ceil, prod
 
 import numpy as np
 
+from .channels import KINDS, bits_for, channels_in_use, match, needs, shape_of
 from .chip import Chip
 from .limits import LIMITS
 from .placement import Placement, cannot, counted
-from .wiring import Wired, pooled_shape
+from .wiring import Wired
+
+# A kernel is stored whole, but for channels that nobody needs.
+_TAKEN_OUT = ("channels without a synapse on one side are taken out of the network first",)
 
 
 def beyond_layers(layers: Sequence[Wired], chip: Chip) -> list[str]:
     """Which layers have a size, kernel, stride or padding that the chip does not have."""
     told = []
+    used = channels_in_use(layers)
     for place, layer in enumerate(layers):
-        channels, kernel = shape_of(layers, place)
+        _, kernel = shape_of(layers, place)
         found = {
             "input_size": max(layer.inputs[1:]) if layer.convolution else max(kernel),
             "output_size": max(layer.outputs[1:]),
-            "channels": max(channels, layer.outputs[0]),
+            "channels": max(used[place : place + 2]),
             "kernel_size": max(kernel),
             "padding": max(layer.padding),
         }
@@ -39,64 +44,36 @@ def beyond_layers(layers: Sequence[Wired], chip: Chip) -> list[str]:
     return told
 
 
-def shape_of(layers: Sequence[Wired], place: int) -> tuple[int, tuple[int, int]]:
-    """Input channels and kernel of a layer; a Linear layer after a convolution has its map as kernel."""
-    layer = layers[place]
-    if layer.convolution:
-        return layer.inputs[0], layer.kernels.shape[2:]
-    before = layers[place - 1].outputs if place else layer.inputs
-    pooled = pooled_shape(prod(layer.inputs), before)
-    return (layer.inputs[0], (1, 1)) if pooled is None else (pooled[0], pooled[1:])
-
-
-def _words(layers: Sequence[Wired], place: int) -> dict[str, int]:
-    """What a layer takes of a DYNAP-CNN core (sinabs, `dynapcnn_layer.memory_summary`)."""
-    channels, kernel = shape_of(layers, place)
-    outputs, height, width = layers[place].outputs
-    return {
-        "kernel_words": channels * 2 ** (_bits(prod(kernel)) + _bits(outputs)),
-        "neuron_words": outputs * 2 ** (_bits(height) + _bits(width)),
-        "bias_words": outputs,
-    }
-
-
 def _match(layers: Sequence[Wired], chip: Chip) -> tuple[dict[str, int], list[str]]:
     """A core for each layer, by a maximum matching; and why there is none for the others."""
-    from scipy.sparse import csr_matrix
-    from scipy.sparse.csgraph import maximum_bipartite_matching
-
-    needs = [_words(layers, place) for place in range(len(layers))]
-    kinds = [kind for kind in ("kernel_words", "neuron_words", "bias_words") if kind in chip.limits]
-    sizes = {kind: np.array(chip.limits[kind].value) for kind in kinds}
-    possible = np.array([np.all([need[kind] <= sizes[kind] for kind in kinds], axis=0) for need in needs])
-    cores = maximum_bipartite_matching(csr_matrix(possible), perm_type="column")
+    needed = needs(layers, channels_in_use(layers))
+    cores, possible = match(needed, chip)
     placed = {layer.label: int(core) for layer, core in zip(layers, cores, strict=True) if core >= 0}
     return placed, [
-        _too_large(layers, place, needs[place], sizes, possible)
+        _too_large(layer.label, needed[place], chip, possible[place])
         for place, layer in enumerate(layers)
         if layer.label not in placed
     ]
 
 
-def _too_large(
-    layers: Sequence[Wired], place: int, need: dict[str, int], sizes: dict[str, np.ndarray], possible: np.ndarray
-) -> str:
-    label = layers[place].label
-    for kind, size in sizes.items():
-        if need[kind] > size.max():
+def _too_large(label: str, need: dict[str, int], chip: Chip, possible: np.ndarray) -> str:
+    for kind in KINDS:
+        largest = max(chip.limits[kind].value) if kind in chip.limits else need[kind]
+        if need[kind] > largest:
             what = LIMITS[kind].meaning.removesuffix(" on each core")
-            return f"{label} takes {need[kind]:,} {what}, the largest core has {size.max():,}"
-    if not possible[place].any():
+            return f"{label} takes {need[kind]:,} {what}, the largest core has {largest:,}"
+    if not possible.any():
         return f"{label} finds no core with enough words of all kinds at once"
-    return f"{label} finds no core that is free: the {possible[place].sum()} that it fits on are taken by other layers"
+    return f"{label} finds no core that is free: the {possible.sum()} that it fits on are taken by other layers"
 
 
 def spare_channels(layers: Sequence[Wired], place: int, chip: Chip) -> int:
     """How many output channels a layer must lose to halve its kernels, where those are too large for any core; or 0."""
-    words, outputs = chip.limits.get("kernel_words"), layers[place].outputs[0]
-    if words is None or outputs < 2 or _words(layers, place)["kernel_words"] <= max(words.value):
+    limit, channels = chip.limits.get("kernel_words"), channels_in_use(layers)
+    outputs = channels[place + 1]
+    if limit is None or outputs < 2 or needs(layers, channels)[place]["kernel_words"] <= max(limit.value):
         return 0
-    return outputs - 2 ** (_bits(outputs) - 1)
+    return outputs - 2 ** (bits_for(outputs) - 1)
 
 
 def _dense_cores(layers: Sequence[Wired], chip: Chip, bits: int) -> dict[str, int]:
@@ -128,10 +105,6 @@ def _connections(layer: Wired) -> int:
     return int(layer.kernels.sum()) * prod(layer.outputs[1:])
 
 
-def _bits(number: int) -> int:
-    return ceil(log2(number)) if number > 1 else 0
-
-
 def place_on_one_core(layers: Sequence[Wired], chip: Chip) -> Placement:
     """All neurons on the chip's one core."""
     needs = [
@@ -151,6 +124,7 @@ def place_layers(layers: Sequence[Wired], chip: Chip, bits: int) -> Placement:
         return Placement(chip=chip, **counted(chip, sum(by_layer.values())), by_layer=by_layer)
     placed, broken = _match(layers, chip)
     if broken:
-        return cannot(chip, broken)
+        return cannot(chip, broken, _TAKEN_OUT)
     reason = f"takes {len(placed)} of {len(chip.limits['kernel_words'].value)} cores, one for each layer"
-    return Placement(chip=chip, verdict="fits", reasons=(reason,), cores=len(placed), chips=1, by_layer=placed)
+    where = {"cores": len(placed), "chips": 1, "by_layer": placed}
+    return Placement(chip=chip, verdict="fits", reasons=(reason,), **where, assumptions=_TAKEN_OUT)

@@ -91,8 +91,40 @@ def test_a_training_ends_with_a_network_that_fits(method):
     assert fit(wire(network, torch.zeros(1, 6), connectivity=kept), mine).verdict == "fits"
 
 
-def test_a_chip_on_which_only_channels_matter_says_so():
-    with pytest.raises(
-        InputError, match=r"Speck 2e / 2f \(DYNAP-CNN\) limits no neuron, and an absent synapse frees nothing"
-    ):
-        to_chip(wire(net(6, 2), torch.zeros(1, 6)), chips.find("speck"), density=0.1)
+def test_channels_go_down_to_the_next_power_of_two_by_hand():
+    network = net(6, 7, 3)
+    # 6 inputs * 2^3 and 7 inputs * 2^2 words are too many; with 4 hidden neurons 24 and 16.
+    mine = replace(chips.find("speck"), limits={"kernel_words": Fact((24, 24), "here", True)})
+    scores = {"0.weight": torch.arange(42.0).reshape(7, 6), "1.weight": torch.ones(3, 7)}
+    kept = chosen(network, mine, 1.0, scores)
+    assert kept["0.weight"].any(1).tolist() == [False] * 3 + [True] * 4
+    assert kept["1.weight"].any(0).tolist() == [False] * 3 + [True] * 4  # nobody hears the others
+    assert fit(wire(network, torch.zeros(1, 6), connectivity=Connectivity.dense(network)), mine).verdict == "cannot"
+    assert fit(wire(network, torch.zeros(1, 6), connectivity=kept), mine).verdict == "fits"
+
+
+def test_each_position_of_a_channel_that_goes_is_heard_no_more():
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(4 * 9, 3, bias=False)
+    )
+    example = torch.zeros(1, 1, 6, 6)
+    # 2^(4 + 2) words for the convolution, 4 * 2^(4 + 2) for the layer that hears its map; with two channels half.
+    mine = replace(chips.find("speck"), limits={"kernel_words": Fact((64, 128), "here", True)})
+    scores = {"0.weight": torch.ones(4, 1, 3, 3), "3.weight": torch.ones(3, 36)}
+    scores["0.weight"][2:] = 2.0
+    layers = wire(network, example, connectivity=Connectivity.dense(network))
+    kept = to_chip(layers, mine, density=1.0)(scores, 1.0, geometry(network))
+    assert kept["0.weight"].any((1, 2, 3)).tolist() == [False, False, True, True]
+    assert kept["3.weight"].any(0).tolist() == [False] * 18 + [True] * 18
+    assert fit(wire(network, example, connectivity=kept), mine).verdict == "fits"
+
+
+def test_no_number_of_channels_can_be_small_enough():
+    mine = replace(chips.find("speck"), limits={"kernel_words": Fact((2, 2), "here", True)})
+    with pytest.raises(InputError, match=r"no number of channels of this network is small enough for Speck 2e / 2f"):
+        to_chip(wire(net(6, 7, 3), torch.zeros(1, 6)), mine, density=0.1)
+
+
+def test_a_chip_without_limits_to_prune_to_says_so():
+    with pytest.raises(InputError, match="SpiNNaker 1 has no limit that single neurons or channels must keep"):
+        to_chip(wire(net(6, 2), torch.zeros(1, 6)), chips.find("spinnaker1"), density=0.1)

@@ -389,7 +389,7 @@ def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch, capsys):
             "--chip works with methods that choose by an allocation",
         ),
         (["--chip", "eyeriss", *DENSITY], "unknown chip 'eyeriss': known are akida1000"),
-        (["--chip", "speck", *DENSITY], "limits no neuron, and an absent synapse frees nothing there"),
+        (["--chip", "spinnaker1", *DENSITY], "SpiNNaker 1 has no limit that single neurons or channels must keep"),
         (
             ["--chip", "xylo-imu", *DENSITY],
             "makes this network fit: 64 inputs of the network, the limit is 16",

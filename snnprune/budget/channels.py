@@ -1,0 +1,92 @@
+"""Chips that store whole kernels, on a core for each layer: what counts there are channels."""
+
+from collections.abc import Sequence
+from math import ceil, log2, prod
+
+import numpy as np
+
+from .chip import Chip
+from .wiring import Wired, pooled_shape
+
+# What is limited on each core, in words.
+KINDS = ("kernel_words", "neuron_words", "bias_words")
+
+
+def shape_of(layers: Sequence[Wired], place: int) -> tuple[int, tuple[int, int]]:
+    """Input channels and kernel of a layer; a Linear layer after a convolution has its map as kernel."""
+    layer = layers[place]
+    if layer.convolution:
+        return layer.inputs[0], layer.kernels.shape[2:]
+    before = layers[place - 1].outputs if place else layer.inputs
+    pooled = pooled_shape(prod(layer.inputs), before)
+    return (layer.inputs[0], (1, 1)) if pooled is None else (pooled[0], pooled[1:])
+
+
+def channels_in_use(layers: Sequence[Wired]) -> list[int]:
+    """How many input channels the first layer uses, and how many output channels of each layer are used.
+
+    A channel is used if it has synapses on both sides; the others can be taken out of the network.
+    """
+    heard = [np.any(_by_channel(layers, place), axis=(0, 2)) for place in range(len(layers))]
+    fed = [np.any(layer.kernels, axis=(1, 2, 3)) for layer in layers]
+    between = [
+        np.count_nonzero(mine & theirs) if mine.size == theirs.size else np.count_nonzero(mine)
+        for mine, theirs in zip(fed, heard[1:], strict=False)
+    ]
+    return [int(np.count_nonzero(heard[0])), *map(int, between), fed[-1].size]
+
+
+def _by_channel(layers: Sequence[Wired], place: int) -> np.ndarray:
+    """Kernels of a layer as [outputs, input channels, positions]."""
+    kernels = layers[place].kernels
+    return kernels.reshape(len(kernels), shape_of(layers, place)[0], -1)
+
+
+def words(layers: Sequence[Wired], place: int, inputs: int, outputs: int) -> dict[str, int]:
+    """What a layer takes of a DYNAP-CNN core with so many channels (sinabs, `dynapcnn_layer.memory_summary`)."""
+    kernel = shape_of(layers, place)[1]
+    _, height, width = layers[place].outputs
+    return {
+        "kernel_words": inputs * 2 ** (bits_for(prod(kernel)) + bits_for(outputs)),
+        "neuron_words": outputs * 2 ** (bits_for(height) + bits_for(width)),
+        "bias_words": outputs,
+    }
+
+
+def needs(layers: Sequence[Wired], channels: Sequence[int]) -> list[dict[str, int]]:
+    """The words of all layers, with channels as in `channels_in_use`."""
+    return [words(layers, place, *channels[place : place + 2]) for place in range(len(layers))]
+
+
+def match(needed: Sequence[dict[str, int]], chip: Chip) -> tuple[np.ndarray, np.ndarray]:
+    """The core of each layer by a maximum matching, -1 for none; and bool [layers, cores], where each could go."""
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
+    sizes = {kind: np.array(chip.limits[kind].value) for kind in KINDS if kind in chip.limits}
+    possible = np.array([np.all([need[kind] <= size for kind, size in sizes.items()], axis=0) for need in needed])
+    return maximum_bipartite_matching(csr_matrix(possible), perm_type="column"), possible
+
+
+def channels_that_fit(layers: Sequence[Wired], chip: Chip) -> list[int] | None:
+    """How many output channels each layer can have for the network to fit; None if no number of them is enough.
+
+    As long as a layer finds no core, its outputs are brought down to the next power of two, since kernels are stored as
+    if there were so many; for the last layer, whose outputs are the classes, those of the layer before.
+    """
+    most = chip.limit("channels")
+    outputs = [layer.outputs[0] if most is None else min(layer.outputs[0], most) for layer in layers]
+    outputs[-1] = layers[-1].outputs[0]
+    while True:
+        cores, _ = match(needs(layers, [shape_of(layers, 0)[0], *outputs]), chip)
+        if (cores >= 0).all():
+            return outputs
+        place = min(int(np.argmax(cores < 0)), len(layers) - 2)
+        if place < 0 or outputs[place] == 1:
+            return None
+        outputs[place] = 2 ** (bits_for(outputs[place]) - 1)
+
+
+def bits_for(number: int) -> int:
+    """Bits of an index into so many."""
+    return ceil(log2(number)) if number > 1 else 0
