@@ -47,7 +47,7 @@ def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocatio
         density: that is asked for in the end, in (0, 1]. Less is kept where the limits do not allow it.
 
     Raises:
-        InputError: a chip without limits for neurons or channels, or one that no number of channels is small enough for.
+        InputError: a chip without limits for neurons or channels, or one for which no number of channels is small.
     """
     caps = _caps(layers, chip)
     if not caps and "kernel_words" not in chip.limits:
