@@ -45,9 +45,11 @@ def test_links_and_pictures_lead_somewhere(page):
             assert anchor in anchors, f"{page.name} links to {target}"
 
 
-def test_the_numbers_of_the_readme_are_those_of_the_results():
+def test_the_numbers_of_the_pages_are_those_of_the_results():
     table = (ROOT / "docs" / "results" / "gradr-mnist.md").read_text().strip()
     assert table in (ROOT / "README.md").read_text()
+    table, _, _ = (ROOT / "docs" / "results" / "chips-mnist.md").read_text().partition("\n\n")
+    assert table in (ROOT / "docs" / "chips.md").read_text()
 
 
 def test_ci_runs_the_readme_command():
