@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .channels import in_use
 from .chip import Chip
 from .placement import Placement
 from .whole_layers import needs_of_core, spare_channels
@@ -88,13 +89,11 @@ def _fewer_neurons(layers: Sequence[Wired], chip: Chip, placement: Placement, _p
 
 
 def _fewer_channels(layers: Sequence[Wired], chip: Chip, _placement: Placement, _place: Placer) -> Iterator[Change]:
-    for place, layer in enumerate(layers):
-        spare = spare_channels(layers, place, chip)
-        if spare:
-            used = np.sort(layer.fan_in[layer.fan_in > 0])
-            text = f"remove {spare:,} of {len(used):,} output channels of {layer.label} to halve its kernels"
-            lost = int(used[:spare].sum())
-            yield _removing(layers, lost, text)
+    for place, (layer, used) in enumerate(zip(layers, in_use(layers)[1:], strict=True)):
+        if spare := spare_channels(layers, place, chip):
+            lost = int(np.sort(layer.fan_in[used])[:spare].sum())
+            of_all = f"{np.count_nonzero(used):,} output channels of {layer.label} that are in use"
+            yield _removing(layers, lost, f"remove {spare:,} of the {of_all}, to halve its kernels")
 
 
 def _on_one_core(layers: Sequence[Wired], chip: Chip, _placement: Placement, _place: Placer) -> Iterator[Change]:

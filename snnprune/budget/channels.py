@@ -23,17 +23,22 @@ def shape_of(layers: Sequence[Wired], place: int) -> tuple[int, tuple[int, int]]
 
 
 def channels_in_use(layers: Sequence[Wired]) -> list[int]:
-    """How many input channels the first layer uses, and how many output channels of each layer are used.
+    """How many input channels the first layer uses, and how many output channels of each layer are in use."""
+    return [int(np.count_nonzero(mask)) for mask in in_use(layers)]
 
-    A channel is used if it has synapses on both sides; the others can be taken out of the network.
+
+def in_use(layers: Sequence[Wired]) -> list[np.ndarray]:
+    """Which input channels the first layer uses, and which output channels of each layer are in use, bool each.
+
+    A channel is in use if it has synapses on both sides; the others can be taken out of the network. All outputs of the
+    last layer are.
     """
     heard = [np.any(_by_channel(layers, place), axis=(0, 2)) for place in range(len(layers))]
     fed = [np.any(layer.kernels, axis=(1, 2, 3)) for layer in layers]
     between = [
-        np.count_nonzero(mine & theirs) if mine.size == theirs.size else np.count_nonzero(mine)
-        for mine, theirs in zip(fed, heard[1:], strict=False)
+        mine & theirs if mine.size == theirs.size else mine for mine, theirs in zip(fed, heard[1:], strict=False)
     ]
-    return [int(np.count_nonzero(heard[0])), *map(int, between), fed[-1].size]
+    return [heard[0], *between, np.ones_like(fed[-1])]
 
 
 def _by_channel(layers: Sequence[Wired], place: int) -> np.ndarray:

@@ -256,7 +256,7 @@ def test_a_layer_on_each_core_by_a_matching():
     assert larger.reasons[0] == "0 takes 576 words for neuron states, the largest core has 512"
     assert larger.reasons[1] == "3 takes 2,304 words for kernels, the largest core has 2,048"
     assert larger.changes == (  # 2 * 144 of 9 * 18 + 10 * 144
-        "remove 2 of 10 output channels of 3 to halve its kernels: removes 18.0% of the synapses",
+        "remove 2 of the 10 output channels of 3 that are in use, to halve its kernels: removes 18.0% of the synapses",
     )
     alone = replace(
         mine,
