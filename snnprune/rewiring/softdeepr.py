@@ -38,7 +38,7 @@ class SoftDeepR(Strengths):
         floor: theta_min, at most 0; None: T ln(1 - p) / alpha, which keeps the share p dormant under pressure and noise
             alone: their stationary law is exp(-alpha theta / T) above the floor. p is `sparsity`, or 1 - `density`.
         seed: of the noise.
-        options: as `GradR`, without `power`.
+        options: as `GradR`, without `power` and `allocation`.
 
     Raises:
         InputError: a value outside its range, or as `GradR`.

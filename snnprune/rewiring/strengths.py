@@ -35,7 +35,7 @@ class Strengths(Settling):
     steps the weakest strengths are made dormant, by exact rank, so that the density falls on a cubic schedule over the
     first `settle` of `steps`; then the connectivity is frozen.
 
-    Arguments as `GradR`, without `power`.
+    Arguments as `GradR`, without `power` and `allocation`.
     """
 
     def __init__(
