@@ -69,18 +69,18 @@ def _blocks(rows: Tensor, elements: int) -> tuple[Tensor, ...]:
 
 def _even(score: Tensor, geometry: Geometry, count: int, elements: int) -> Tensor:
     """The mask of a layer whose blocks keep the same number of synapses."""
-    blocks = _blocks(_with_chances(to_rows(score.detach(), geometry)), elements)
+    blocks = _blocks(to_rows(score.detach(), geometry), elements)
     room = {str(index): block.numel() for index, block in enumerate(blocks)}
     quotas = deal(count, dict.fromkeys(room, 1.0), room)
-    kept = [
-        keep_largest({name: block.contiguous()}, quotas[name])[name] for name, block in zip(room, blocks, strict=True)
-    ]
+    kept = [_best(block.contiguous(), quotas[name], int(name)) for name, block in zip(room, blocks, strict=True)]
     return from_rows(torch.cat(kept), geometry, score.shape)
 
 
-def _with_chances(rows: Tensor) -> Tensor:
-    """Scores in which what is gone stands below all others, in an order drawn at random."""
-    gone = rows == -math.inf
-    lowest = torch.where(gone, 0, rows).amin()
-    chance = torch.rand(rows.shape, generator=generator(rows.numel())).to(rows)
-    return torch.where(gone, lowest - 1 - chance, rows)
+def _best(block: Tensor, count: int, index: int) -> Tensor:
+    """The mask of the best scores of a block; of those that are gone, drawn at random, where there are no others."""
+    gone = block == -math.inf
+    if block.numel() - int(gone.sum()) < count:
+        chance = torch.rand(block.shape, generator=generator(block.numel(), index)).to(block)
+        lowest = torch.where(gone, 0, block).amin()
+        block = torch.where(gone, lowest - 1 - chance, block)
+    return keep_largest({"": block}, count)[""]
