@@ -122,14 +122,20 @@ class Protocol:
     def _config(self, method: str, side: str, density: float, seed: int) -> Config:
         own = self._own(method)
         asked = None if own["method"] == "dense" or "alpha" in own else density
-        return Config(**{**self.run, **own}, density=asked, neuron=SIDES[side], seed=seed)
+        run = self._unpruned if own["method"] == "dense" else self.run
+        return Config(**{**run, **own}, density=asked, neuron=SIDES[side], seed=seed)
+
+    @property
+    def _unpruned(self) -> dict[str, Any]:
+        """What all runs share without what only a pruned one can be told: no chip for "dense", or for a control."""
+        return {name: value for name, value in self.run.items() if name not in EITHER}
 
     def _control(self, control: str, side: str, density: float, seed: int, out: str | os.PathLike[str]) -> Run:
         assert self.control_of is not None
         source = next(other for other in SIDES if (other != side) == (control == "transfer"))
         found = _folder(out, source, self.control_of, density, seed)
         options = {"connectivity": str(found / "connectivity.safetensors"), "shuffle": control == "shuffled"}
-        base = Config(**self.run, method="fixed", options=options, neuron=SIDES[side], seed=FRESH + seed)
+        base = Config(**self._unpruned, method="fixed", options=options, neuron=SIDES[side], seed=FRESH + seed)
         longer = min(SCRATCH_B_CAP, 1 / density) if control == "scratch-b" else 1
         config = replace(base, epochs=round(base.epochs * longer))
         name = f"{self.control_of}-{control}"

@@ -12,6 +12,8 @@ from .placement import Placement
 from .whole_layers import needs_of_core, spare_channels
 from .wiring import Wired
 
+# The placement with weights of so many bits.
+Placer = Callable[[int], Placement]
 # How many are told.
 _MOST = 3
 # Who must take away more than that wants another network.
@@ -25,9 +27,7 @@ class Change(NamedTuple):
     text: str
 
 
-def cheapest_changes(
-    layers: Sequence[Wired], chip: Chip, placement: Placement, place: Callable[[int], Placement]
-) -> tuple[str, ...]:
+def cheapest_changes(layers: Sequence[Wired], chip: Chip, placement: Placement, place: Placer) -> tuple[str, ...]:
     """Three changes at most, those first that remove the fewest synapses; none where the network fits.
 
     Args:
@@ -45,9 +45,6 @@ def cheapest_changes(
     }
     found = (change for kind in kinds[chip.placement] for change in kind(layers, chip, placement, place))
     return tuple(change.text for change in sorted(found)[:_MOST] if change.share <= _TOO_MUCH)
-
-
-Placer = Callable[[int], Placement]
 
 
 def fans(layer: Wired, *, first: bool) -> list[tuple[str, str, np.ndarray]]:
@@ -89,8 +86,8 @@ def _fewer_neurons(layers: Sequence[Wired], chip: Chip, placement: Placement, _p
 
 
 def _fewer_channels(layers: Sequence[Wired], chip: Chip, _placement: Placement, _place: Placer) -> Iterator[Change]:
-    for place, (layer, used) in enumerate(zip(layers, in_use(layers)[1:], strict=True)):
-        if spare := spare_channels(layers, place, chip):
+    for layer, used, spare in zip(layers, in_use(layers)[1:], spare_channels(layers, chip), strict=True):
+        if spare:
             lost = int(np.sort(layer.fan_in[used])[:spare].sum())
             of_all = f"{np.count_nonzero(used):,} output channels of {layer.label} that are in use"
             yield _removing(layers, lost, f"remove {spare:,} of the {of_all}, to halve its kernels")

@@ -76,20 +76,33 @@ def match(needed: Sequence[dict[str, int]], chip: Chip) -> tuple[np.ndarray, np.
 def channels_that_fit(layers: Sequence[Wired], chip: Chip) -> list[int] | None:
     """How many output channels each layer can have for the network to fit; None if no number of them is enough.
 
-    As long as a layer finds no core, its outputs are brought down to the next power of two, since kernels are stored as
-    if there were so many; for the last layer, whose outputs are the classes, those of the layer before.
+    All hidden layers are halved alike until each finds a core, to powers of two, since kernels are stored as if there
+    were so many; then, in rounds, those are doubled again that still find one at double width. So the
+    narrowest layer keeps the largest share that any such numbers leave it. The outputs of the last layer are the
+    classes and stay.
     """
-    most = chip.limit("channels")
-    outputs = [layer.outputs[0] if most is None else min(layer.outputs[0], most) for layer in layers]
-    outputs[-1] = layers[-1].outputs[0]
-    while True:
-        cores, _ = match(needs(layers, [shape_of(layers, 0)[0], *outputs]), chip)
-        if (cores >= 0).all():
-            return outputs
-        place = min(int(np.argmax(cores < 0)), len(layers) - 2)
-        if place < 0 or outputs[place] == 1:
-            return None
-        outputs[place] = 2 ** (bits_for(outputs[place]) - 1)
+    inputs, classes = shape_of(layers, 0)[0], layers[-1].outputs[0]
+    most = chip.limit("channels") or max(layer.outputs[0] for layer in layers)
+    whole = [min(layer.outputs[0], most) for layer in layers[:-1]]
+
+    def at(halvings: Sequence[int]) -> list[int]:
+        hidden = zip(whole, halvings, strict=True)
+        return [*(max(1, 2 ** (bits_for(n) - times)) if times else n for n, times in hidden), classes]
+
+    def fits(halvings: Sequence[int]) -> bool:
+        return bool((match(needs(layers, [inputs, *at(halvings)]), chip)[0] >= 0).all())
+
+    # The fewest halvings with which it fits; of 0, 1, 2, ... until no layer has more than one channel.
+    alike = next((times for times in range(bits_for(max(whole, default=1)) + 1) if fits([times] * len(whole))), None)
+    if alike is None:
+        return None
+    halvings = [alike] * len(whole)
+    for _ in range(alike):
+        for place in range(len(whole)):
+            wider = [times - (number == place) for number, times in enumerate(halvings)]
+            if min(wider) >= 0 and fits(wider):
+                halvings = wider
+    return at(halvings)
 
 
 def bits_for(number: int) -> int:

@@ -16,8 +16,6 @@ _ASSUMED = (
     "pooling costs nothing: a neuron sends to the axon of the input that it is pooled into",
     "layers follow each other in the order in which they run",
 )
-
-
 # Weights of the largest layer whose neurons are put into another order: it takes a second.
 _LARGEST = 1 << 23
 
@@ -82,12 +80,12 @@ def _full_of_inputs(tiles: Sequence[Tile], sheet: Sheet) -> bool:
 
 def senders(before: Wired, layer: Wired, tiles: Sequence[Tile]) -> np.ndarray:
     """To how many cores each neuron of the layer before sends, int, of the shape of its outputs."""
-    heard = np.zeros(layer.inputs, np.int64)
+    cores = np.zeros(layer.inputs, np.int64)
     for tile in tiles:
         channels = np.any(layer.kernels[tile.first : tile.last], axis=(0, 2, 3))
         patches = np.outer(layer.heard_by(0, tile.block[0]), layer.heard_by(1, tile.block[1]))
-        heard += channels[:, None, None] * patches
-    return _unpooled(heard, before.outputs)
+        cores += channels[:, None, None] * patches
+    return _unpooled(cores, before.outputs)
 
 
 def _unpooled(values: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

@@ -38,8 +38,8 @@ def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocatio
 
     What is limited: inputs and targets of a neuron, different inputs of a core; on chips that are one core the synapses
     between its neurons, the neurons that inputs reach, and those that outputs hear; on chips that store whole kernels
-    the output channels of a layer, at a power of two. A gradual method may be
-    above the limits on its way, as long as enough is left that keeps them; at the density that is asked for they hold.
+    the output channels of a layer, at a power of two. A gradual method may be above the limits on its way, as long as
+    enough is left that keeps them; at the density that is asked for they hold.
 
     Args:
         layers: of `wire`, for any connectivity of the network.
@@ -56,6 +56,7 @@ def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocatio
         )
 
     def allocate(scores: Scores, density_now: float, geometries: Geometries) -> Connectivity:
+        """As the chip allows; freer while a gradual method is still far from the density that is asked for."""
         count, wanted = count_of(scores, density_now), count_of(scores, density)
         plain = {name: score.detach() for name, score in scores.items()}
         levels = _levels(plain, geometries, caps)
@@ -121,15 +122,20 @@ def _levels(scores: Scores, geometries: Geometries, caps: Sequence[Cap]) -> dict
             beyond = torch.div(cap.rank(left, geometries[name]), cap.places, rounding_mode="floor")
             levels[name] = torch.maximum(levels[name], beyond.to(levels[name]))
             if cap.listener is not None and cap.listener in scores:
-                heard = _from_channels(levels[name].flatten(1).amin(1), levels[cap.listener])
-                levels[cap.listener] = torch.maximum(levels[cap.listener], heard)
+                channels, heard = levels[name].flatten(1).amin(1), levels[cap.listener]
+                levels[cap.listener] = torch.maximum(heard, _from_channels(channels, heard, geometries[cap.listener]))
     return levels
 
 
-def _from_channels(levels: Tensor, listener: Tensor) -> Tensor:
-    """Levels of a layer's output channels for the synapses of the layer that hears them."""
-    each = listener.shape[1] // len(levels)  # a Linear layer after a convolution hears each position by itself
-    return levels.repeat_interleave(each).view(1, -1, *[1] * (listener.dim() - 2)).expand_as(listener)
+def _from_channels(channels: Tensor, heard: Tensor, shape: Geometry) -> Tensor:
+    """Levels of a layer's output channels for the synapses of the layer that hears them, of the shape of `heard`."""
+    inputs = heard.shape[1] * shape.groups
+    each, rest = divmod(inputs, len(channels))  # a Linear layer after a convolution hears each position by itself
+    if rest:
+        return torch.zeros_like(heard)  # what lies between is not known: nothing is said of who hears whom
+    of_groups = channels.repeat_interleave(each).view(shape.groups, -1)
+    of_outputs = of_groups.repeat_interleave(len(heard) // shape.groups, dim=0)
+    return of_outputs.view(*of_outputs.shape, *[1] * (heard.dim() - 2)).expand_as(heard)
 
 
 def _only(scores: Scores, levels: Scores) -> dict[str, Tensor]:

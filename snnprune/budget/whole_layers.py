@@ -67,13 +67,15 @@ def _too_large(label: str, need: dict[str, int], chip: Chip, possible: np.ndarra
     return f"{label} finds no core that is free: the {possible.sum()} that it fits on are taken by other layers"
 
 
-def spare_channels(layers: Sequence[Wired], place: int, chip: Chip) -> int:
-    """How many output channels a layer must lose to halve its kernels, where those are too large for any core; or 0."""
-    limit, channels = chip.limits.get("kernel_words"), channels_in_use(layers)
-    outputs = channels[place + 1]
-    if limit is None or outputs < 2 or needs(layers, channels)[place]["kernel_words"] <= max(limit.value):
-        return 0
-    return outputs - 2 ** (bits_for(outputs) - 1)
+def spare_channels(layers: Sequence[Wired], chip: Chip) -> list[int]:
+    """How many output channels each layer must lose to halve its kernels, 0 where no core is too small for them."""
+    if "kernel_words" not in chip.limits:
+        return [0] * len(layers)
+    channels, largest = channels_in_use(layers), max(chip.limits["kernel_words"].value)
+    return [
+        outputs - 2 ** (bits_for(outputs) - 1) if outputs > 1 and need["kernel_words"] > largest else 0
+        for outputs, need in zip(channels[1:], needs(layers, channels), strict=True)
+    ]
 
 
 def _dense_cores(layers: Sequence[Wired], chip: Chip, bits: int) -> dict[str, int]:

@@ -29,6 +29,7 @@ def visit_layers(network: nn.Module, batches: Batches, visit: Visit, *, exclude:
     heard, busy = Heard(network, exclude), False
 
     def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Look at the input of a layer that just ran."""
         nonlocal busy
         if not busy:  # and not a run of the visit's own
             busy = True

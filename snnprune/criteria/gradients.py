@@ -84,6 +84,7 @@ def mean_over_batches(
     count = 0
 
     def add(leaves: Scores, slopes: Scores) -> None:
+        """Take in the gradients of one batch or sample."""
         nonlocal count
         count += 1
         for name, slope in slopes.items():

@@ -37,6 +37,7 @@ def grasp(network: nn.Module, batches: Batches, *, temperature: float = 200.0, e
     bent = {name: torch.zeros_like(weight) for name, weight in weights.items()}
 
     def bend(leaves: Scores, slopes: Scores) -> None:
+        """Add what the loss's curvature, in this batch, makes of the mean slope."""
         along = torch.stack([(part * slope[name]).sum() for name, part in slopes.items()]).sum()
         parts = torch.autograd.grad(along, list(leaves.values()), allow_unused=True, materialize_grads=True)
         for name, part in zip(leaves, parts, strict=True):

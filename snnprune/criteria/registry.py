@@ -44,6 +44,7 @@ def register(name: str, *, needs: Needs) -> Callable[[Function], Function]:
     """
 
     def add(function: Function) -> Function:
+        """Make it known; it stays what it was."""
         known = _CRITERIA.setdefault(name, Criterion(name, function, needs))
         if known.function is not function:
             raise InputError(f"the criterion name {name!r} is taken by {known.function.__module__}")

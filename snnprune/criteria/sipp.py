@@ -39,6 +39,7 @@ def sipp(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scor
     }
 
     def raise_scores(name: str, module: nn.Module, inputs: Tensor) -> None:
+        """To the largest share that a synapse has in any of these inputs."""
         rates, samples = _rates(module, inputs)
         for sample in rates.split(1, dim=samples):
             for activation in (sample.clamp(min=0), (-sample).clamp(min=0)):

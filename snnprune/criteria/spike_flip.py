@@ -47,6 +47,7 @@ def _gains(network: nn.Module, inputs: Tensor, exclude: Exclude) -> Scores:
     gains: dict[str, Tensor] = {}
 
     def follow(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Remember a layer's output, and know it again as the input of a normalisation."""
         if isinstance(module, _BatchNorm):
             gains.update({name: _gain(module) for name, made in outputs.items() if made is inputs[0]})
         else:

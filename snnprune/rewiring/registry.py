@@ -25,6 +25,7 @@ def register(name: str) -> Callable[[Method], Method]:
     """
 
     def add(method: Method) -> Method:
+        """Make it known; it stays what it was."""
         known = _METHODS.setdefault(name, method)
         if known is not method:
             raise InputError(f"the method name {name!r} is taken by {known.__module__}.{known.__qualname__}")

@@ -1,7 +1,9 @@
 """Pruning to a chip: what is kept fits, whatever the scores."""
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
+from math import ceil, log2
+from operator import ge
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch.optim import Adam
 from snnprune import Connectivity, InputError, geometry, rewiring
 from snnprune.budget import chip as chips
 from snnprune.budget import fit, to_chip, wire
+from snnprune.budget.channels import channels_that_fit
 from snnprune.budget.chip import Chip, Fact
 
 
@@ -117,6 +120,69 @@ def test_each_position_of_a_channel_that_goes_is_heard_no_more():
     assert kept["0.weight"].any((1, 2, 3)).tolist() == [False, False, True, True]
     assert kept["3.weight"].any(0).tolist() == [False] * 18 + [True] * 18
     assert fit(wire(network, example, connectivity=kept), mine).verdict == "fits"
+
+
+def test_groups_hear_the_channels_that_are_theirs():
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 1, bias=False), nn.Conv2d(4, 6, 1, groups=2, bias=False), nn.Flatten(), nn.Linear(24, 2)
+    )
+    example = torch.zeros(1, 1, 2, 2)
+    layers = wire(network, example, connectivity=Connectivity.dense(network))
+    # 1 * 2^(0 + 2), 4 * 2^(0 + 3) and 6 * 2^(2 + 1) words; with two channels in the first, 2, 16 and 48.
+    mine = replace(chips.find("speck"), limits={"kernel_words": Fact((2, 16, 48), "here", True)})
+    scores = {"0.weight": torch.tensor([1.0, 3.0, 2.0, 1.0]).view(4, 1, 1, 1)}
+    scores |= {"1.weight": torch.ones(6, 2, 1, 1), "3.weight": torch.ones(2, 24)}
+    kept = to_chip(layers, mine, density=1.0)(scores, 1.0, geometry(network))
+    assert kept["0.weight"].flatten().tolist() == [False, True, True, False]
+    assert kept["1.weight"][:, :, 0, 0].tolist() == 3 * [[False, True]] + 3 * [[True, False]]
+    assert fit(wire(network, example, connectivity=kept), mine).verdict == "fits"
+
+
+def test_what_lies_between_two_layers_may_not_be_known():
+    class Padded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(6, 8, bias=False), nn.Linear(11, 2, bias=False)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.second(nn.functional.pad(self.first(inputs), (0, 3)))
+
+    network = Padded()
+    mine = replace(chips.find("speck"), limits={"kernel_words": Fact((24, 24), "here", True)})
+    scores = {name: torch.rand_like(parameter) for name, parameter in network.named_parameters()}
+    kept = chosen(network, mine, 1.0, {name: score.detach() for name, score in scores.items()})
+    assert kept["first.weight"].any(1).sum() == 4
+    assert kept["second.weight"].all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=4), st.lists(st.integers(2, 300), min_size=5, max_size=5))
+def test_no_numbers_of_channels_leave_the_narrowest_layer_more(sizes, memories):
+    network = net(*sizes, 3)
+    layers = wire(network, torch.zeros(1, sizes[0]), connectivity=Connectivity.dense(network))
+    mine = replace(chips.find("speck"), limits={"kernel_words": Fact(tuple(memories), "here", True)})
+
+    def narrowed(n: int, halvings: int) -> int:
+        for _ in range(halvings):
+            n = 2 ** (ceil(log2(n)) - 1) if n > 1 else 1
+        return n
+
+    def fits(hidden: list[int]) -> bool:
+        words = [a * 2 ** ceil(log2(b)) for a, b in pairwise([sizes[0], *hidden, 3])]
+        return all(need <= core for need, core in zip(sorted(words), sorted(memories)[-len(words) :], strict=True))
+
+    every = {halvings: [*map(narrowed, sizes[1:], halvings)] for halvings in product(range(5), repeat=len(sizes) - 1)}
+    possible = {halvings: hidden for halvings, hidden in every.items() if fits(hidden)}
+    found = channels_that_fit(layers, mine)
+    if found is None:
+        assert not possible
+    else:
+        hidden = found[:-1]
+        assert fits(hidden)
+        taken = next(halvings for halvings, counts in possible.items() if counts == hidden)
+        assert max(taken, default=0) == min(max(halvings, default=0) for halvings in possible)
+        wider = [counts for counts in possible.values() if all(map(ge, counts, hidden)) and counts != hidden]
+        assert not wider  # and none can be doubled again
 
 
 def test_no_number_of_channels_can_be_small_enough():

@@ -230,6 +230,9 @@ def test_the_committed_tables_are_whole_and_follow_from_their_rows(name):
 def test_a_chip_can_be_one_methods_own_or_for_all():
     own = protocol(method={"gmp": {"chip": "truenorth"}})
     assert {(run.method, run.config.chip) for run in own.runs("")} == {("gmp", "truenorth"), ("dense", None)}
+    shared = {"run": RUN | {"chip": "loihi1"}, "controls": ["scratch-e"], "control_of": "gmp"}
+    chips = {run.method: run.config.chip for run in protocol(**shared).runs("")}
+    assert chips == {"gmp": "loihi1", "dense": None, "gmp-scratch-e": None}  # what is given is not pruned again
     both = protocol(methods=["gmp", "gradr"], run=RUN | {"chip": "loihi1"}, method={"gmp": {"chip": "truenorth"}})
     assert {(run.method, run.config.chip) for run in both.runs("")} == {("gmp", "truenorth"), ("gradr", "loihi1")}
 
