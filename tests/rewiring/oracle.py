@@ -5,6 +5,7 @@ and applies a method's rule with loops and sorts. `compare` trains a network wit
 side and asks after every step for the same synapses and the same weights.
 """
 
+import itertools
 import math
 import random
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from snnprune.draws import generator
 Named = dict[str, list[float]]
 SHAPES = {"0.weight": (8, 6), "2.weight": (4, 8)}
 SIZES = {name: rows * columns for name, (rows, columns) in SHAPES.items()}
+STEPS = 60  # what a method's schedule is laid out for; `compare` looks at 50 of them
+SEED = 5
 
 
 def network() -> nn.Sequential:
@@ -156,6 +159,14 @@ def compare(
             assert parameter.flatten().tolist() == pytest.approx(oracle.weights[name], rel=1e-9, abs=1e-15), (t, name)
         history.append({name: list(mask) for name, mask in oracle.present.items()})
     return history
+
+
+def turnover(history: list[dict[str, list[bool]]]) -> int:
+    """How many synapses came, over all steps."""
+    pairs = itertools.pairwise(history)
+    return sum(
+        new > old for before, after in pairs for n in SIZES for old, new in zip(before[n], after[n], strict=True)
+    )
 
 
 # --- Drawing
