@@ -78,7 +78,8 @@ def measure(options: argparse.Namespace) -> None:
     results = Path(options.results)
     write_text(results / "gradr-mnist.csv", text.getvalue())
     told = environment()
-    note = f"torch {told['torch']}, {told['processor']}, {told['threads']} threads, {told['date'][:10]}"
+    threads = f"{told['threads']} thread" + ("s" if told["threads"] > 1 else "")
+    note = f"torch {told['torch']}, {told['processor']}, {threads}, {told['date'][:10]}"
     write_text(results / "gradr-mnist.md", table(rows) + f"\nMeasured with {note}.\n")
 
 

@@ -38,10 +38,9 @@ class Rewiring(ABC):
     `network.state_dict()` has its plain keys at any moment.
 
     A method overrides `_before` and `_after`, which see only parameters that have a gradient, and keeps its tensors in
-    `self.state[kind][parameter name]`, its numbers in `self.numbers[name]` (int, or a
-    tensor without dimensions). Both run without gradients, read
-    nothing back from a device and have no shapes that depend on data, so that a training step can be captured as a CUDA
-    graph; work that is done every so many steps goes into `_update`.
+    `self.state[kind][parameter name]`, its numbers in `self.numbers[name]` (int, or a tensor without dimensions). Both
+    run without gradients, read nothing back from a device and have no shapes that depend on data, so that a training
+    step can be captured as a CUDA graph; work that is done every so many steps goes into `_update`.
 
     Args:
         network: any module with synapses (see `find_synapses`).
