@@ -26,10 +26,16 @@ class OneShot:
     Attributes:
         density: from `at` on, in (0, 1].
         at: step; 0 prunes before any training.
+
+    Raises:
+        InputError: a value outside its range.
     """
 
     density: float
     at: int
+
+    def __post_init__(self) -> None:
+        _check(self.density, 0, self.at)
 
     def density_at(self, step: int) -> float:
         """1 before `at`, then the density."""
@@ -53,6 +59,9 @@ class Polynomial:
         end: step at which the density is reached, at least `begin`.
         every: steps between two choices.
         power: 1 or more.
+
+    Raises:
+        InputError: a value outside its range.
     """
 
     density: float
@@ -61,14 +70,22 @@ class Polynomial:
     every: int = 100
     power: int = 3
 
+    def __post_init__(self) -> None:
+        _check(self.density, self.begin, self.end)
+        if self.every < 1 or self.power < 1:
+            raise InputError(f"every and power must be 1 or more, found {self.every} and {self.power}")
+
     def density_at(self, step: int) -> float:
         """On the ramp; constant before and after it."""
+        return self.density + (1 - self.density) * self.remaining_at(step)
+
+    def remaining_at(self, step: int) -> float:
+        """Which share of the way down is left after so many steps: (1 - progress)^power."""
         if step >= self.end:
-            return self.density
+            return 0.0
         if step <= self.begin:
             return 1.0
-        remaining = 1 - (step - self.begin) / (self.end - self.begin)
-        return self.density + (1 - self.density) * remaining**self.power
+        return (1 - (step - self.begin) / (self.end - self.begin)) ** self.power
 
     def updates_at(self, step: int) -> bool:
         """Every so many steps on the ramp, and at its end."""
@@ -85,12 +102,20 @@ class Rounds:
         begin: the step at which the first round begins.
         end: the step at which the last round ends. With fewer steps than rounds several rounds end on one step; with 0
             all are done before the first.
+
+    Raises:
+        InputError: a value outside its range.
     """
 
     density: float
     rounds: int
     begin: int = 0
     end: int
+
+    def __post_init__(self) -> None:
+        _check(self.density, self.begin, self.end)
+        if self.rounds < 1:
+            raise InputError(f"rounds must be 1 or more, found {self.rounds}")
 
     def density_at(self, step: int) -> float:
         """density^(rounds done / rounds)."""
@@ -112,6 +137,11 @@ def rounds_for(density: float, rate: float) -> int:
     return max(1, math.ceil(math.log(density) / math.log(1 - rate) - 1e-9))
 
 
+def interval(steps: int) -> int:
+    """Steps between two choices on a way of so many: 100, or fewer, so that there are 50 choices."""
+    return min(100, max(1, steps // 50))
+
+
 SCHEDULES = ("one-shot", "linear", "cubic", "rounds")
 
 
@@ -123,7 +153,7 @@ def make(name: str, *, density: float, begin: int, end: int, every: int | None =
         density: to end with, in (0, 1].
         begin: the last step before a ramp or the first round; "one-shot" does not look at it.
         end: step from which the density is the one asked for.
-        every: steps between two choices on a ramp; None: 100, but at least 50 choices in all.
+        every: steps between two choices on a ramp; None: what `interval` says.
         rate: share of what is left that goes in each of the rounds, in (0, 1).
 
     Raises:
@@ -131,20 +161,22 @@ def make(name: str, *, density: float, begin: int, end: int, every: int | None =
     """
     if name not in SCHEDULES:
         raise InputError(f"unknown schedule {name!r}: known are {', '.join(SCHEDULES)}")
-    if not 0 < density <= 1:
-        raise InputError(f"density must be in (0, 1], found {density}")
-    if not 0 <= begin <= end:
-        raise InputError(f"a schedule ends after it begins: found begin {begin}, end {end}")
+    _check(density, begin, end)
     if not 0 < rate < 1:
         raise InputError(f"rate must be in (0, 1), found {rate}")
-    if every is not None and every < 1:
-        raise InputError(f"every must be 1 step or more, found {every}")
     if name == "one-shot":
         return OneShot(density=density, at=end)
     if name == "rounds":
         return Rounds(density=density, rounds=rounds_for(density, rate), begin=begin, end=end)
-    every = every or min(100, max(1, (end - begin) // 50))
+    every = interval(end - begin) if every is None else every
     return Polynomial(density=density, begin=begin, end=end, every=every, power=1 if name == "linear" else 3)
+
+
+def _check(density: float, begin: int, end: int) -> None:
+    if not 0 < density <= 1:
+        raise InputError(f"density must be in (0, 1], found {density}")
+    if not 0 <= begin <= end:
+        raise InputError(f"a schedule ends after it begins: found begin {begin}, end {end}")
 
 
 def hold_then_cosine(step: int, *, steps: int, hold: float) -> float:

@@ -29,6 +29,11 @@ def keep_largest(scores: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
     return {name: part.view(tensor.shape) for (name, tensor), part in zip(scores.items(), parts, strict=True)}
 
 
+def keep_share(scores: Mapping[str, Tensor], density: float) -> dict[str, Tensor]:
+    """The same for a share of all scores, and one score at least."""
+    return keep_largest(scores, max(1, round(density * sum(tensor.numel() for tensor in scores.values()))))
+
+
 def _largest_on_host(scores: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
     """By numpy, whose partition takes a tenth of the time of torch.kthvalue on a CPU."""
     flat = _flat(scores)

@@ -94,12 +94,23 @@ def test_a_short_ramp_has_about_fifty_choices_and_a_long_one_one_in_a_hundred_st
         ({"begin": -1}, r"found begin -1, end 7"),
         ({"rate": 1.0}, r"rate must be in \(0, 1\), found 1\.0"),
         ({"rate": 0.0}, r"rate must be in \(0, 1\), found 0\.0"),
-        ({"every": 0}, r"every must be 1 step or more, found 0"),
+        ({"every": 0}, r"every and power must be 1 or more, found 0 and 3"),
     ],
 )
 def test_what_cannot_be_is_refused(options, message):
     with pytest.raises(InputError, match=message):
         make(**{"name": "cubic", "density": 0.5, "begin": 0, "end": 7, **options})
+
+
+def test_what_cannot_be_is_refused_without_a_name_too():
+    with pytest.raises(InputError, match=r"density must be in \(0, 1\], found 0.0"):
+        OneShot(density=0.0, at=5)
+    with pytest.raises(InputError, match="a schedule ends after it begins: found begin 4, end 3"):
+        Polynomial(density=0.5, begin=4, end=3)
+    with pytest.raises(InputError, match="every and power must be 1 or more, found 100 and 0"):
+        Polynomial(density=0.5, end=3, power=0)
+    with pytest.raises(InputError, match="rounds must be 1 or more, found 0"):
+        Rounds(density=0.5, rounds=0, end=3)
 
 
 @given(

@@ -28,13 +28,14 @@ class ADMM(Pruning):
         rho: the pull's strength, above 0.
         begin: share of the steps that is trained before.
         period: share of the steps between two updates of Z and U.
-        options: as `Pruning`; the projection uses `criterion` and `allocation`.
+        options: as `Pruning`, without `schedule`; the projection uses `criterion` and `allocation`.
 
     Raises:
         InputError: rho or period not above 0, or as `Pruning`.
     """
 
     CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "one-shot", 0.65
+    OWN = ("schedule",)
 
     def __init__(
         self,
@@ -62,9 +63,11 @@ class ADMM(Pruning):
     def _update(self) -> None:
         if self.begin <= self.steps < self.end and (self.steps - self.begin) % self.period == 0:
             self._project()
-        if self.schedule.updates_at(self.steps):
-            self.state = {"mask": self.state["mask"]}
         super()._update()
+
+    def _prune_to(self, density: float) -> None:
+        super()._prune_to(density)
+        self.state = {"mask": self.state["mask"]}
 
     def _project(self) -> None:
         """Z = the largest of W + U; U = U + W - Z."""

@@ -39,17 +39,18 @@ class Rewiring(ABC):
 
     A method overrides `_before` and `_after`, which see only parameters that have a gradient, and keeps its tensors in
     `self.state[kind][parameter name]`, its numbers in `self.numbers[name]` (int, or a tensor without dimensions). Both
-    run without gradients, read nothing back from a device and have no shapes that depend on data, so that a training
-    step can be captured as a CUDA graph; work that is done every so many steps goes into `_update`.
+    run without gradients, read nothing back from a device and have no shapes that depend on data, so that a GPU never
+    waits for Python; work that is done every so many steps goes into `_update`. What is left to do when a training is
+    stopped early goes into `_finish`, and where `weight != 0` does not say what exists, `_existing` does.
 
     Args:
         network: any module with synapses (see `find_synapses`).
-        optimizer: any torch optimizer that holds them and takes no closure.
+        optimizer: any torch optimizer that holds them, minimizes, and takes no closure.
         exclude: synapses to leave dense, as in `find_synapses`.
 
     Raises:
-        InputError: no synapses, an optimizer that does not hold them or works with closures, or synapses that
-            another rewiring holds already.
+        InputError: no synapses, an optimizer that does not hold them, maximizes, or works with closures, or synapses
+            that another rewiring holds already.
     """
 
     # Kinds of state whose tensors have shapes of their own, and that not every parameter has.
@@ -61,6 +62,7 @@ class Rewiring(ABC):
         self.steps = 0
         self.state: dict[str, dict[str, Tensor]] = {}
         self.numbers: dict[str, int | Tensor] = {}
+        self._ended: Connectivity | None = None
         self._moved: list[Moved] = []
         self._weights: list[Tensor] = []
         self._names = {id(parameter): name for name, parameter in self.parameters.items()}
@@ -106,14 +108,36 @@ class Rewiring(ABC):
     def _update(self) -> None:
         """Called after each step, with `self.steps` counted up."""
 
+    def _finish(self) -> None:
+        """Called once at the end: what is still to be done in a training that was stopped early."""
+
+    def _existing(self) -> Connectivity:
+        """The synapses that exist now, between two steps."""
+        return Connectivity({name: parameter.detach() != 0 for name, parameter in self.parameters.items()})
+
     def compile(self) -> None:
         """Compile the arithmetic of a step with torch.compile, where there is any; for a compiled training."""
+
+    def _full(self, value: float, *, precise: bool = False) -> dict[str, Tensor]:
+        """A tensor like each of the parameters, full of this value; in float32 at least if it must be `precise`."""
+        return {
+            name: torch.full_like(
+                parameter,
+                value,
+                dtype=torch.promote_types(parameter.dtype, torch.float32) if precise else parameter.dtype,
+                requires_grad=False,
+            )
+            for name, parameter in self.parameters.items()
+        }
 
     # --- What everybody may call
 
     def connectivity(self) -> Connectivity:
-        """The synapses that exist now."""
-        return Connectivity({name: parameter.detach() != 0 for name, parameter in self.parameters.items()})
+        """The synapses that exist now; after `finalize` those that were left."""
+        if self._ended is not None:
+            return self._ended
+        self._clear_up()
+        return self._existing()
 
     def detach(self) -> None:
         """Let go of the optimizer. Weights stay as they are; from now on nothing holds absent synapses at zero."""
@@ -121,34 +145,49 @@ class Rewiring(ABC):
         for handle in self._handles:
             handle.remove()
 
+    @torch.no_grad()
     def finalize(self) -> Connectivity:
         """End the rewiring: detach, forget the state, and return the connectivity of the plain network that is left.
 
-        Warns (in the log) of layers that have no synapse left.
+        A training that was stopped before its connectivity had its density is brought to it now, which costs accuracy.
+        Warns (in the log) of that, and of layers that have no synapse left. A second call changes nothing.
         """
-        self.detach()
-        connectivity = self.connectivity()
-        self.state = {}
-        if empty := [name for name, row in connectivity.layers().items() if not row["nonzero"]]:
-            logger.warning("no synapse is left in %s: nothing passes through this layer any more", ", ".join(empty))
-        return connectivity
+        if self._ended is None:
+            self.detach()  # first of all: a step that was interrupted left the parameters pointing elsewhere
+            if self.steps == 0 and not self.state:
+                self._start()
+            self._finish()
+            self._ended, self.state = self._existing(), {}
+            if empty := [name for name, row in self._ended.layers().items() if not row["nonzero"]]:
+                logger.warning("no synapse is left in %s: nothing passes through this layer any more", ", ".join(empty))
+        return self._ended
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs besides network and optimizer, as named tensors."""
+        self._clear_up()
         tensors = {f"{kind}/{name}": tensor for kind, named in self.state.items() for name, tensor in named.items()}
         numbers = {name: torch.as_tensor(value) for name, value in self.numbers.items()}
-        return {"steps": torch.tensor(self.steps), **numbers, **tensors}
+        return {"method": self._name, "steps": torch.tensor(self.steps), **numbers, **tensors}
+
+    @property
+    def _name(self) -> Tensor:
+        """What a state says of whose it is: the letters of the class's name."""
+        return torch.tensor(list(type(self).__name__.encode()), dtype=torch.uint8)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state_dict`; load the network and the optimizer as well.
 
         Raises:
-            InputError: a tensor of another network (both sides are named); nothing is then loaded.
+            InputError: the state of another method, or a tensor of another network (both sides are named); nothing is
+                then loaded.
         """
-        if "steps" not in state:
-            raise InputError(
-                f"this is no state of a rewiring: 'steps' is missing, found {', '.join(state) or 'nothing'}"
-            )
+        for wanted in ("method", "steps"):
+            if wanted not in state:
+                raise InputError(
+                    f"this is no state of a rewiring: {wanted!r} is missing, found {', '.join(state) or 'nothing'}"
+                )
+        if (saved := bytes(state["method"].tolist()).decode(errors="replace")) != type(self).__name__:
+            raise InputError(f"the state is of {saved}, this rewiring is {type(self).__name__}")
         loaded: dict[str, dict[str, Tensor]] = {}
         for key, tensor in state.items():
             kind, slash, name = key.partition("/")
@@ -165,12 +204,13 @@ class Rewiring(ABC):
                     f"the state of {name} has shape {tuple(tensor.shape)}, the network's is {tuple(parameter.shape)}"
                 )
             # empty_like keeps the parameter's memory layout (channels last), which a file does not
-            loaded.setdefault(kind, {})[name] = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+            memory = torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False)
+            loaded.setdefault(kind, {})[name] = memory.copy_(tensor)
         for kind, named in loaded.items():
             if kind not in self.FREE and (missing := self.parameters.keys() - named.keys()):
                 raise InputError(f"the state has no {kind} for {', '.join(sorted(missing))}: it is of another network")
         device = next(iter(self.parameters.values())).device
-        numbers = {key: value for key, value in state.items() if "/" not in key}
+        numbers = {key: value for key, value in state.items() if "/" not in key and key != "method"}
         self.steps, self.state = int(numbers.pop("steps")), loaded
         self.numbers = {
             key: value.clone().to(device) if value.is_floating_point() else int(value) for key, value in numbers.items()
@@ -190,11 +230,20 @@ class Rewiring(ABC):
                 "optimizer.step(closure) cannot be rewired: the closure would run the network in the middle of a step; "
                 "compute the loss first and call optimizer.step()"
             )
+        if getattr(self.optimizer, "found_inf", None) is not None:
+            raise InputError(
+                "GradScaler leaves it to a fused optimizer to skip a step, which a rewiring cannot see: make the "
+                "optimizer with fused=False, or train in bf16, which needs no scaler"
+            )
         self._clear_up()
         if self.steps == 0 and not self.state:
             self._start()
         self._moved = self._moving()
-        self._before(self._moved)
+        try:
+            self._before(self._moved)
+        except BaseException:
+            self._clear_up()
+            raise
 
     @torch.no_grad()
     def _post_hook(self, _optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
@@ -223,6 +272,8 @@ class Rewiring(ABC):
                 "LBFGS cannot be rewired: its closure runs the network in the middle of a step; use a first-order "
                 "optimizer such as Adam or SGD"
             )
+        if any(group.get("maximize") for group in self.optimizer.param_groups):
+            raise InputError("an optimizer with maximize=True cannot be rewired: minimize the negative instead")
         held = {id(parameter) for group in self.optimizer.param_groups for parameter in group["params"]}
         if missing := [name for name, parameter in self.parameters.items() if id(parameter) not in held]:
             raise InputError(
@@ -235,65 +286,3 @@ class Rewiring(ABC):
                 raise InputError(
                     f"{type(other).__name__} rewires these synapses already: call its detach() or finalize() first"
                 )
-
-
-def prior_step(optimizer: Optimizer, group: dict[str, Any], parameter: nn.Parameter) -> float | Tensor:
-    """The step size that a prior's constant force is scaled with, after `parameter` was moved.
-
-    For the Adam family it is lr / (1 - beta1^t), the bias-corrected step of the first moment (as the published Grad R
-    code does); for all others it is lr. A tensor only where the optimizer keeps lr or t on a device, so that nothing
-    is read back from there.
-    """
-    lr, betas = group["lr"], group.get("betas")
-    count = optimizer.state[parameter].get("step")
-    if betas is None or count is None:
-        return _plain(lr)
-    return _plain(lr) / (1 - _plain(betas[0]) ** _plain(count))
-
-
-def hold_gradients(moved: Sequence[Moved], masks: Mapping[str, Tensor]) -> None:
-    """Take the gradient of absent synapses away, before a step, so that no moment builds up for them.
-
-    Args:
-        moved: what the optimizer is about to move.
-        masks: parameter name -> 1 or 0, in the parameter's dtype: a product with it is several times as fast as
-            filling by a boolean mask.
-    """
-    for entry in moved:
-        entry.gradient.mul_(masks[entry.name])
-
-
-def hold_weights(moved: Sequence[Moved], masks: Mapping[str, Tensor]) -> None:
-    """Set the weight of absent synapses to 0, after a step, whatever the optimizer did; arguments as above."""
-    for entry in moved:
-        entry.parameter.mul_(masks[entry.name])
-
-
-def clear_moments(optimizer: Optimizer, parameter: nn.Parameter, mask: Tensor) -> None:
-    """Set to zero, where `mask` (1 or 0, the parameter's dtype) is 0, whatever the optimizer remembers of a parameter.
-
-    These are all tensors of its shape: momentum buffers, first and second moments, their maxima.
-    """
-    for moment in moments_of(optimizer, parameter):
-        moment.mul_(mask)
-
-
-def moments_of(optimizer: Optimizer, parameter: nn.Parameter) -> list[Tensor]:
-    """What an optimizer remembers of each element of a parameter: all tensors of its shape."""
-    values = optimizer.state.get(parameter, {}).values()
-    return [value for value in values if isinstance(value, Tensor) and value.shape == parameter.shape]
-
-
-def in_memory_order(tensor: Tensor) -> Tensor:
-    """A view of a dense tensor's elements in the order in which they lie in memory (channels last, for example)."""
-    return tensor.as_strided((tensor.numel(),), (1,), tensor.storage_offset())
-
-
-def forget(optimizer: Optimizer, parameter: nn.Parameter) -> None:
-    """Let an optimizer begin anew with a parameter: no moments, no count of steps, as before its first step."""
-    optimizer.state.pop(parameter, None)
-
-
-def _plain(value: float | Tensor) -> float | Tensor:
-    """A Python number where that costs no synchronisation."""
-    return value.item() if isinstance(value, Tensor) and value.device.type == "cpu" else value

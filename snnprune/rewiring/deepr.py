@@ -5,7 +5,6 @@ import random as plain_random
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -13,15 +12,17 @@ from torch.optim import Optimizer
 from .. import allocation as allocations
 from ..allocation import Allocation
 from ..compiling import compiled
-from ..connectivity import Connectivity
 from ..criteria import random
 from ..draws import generator
 from ..errors import InputError
 from ..synapses import Exclude, entries_of, geometry
-from .base import Moved, clear_moments, prior_step
+from .base import Moved
+from .checks import check_scope, check_share, check_steps
 from .masked import Masked
+from .moments import clear_moments, prior_step
 from .registry import register
 from .strength import add_scaled
+from .vacancies import count_of, vacancies
 
 # Strength of a synapse that was just connected: it exists, so it is not zero.
 CONNECTED = 1e-12
@@ -78,16 +79,12 @@ class DeepR(Masked):
         seed: int = 0,
         exclude: Exclude = (),
     ) -> None:
-        if not 0 < density <= 1:
-            raise InputError(f"density must be in (0, 1], found {density}")
+        for name, share in {"density": density, "settle": settle}.items():
+            check_share(name, share)
+        check_scope(scope)
+        check_steps(steps)
         if not (alpha >= 0 and temperature >= 0):
             raise InputError(f"alpha and temperature must be 0 or more, found {alpha} and {temperature}")
-        if not 0 < settle <= 1:
-            raise InputError(f"settle must be in (0, 1], found {settle}")
-        if scope not in ("layer", "global"):
-            raise InputError(f"scope must be 'layer' or 'global', found {scope!r}")
-        if steps < 1:
-            raise InputError(f"steps must be 1 or more, found {steps}")
         self.exclude, self.allocation = entries_of(exclude), allocations.find(allocation)
         super().__init__(network, optimizer, exclude=self.exclude)
         self.network, self.seed, self.density = network, seed, density
@@ -140,9 +137,9 @@ class DeepR(Masked):
         counted = list(self.parameters) if self.scope == "global" else [entry.name for entry in group]
         counts = [self.numbers[f"synapses:{name}"] for name in counted]
         wanted = sum(count for count in counts if isinstance(count, int))
-        missing = wanted - torch.stack([_number(self.state["mask"][name]) for name in counted]).sum()
+        missing = wanted - torch.stack([count_of(self.state["mask"][name]) for name in counted]).sum()
         walk = self._walk("/".join(entry.name for entry in group), sum(mask.numel() for mask in masks))
-        found = _vacancies(masks, missing, wanted, walk, look=missing.device.type == "cpu")
+        found = vacancies(masks, missing, wanted, walk, look=missing.device.type == "cpu")
         for entry, mask, (places, comes) in zip(group, masks, found, strict=True):
             weight, sign = entry.parameter.data, self.state["sign"][entry.name]
             weight[places] = torch.where(comes, CONNECTED * sign[places], weight[places])
@@ -166,15 +163,6 @@ class DeepR(Masked):
             stride = draw.randrange(1, size)
         return draw.randrange(size), stride
 
-    # --- What everybody may call
-
-    @torch.no_grad()
-    def finalize(self) -> Connectivity:
-        """End the rewiring and return the connectivity of the plain network that is left."""
-        if not self.state:
-            self._start()
-        return super().finalize()
-
 
 def _press(
     weight: Sequence[Tensor], sign: Sequence[Tensor], mask: Sequence[Tensor], force: Sequence[float | Tensor]
@@ -185,57 +173,3 @@ def _press(
         add_scaled(w, s, -f)  # to what is absent too: below 0 it stays absent
         torch.mul(w, s, out=m).clamp_(min=0).sign_()
         w.mul_(m)
-
-
-def _number(mask: Tensor) -> Tensor:
-    """Of the synapses; several times as fast as count_nonzero, and exact: float32 holds what one row sums up to."""
-    return mask.sum(-1, dtype=torch.float32).sum(dtype=torch.float64)
-
-
-def _vacancies(
-    masks: Sequence[Tensor], missing: Tensor, most: int, walk: tuple[int, int], *, look: bool
-) -> list[tuple[tuple[Tensor, ...], Tensor]]:
-    """The first free places on a walk through some tensors, as many as synapses are missing.
-
-    Args:
-        masks: 1 where a synapse exists, else 0.
-        missing: how many places are wanted, 0 or more.
-        most: how many synapses there are to be in all: who meets so many places finds as many free as are missing.
-        walk: start, and stride (with no divisor in common with the number of places of all masks together).
-        look: end the walk as soon as there are enough; else shapes depend on no data and nothing is read back.
-
-    Returns:
-        For each mask places that were met, all different, as an index for each dimension; and boolean, true for those
-        to be filled.
-    """
-    start, stride = walk
-    total = sum(mask.numel() for mask in masks)
-    device, most = masks[0].device, min(most, total)
-    length = min(most, 2 * int(missing)) if look else most
-    while True:
-        parts = _parts(masks, start, stride, length)
-        free = torch.zeros(length, dtype=torch.bool, device=device)
-        for mask, (which, places) in zip(masks, parts, strict=True):
-            free[which] = mask[places] == 0
-        if length == most or bool(free.count_nonzero() >= missing):
-            comes = free & (free.cumsum(0) <= missing)
-            return [(places, comes[which]) for which, places in parts]
-        length = min(most, 2 * length)
-
-
-def _parts(
-    masks: Sequence[Tensor], start: int, stride: int, length: int
-) -> list[tuple[slice | Tensor, tuple[Tensor, ...]]]:
-    """Which of the places on a walk lie in each tensor, and where there."""
-    device = masks[0].device
-    if len(masks) == 1:
-        met = (start + stride * torch.arange(length, device=device)) % masks[0].numel()
-        return [(slice(None), torch.unravel_index(met, masks[0].shape))]
-    parts, first = [], 0
-    places = (start + stride * np.arange(length)) % sum(mask.numel() for mask in masks)
-    for mask in masks:
-        which = np.flatnonzero((places >= first) & (places < first + mask.numel()))
-        inside = np.unravel_index(places[which] - first, mask.shape)
-        parts.append((torch.tensor(which, device=device), tuple(torch.tensor(axis, device=device) for axis in inside)))
-        first += mask.numel()
-    return parts

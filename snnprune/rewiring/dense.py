@@ -19,8 +19,7 @@ class Dense(Rewiring):
     def _after(self, moved: Sequence[Moved]) -> None:
         """Nothing to do."""
 
-    def connectivity(self) -> Connectivity:
-        """Every synapse."""
+    def _existing(self) -> Connectivity:
         return Connectivity(
             {name: torch.ones_like(parameter, dtype=torch.bool) for name, parameter in self.parameters.items()}
         )

@@ -15,6 +15,7 @@ from ..connectivity import Connectivity
 from ..criteria import random
 from ..draws import generator
 from ..errors import InputError
+from ..schedules import Polynomial, interval
 from ..selection import keep_largest
 from ..synapses import Exclude, entries_of, geometry
 from .base import Moved
@@ -88,7 +89,7 @@ class DropAndGrow(Masked):
         super().__init__(network, optimizer, exclude=self.exclude)
         self.network, self.seed, self.fraction, self.total_steps = network, seed, fraction, steps
         self.end = max(1, round(end * steps))
-        self.every = every or min(100, max(1, self.end // 50))
+        self.schedule = Polynomial(density=density, end=self.end, every=every or interval(self.end))
         self._gradients: dict[str, Tensor] = {}
 
     def fraction_at(self, step: int) -> float:
@@ -97,30 +98,27 @@ class DropAndGrow(Masked):
             return self.fraction
         return self.fraction * (1 + math.cos(math.pi * min(step / self.end, 1.0))) / 2
 
-    def updates_at(self, step: int) -> bool:
-        """Whether synapses are dropped and grown after so many steps."""
-        return step == self.end or (0 < step < self.end and step % self.every == 0)
-
     # --- One step
 
     def _start(self) -> None:
         super()._start()
         self._keep(self._drawn(self.initial_density))
         if self.grow == "momentum":
-            self.state["average"] = {n: torch.zeros_like(p, requires_grad=False) for n, p in self.parameters.items()}
+            self.state["average"] = self._full(0)
 
     def _before(self, moved: Sequence[Moved]) -> None:
         # The dense gradients, before the mask takes those of absent synapses away.
         for entry in moved:
             if "average" in self.state:
                 self.state["average"][entry.name].lerp_(entry.gradient, 1 - MOMENTUM)
-            if "gradient" in (self.drop, self.grow) and self.updates_at(self.steps + 1):
+            if "gradient" in (self.drop, self.grow) and self.schedule.updates_at(self.steps + 1):
                 self._gradients[entry.name] = entry.gradient.clone()
         super()._before(moved)
 
     def _update(self) -> None:
-        if self.updates_at(self.steps):
-            present, wanted = self._counts_at((self.steps - 1) // self.every * self.every), self._counts_at(self.steps)
+        if self.schedule.updates_at(self.steps):
+            every = self.schedule.every
+            present, wanted = self._counts_at((self.steps - 1) // every * every), self._counts_at(self.steps)
             self._keep({name: self._moved_about(name, present[name], wanted[name]) for name in self.parameters})
         self._gradients = {}
         if self.steps >= self.end:
@@ -176,23 +174,15 @@ class DropAndGrow(Masked):
     def _counts_at(self, step: int) -> dict[str, int]:
         """How many synapses each tensor has after so many steps."""
         first, last = self._ends
-        remaining = (1 - min(step / self.end, 1.0)) ** 3
+        remaining = self.schedule.remaining_at(step)
         return {name: round(last[name] + (first[name] - last[name]) * remaining) for name in last}
 
-    # --- What everybody may call
+    # --- The end
 
-    @torch.no_grad()
-    def finalize(self) -> Connectivity:
-        """End the rewiring and return the connectivity of the plain network that is left.
-
-        A training that was stopped while its density still fell is brought to it now.
-        """
-        if not self.state:
-            self._start()
+    def _finish(self) -> None:
         if self.steps < self.end and self.initial_density > self.density:
             self._tell_early(self.total_steps, self.density)
             self._keep({name: self._best(name, count) for name, count in self._counts_at(self.end).items()})
-        return super().finalize()
 
 
 def _among_its_sign(weight: Tensor, there: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from torch.optim import Optimizer
 
 from ..criteria import Scores
 from ..errors import InputError
-from .base import Moved, forget
+from .base import Moved
+from .moments import forget
 from .pruning import Pruning
 from .registry import register
 
@@ -20,24 +21,24 @@ class ESPN(Pruning):
 
     Cho, Joshi, Hegde: "ESPN: Extremely Sparse Pruned Networks", 2020. First the network trains as usual. Then its
     weights are frozen and multiplied with a mask m that starts at 1 and is trained with an L1 penalty on m, which the
-    optimizer sees as a constant force `pressure` on its gradient. The synapses with the largest m are kept, m is
-    multiplied into their weights, and these train on. The paper stops when few enough m are above 0.01, this at `end`,
-    since the budget is given. Two more tensors the size of the weights meanwhile. Weight decay, if the optimizer has
-    any, acts on m.
+    optimizer sees as a constant force `pressure` on its gradient; m never falls below 0. The synapses with the largest
+    m are kept, m is multiplied into their weights, and these train on. The paper stops when few enough m are above
+    0.01, this at `end`, since the budget is given. Two more tensors the size of the weights meanwhile. Weight decay, if
+    the optimizer has any, acts on m.
 
     Args:
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
         pressure: of the penalty, above 0.
         begin: share of the steps that is trained before.
-        options: as `Pruning`, without `criterion`.
+        options: as `Pruning`, without `criterion` and `schedule`.
 
     Raises:
         InputError: pressure not above 0, or as `Pruning`.
     """
 
     CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "one-shot", 0.6
-    OWN = ("criterion",)
+    OWN = ("criterion", "schedule")
 
     def __init__(
         self,
@@ -73,11 +74,19 @@ class ESPN(Pruning):
             torch.mul(self.state["frozen"][entry.name], self.state["soft"][entry.name].clamp_(min=0), out=weight)
         return None
 
+    def _start(self) -> None:
+        super()._start()
+        self._freeze_weights()
+
     def _update(self) -> None:
         super()._update()
+        self._freeze_weights()
+
+    def _freeze_weights(self) -> None:
+        """Begin to learn the mask, when it is time."""
         if self.steps == self.begin and self.steps < self.end:
             self.state["frozen"] = {name: p.detach().clone() for name, p in self.parameters.items()}
-            self.state["soft"] = {name: torch.ones_like(p, requires_grad=False) for name, p in self.parameters.items()}
+            self.state["soft"] = self._full(1)
             self._forget_all()
 
     def _prune_to(self, density: float) -> None:

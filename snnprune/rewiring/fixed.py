@@ -56,9 +56,6 @@ class Fixed(Masked):
         super()._start()
         self._keep({name: mask.to(self.parameters[name].device) for name, mask in self.given.items()})
 
-    def _update(self) -> None:
-        """Nothing ever changes."""
-
 
 def shuffled(connectivity: Connectivity, seed: int = 0) -> Connectivity:
     """As many synapses in each tensor, at places drawn uniformly; on the CPU."""

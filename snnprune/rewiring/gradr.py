@@ -14,7 +14,8 @@ from ..compiling import compiled
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..synapses import Exclude, entries_of, geometry
-from .base import Moved, prior_step
+from .base import Moved
+from .moments import prior_step
 from .registry import register
 from .squares import add_squares, gradient_sizes, keeps_squares
 from .strength import aim, press, reveal
@@ -64,7 +65,8 @@ class GradR(Strengths):
             "fan-in=32", or a function, as `allocation.find`.
         power: of the gradients' root mean square in the ranking, 0 or more; 0 ranks by strength alone.
         draw_zero_signs: a weight that starts at exactly 0 has no sign and could never grow under the published rule;
-            it gets a random one. False keeps the published behaviour.
+            it gets a random one. False keeps the published behaviour. With a density signs are free, and it is unused.
+        seed: of those signs.
         exclude: synapses to leave dense.
 
     Raises:
@@ -86,6 +88,7 @@ class GradR(Strengths):
         power: float = 0.5,
         allocation: str | Mapping[str, float] | Allocation | None = None,
         draw_zero_signs: bool = True,
+        seed: int = 0,
         exclude: Exclude = (),
     ) -> None:
         if not power >= 0:
@@ -102,6 +105,7 @@ class GradR(Strengths):
             settle=settle,
             scope=scope,
             draw_zero_signs=draw_zero_signs,
+            seed=seed,
             exclude=entries_of(exclude),
         )
         self.power, self.network, self.exclude = power, network, entries_of(exclude)
@@ -113,9 +117,9 @@ class GradR(Strengths):
         if self.density is None:
             return super()._start()
         self.state["hidden"] = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
-        self.state["present"] = {n: torch.ones_like(p, requires_grad=False) for n, p in self.parameters.items()}
+        self.state["present"] = self._full(1)
         if not keeps_squares(self.optimizer):
-            self.state["square"] = {n: torch.zeros_like(p, requires_grad=False) for n, p in self.parameters.items()}
+            self.state["square"] = self._full(0, precise=True)
         return None
 
     # --- One step
@@ -176,8 +180,8 @@ class GradR(Strengths):
             parameter.data.copy_(hidden.masked_fill_(alive[name] & (hidden == 0), SEEDLING))
         self._settle(alive)
 
-    def connectivity(self) -> Connectivity:
-        """The synapses that exist now; one that came back at the last selection may still have weight 0."""
+    def _existing(self) -> Connectivity:
+        # One that came back at the last selection may still have weight 0.
         if "present" not in self.state:
-            return super().connectivity()
+            return super()._existing()
         return Connectivity({name: present != 0 for name, present in self.state["present"].items()})

@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from .. import schedules
 from ..errors import InputError
-from .base import forget
+from .moments import forget
 from .pruning import Pruning
 from .registry import register
 from .tickets import changed, early_timesteps
@@ -39,7 +39,8 @@ class IterativeMagnitude(Pruning):
         early_bird: draw the ticket once, as soon as it no longer changes, or at `end` (You et al., ICLR 2020), and
             train its weights on, instead of rounds and rewinding.
         early_time: search with fewer time steps (Kim et al. 2022), as many as `tickets.early_timesteps` finds at the
-            rewinding step; the network must have a number `timesteps` that can be set. Needs batches.
+            rewinding step, or after 2 % of the steps where that is 0 or None; the network must have a number
+            `timesteps` that can be set. Needs batches.
         end: share of the steps that the search takes at most.
         options: as `Pruning`.
 
@@ -139,6 +140,20 @@ class IterativeMagnitude(Pruning):
         if "timesteps" in self.numbers:
             network: Any = self.network
             network.timesteps = self.numbers["timesteps" if self.searching else "all_timesteps"]
+
+    # --- The end
+
+    def _finish(self) -> None:
+        if self.searching:
+            self.state.pop("early", None)  # who is stopped early keeps what was learned
+            super()._finish()
+
+    def detach(self) -> None:
+        """As `Rewiring.detach`; the network has all of its time steps again."""
+        super().detach()
+        if "all_timesteps" in self.numbers:
+            network: Any = self.network
+            network.timesteps = self.numbers["all_timesteps"]
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """As `Rewiring.load_state_dict`; the network's time steps are those of the search, if it is on."""

@@ -6,20 +6,25 @@ import torch
 from torch import Tensor
 
 from ..connectivity import Connectivity
-from .base import Moved, Rewiring, clear_moments, hold_gradients, hold_weights
+from .base import Moved, Rewiring
+from .moments import clear_moments
 
 
 class Masked(Rewiring):
     """Base of the methods whose connectivity is a mask (`self.state["mask"]`, 1 or 0 in the weights' dtype)."""
 
     def _start(self) -> None:
-        self.state["mask"] = {name: torch.ones_like(p, requires_grad=False) for name, p in self.parameters.items()}
+        self.state["mask"] = self._full(1)
+
+    # A product with a mask in the weights' dtype is several times as fast as filling by a boolean one.
 
     def _before(self, moved: Sequence[Moved]) -> None:
-        hold_gradients(moved, self.state["mask"])
+        for entry in moved:  # no moment shall build up for what is absent
+            entry.gradient.mul_(self.state["mask"][entry.name])
 
     def _after(self, moved: Sequence[Moved]) -> None:
-        hold_weights(moved, self.state["mask"])
+        for entry in moved:  # whatever the optimizer did
+            entry.parameter.mul_(self.state["mask"][entry.name])
 
     def _keep(self, masks: Mapping[str, Tensor]) -> None:
         """Make these the synapses that exist; nothing remembers the others."""
@@ -29,8 +34,7 @@ class Masked(Rewiring):
             parameter.data.mul_(mask)
             clear_moments(self.optimizer, parameter, mask)
 
-    def connectivity(self) -> Connectivity:
-        """The synapses that exist now."""
+    def _existing(self) -> Connectivity:
         if "mask" not in self.state:
             return Connectivity({n: torch.ones_like(p, dtype=torch.bool) for n, p in self.parameters.items()})
         return Connectivity({name: mask != 0 for name, mask in self.state["mask"].items()})

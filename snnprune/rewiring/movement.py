@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from ..criteria import Scores
 from .base import Moved
 from .pruning import Pruning
@@ -23,7 +21,8 @@ class Movement(Pruning):
     OWN = ("criterion",)
 
     def _start(self) -> None:
-        self.state["moved"] = {n: torch.zeros_like(p, requires_grad=False) for n, p in self.parameters.items()}
+        # In float32 at least: a sum of small numbers does not grow in fewer digits.
+        self.state["moved"] = self._full(0, precise=True)
         super()._start()
 
     def _before(self, moved: Sequence[Moved]) -> None:

@@ -23,6 +23,9 @@ class NDSNN(DropAndGrow):
         density: share of the synapses to end with, in (0, 1].
         initial_density: to begin with; None: a third, or `density` if that is more.
         options: as `DropAndGrow`.
+
+    Raises:
+        InputError: as `DropAndGrow`.
     """
 
     DROP, GROW, ALLOCATION, ANNEALED = "magnitude", "gradient", "erk", True

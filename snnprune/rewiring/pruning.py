@@ -11,12 +11,12 @@ from torch.optim import Optimizer
 from .. import allocation as allocations
 from .. import criteria, schedules
 from ..allocation import Allocation
-from ..connectivity import Connectivity
 from ..criteria import Batches, Scores
 from ..errors import InputError
 from ..losses import Loss, mse
 from ..schedules import Schedule
 from ..synapses import Exclude, entries_of, geometry
+from .checks import check_steps
 from .masked import Masked
 from .registry import register
 
@@ -76,7 +76,8 @@ class Pruning(Masked):
         seed: int = 0,
         exclude: Exclude = (),
     ) -> None:
-        for name, given in {"criterion": criterion, "allocation": allocation}.items():
+        check_steps(steps)
+        for name, given in {"criterion": criterion, "allocation": allocation, "schedule": schedule}.items():
             if name in self.OWN and given is not None:
                 raise InputError(f"{type(self).__name__} has its own {name} and takes no other, found {given!r}")
         for name, share in {"begin": begin, "end": end}.items():
@@ -126,17 +127,9 @@ class Pruning(Masked):
         within = {name: torch.where(there[name], score, -torch.inf) for name, score in scores.items()}
         return dict(self.allocation(within, density, geometry(self.network, exclude=self.exclude)))
 
-    # --- What everybody may call
+    # --- The end
 
-    @torch.no_grad()
-    def finalize(self) -> Connectivity:
-        """End the pruning and return the connectivity of the plain network that is left.
-
-        A training that was stopped before its schedule was through is brought to the density now.
-        """
-        if not self.state:
-            self._start()
+    def _finish(self) -> None:
         if self.schedule.density_at(self.steps) > self.density:
             self._tell_early(self.total_steps, self.density)
             self._prune_to(self.density)
-        return super().finalize()

@@ -3,10 +3,13 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from ..connectivity import Connectivity
+from ..schedules import Polynomial, interval
+from ..synapses import Exclude
+from .checks import check_share
 from .masked import Masked
 
 
@@ -14,21 +17,51 @@ class Settling(Masked):
     """Base of the methods that search for a connectivity for a part of the training, and then fix it.
 
     While the search is on, `self.state` holds what is behind the weights; afterwards, a mask. A method answers
-    `_freeze`, and calls it when its time has come.
+    `_select`, which is called every so many steps if a density is asked for, and `_freeze`.
+
+    Args:
+        network: any module with synapses; see `find_synapses`.
+        optimizer: any torch optimizer that holds them, minimizes, and takes no closure.
+        density: share of the synapses to end with, in (0, 1], or None.
+        steps: optimizer steps of the whole training.
+        settle: share of `steps` after which the search ends, in (0, 1].
+        ramp: share of the search in which the density that `_select` hears of falls, on a cubic schedule.
+        exclude: synapses to leave dense.
     """
 
-    density: float | None
-    total_steps: int
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        density: float | None,
+        steps: int,
+        settle: float,
+        ramp: float = 1.0,
+        exclude: Exclude = (),
+    ) -> None:
+        check_share("settle", settle)
+        if density is not None:
+            check_share("density", density)
+        super().__init__(network, optimizer, exclude=exclude)
+        self.density, self.total_steps = density, steps
+        self.settled_at = max(1, round(settle * steps))
+        end = max(1, round(ramp * self.settled_at))
+        self.schedule = None if density is None else Polynomial(density=density, end=end, every=interval(end))
 
     @property
     def frozen(self) -> bool:
         """Whether the search has ended and the connectivity is fixed."""
-        return "mask" in self.state
+        return "mask" in self.state or self._ended is not None
 
     @property
     def _settles(self) -> bool:
         """Whether the search is to end at all."""
         return self.density is not None
+
+    @abstractmethod
+    def _select(self, density: float) -> None:
+        """Do what brings the search to this density."""
 
     @abstractmethod
     def _freeze(self) -> None:
@@ -40,22 +73,20 @@ class Settling(Masked):
         super()._start()
         self._keep(alive)
 
-    def connectivity(self) -> Connectivity:
-        """The synapses that exist now, or the frozen connectivity."""
-        if self.frozen:
-            return super().connectivity()
+    def _update(self) -> None:
+        if not self._settles or self.frozen:
+            return
+        if self.steps >= self.settled_at:
+            self._freeze()
+        elif self.schedule is not None and self.schedule.updates_at(self.steps):
+            self._select(self.schedule.density_at(self.steps))
+
+    def _existing(self) -> Connectivity:
+        if "mask" in self.state:
+            return super()._existing()
         return Connectivity({name: parameter.detach() != 0 for name, parameter in self.parameters.items()})
 
-    @torch.no_grad()
-    def finalize(self) -> Connectivity:
-        """End the rewiring and return the connectivity of the plain network that is left.
-
-        A search that was stopped before it settled ends now, which costs accuracy.
-        """
-        self.detach()  # first of all: a step that was interrupted left the parameters pointing elsewhere
+    def _finish(self) -> None:
         if self._settles and not self.frozen:
             self._tell_early(self.total_steps, self.density)
-            if not self.state:
-                self._start()
             self._freeze()
-        return super().finalize()

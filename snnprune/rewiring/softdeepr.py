@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 from ..compiling import compiled
 from ..draws import generator
 from ..errors import InputError
-from .base import Moved, prior_step
+from .base import Moved
+from .moments import prior_step
 from .registry import register
 from .strength import hush, reveal, walk
 from .strengths import SEEDLING, Strengths
@@ -23,7 +24,8 @@ class SoftDeepR(Strengths):
 
     Bellec, Kappel, Maass, Legenstein: "Deep Rewiring: Training very sparse deep networks", ICLR 2018, algorithm 2. As
     Grad R a weight is :math:`w = s\, relu(\theta)`; but the gradient moves only synapses that exist, and noise moves
-    all:
+    all. What the optimizer remembers of a synapse that has just become dormant (Adam's mean, a momentum) moves it on
+    for a while; the paper's optimizer remembers nothing.
 
     .. math:: \theta \leftarrow \max(\theta - 1_{\theta > 0}\, \eta\, s\, \partial L/\partial w - \eta\,\alpha
         + \sqrt{2 \eta T}\,\nu,\ \theta_{min})
@@ -37,7 +39,8 @@ class SoftDeepR(Strengths):
         temperature: T of the noise, above 0.
         floor: theta_min, at most 0; None: T ln(1 - p) / alpha, which keeps the share p dormant under pressure and noise
             alone: their stationary law is exp(-alpha theta / T) above the floor. p is `sparsity`, or 1 - `density`.
-        seed: of the noise.
+            With a density nothing presses, alpha stands here as 0.01, and the floor is only how deep a dormant
+            strength can lie: a few hundred steps of the noise below 0.
         options: as `GradR`, without `power` and `allocation`.
 
     Raises:
@@ -51,7 +54,6 @@ class SoftDeepR(Strengths):
         *,
         temperature: float = 1e-6,
         floor: float | None = None,
-        seed: int = 0,
         **options: Any,
     ) -> None:
         if not temperature > 0:
@@ -61,7 +63,7 @@ class SoftDeepR(Strengths):
         super().__init__(network, optimizer, **options)
         share = 1 - self.density if self.density else options.get("sparsity") or 0.95
         self.floor = temperature * math.log(max(1 - share, 1e-9)) / self.alpha if floor is None else floor
-        self.temperature, self.seed = temperature, seed
+        self.temperature = temperature
         self._hush, self._walk = hush, walk
 
     # --- One step

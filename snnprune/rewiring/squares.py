@@ -26,7 +26,10 @@ def keeps_squares(optimizer: Optimizer) -> bool:
 
 
 def add_squares(means: Mapping[str, Tensor], moved: Sequence[Moved]) -> None:
-    """Take these gradients into means that are kept for an optimizer that keeps none, in place."""
+    """Take these gradients into means that are kept for an optimizer that keeps none, in place.
+
+    The means are float32 at least: in fewer digits 0.999 of a number is that number.
+    """
     for entry in moved:
         means[entry.name].mul_(_DECAY).addcmul_(entry.gradient, entry.gradient, value=1 - _DECAY)
 

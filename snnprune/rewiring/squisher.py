@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -46,7 +45,7 @@ class Squisher(Pruning):
 
     def _start(self) -> None:
         if not keeps_squares(self.optimizer):
-            self.state["square"] = {n: torch.zeros_like(p, requires_grad=False) for n, p in self.parameters.items()}
+            self.state["square"] = self._full(0, precise=True)
         super()._start()
 
     def _before(self, moved: Sequence[Moved]) -> None:

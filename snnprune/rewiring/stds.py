@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..errors import InputError
-from ..schedules import Polynomial
-from ..selection import keep_largest
+from ..selection import keep_share
 from ..synapses import Exclude
 from .base import Moved
+from .checks import check_steps
 from .registry import register
 from .settling import Settling
 
@@ -69,17 +69,9 @@ class STDS(Settling):
             raise InputError(f"width must be above 0, found {width}")
         if growth not in ("sine", "linear"):
             raise InputError(f"growth must be 'sine' or 'linear', found {growth!r}")
-        if density is not None and not 0 < density <= 1:
-            raise InputError(f"density must be in (0, 1], found {density}")
-        if not 0 < settle <= 1:
-            raise InputError(f"settle must be in (0, 1], found {settle}")
-        if steps < 1:
-            raise InputError(f"steps must be 1 or more, found {steps}")
-        super().__init__(network, optimizer, exclude=exclude)
-        self.total_steps, self.final_width, self.growth, self.density = steps, width, growth, density
-        self.settled_at = max(1, round(settle * steps))
-        every = min(100, max(1, self.settled_at // 50))
-        self.schedule = None if density is None else Polynomial(density=density, end=self.settled_at, every=every)
+        check_steps(steps)
+        super().__init__(network, optimizer, density=density, steps=steps, settle=settle, exclude=exclude)
+        self.final_width, self.growth = width, growth
 
     @property
     def dead_zone(self) -> Tensor:
@@ -117,18 +109,13 @@ class STDS(Settling):
             _reveal(self.state["hidden"][entry.name], self.dead_zone, weight)
         return None
 
-    def _update(self) -> None:
-        if self.schedule is None or self.frozen:
-            return
-        if self.steps >= self.settled_at:
-            self._freeze()
-        elif self.schedule.updates_at(self.steps):
-            self._widen(self.schedule.density_at(self.steps))
+    def _select(self, density: float) -> None:
+        self._widen(density)
 
     def _widen(self, density: float) -> dict[str, Tensor]:
         """Set the dead zone to what leaves this density, and the weights with it; returns what is alive."""
         sizes = {name: hidden.abs() for name, hidden in self.state["hidden"].items()}
-        alive = keep_largest(sizes, max(1, round(density * sum(size.numel() for size in sizes.values()))))
+        alive = keep_share(sizes, density)
         dormant = [size.masked_fill_(alive[name], 0).amax() for name, size in sizes.items()]
         self.dead_zone.copy_(torch.stack(dormant).amax())
         for name, parameter in self.parameters.items():
@@ -138,8 +125,7 @@ class STDS(Settling):
 
     def _freeze(self) -> None:
         assert self.density is not None
-        alive = self._widen(self.density)
-        self._settle(alive)
+        self._settle(self._widen(self.density))
 
 
 def _reveal(hidden: Tensor, width: Tensor, weight: Tensor) -> None:

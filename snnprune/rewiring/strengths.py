@@ -2,7 +2,6 @@
 
 import logging
 import math
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,18 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..draws import generator
 from ..errors import InputError
-from ..schedules import Polynomial
-from ..selection import keep_largest
+from ..selection import keep_share
 from ..synapses import Exclude
 from .base import Moved
+from .checks import check_scope
 from .decay import shield_dormant
 from .settling import Settling
 
 logger = logging.getLogger(__name__)
 
-# The closed loop's constants, chosen on a validation split of MNIST (docs/gradr.md has the figures).
-INTERVAL = 100  # steps between two selections; less in a short training, so that the ramp has at least 50 of them
+# Share of a training after which the closed loop ends; chosen on a validation split of MNIST (docs/gradr.md).
 SETTLE = 0.65
 # Strength given to a dormant synapse that the exact rank lets in at the end: it exists, so its weight is not zero.
 SEEDLING = 1e-8
@@ -50,15 +49,13 @@ class Strengths(Settling):
         settle: float = SETTLE,
         scope: Literal["global", "layer"] = "global",
         draw_zero_signs: bool = True,
+        seed: int = 0,
         exclude: Exclude = (),
     ) -> None:
-        _check_options(alpha, sparsity, density, steps, settle, scope)
-        super().__init__(network, optimizer, exclude=exclude)
-        self.density, self.scope, self.draw_zero_signs = density, scope, draw_zero_signs
-        self.total_steps = steps or 0
-        self.settled_at = max(1, round(settle * self.total_steps))
-        every = min(INTERVAL, max(1, self.settled_at // 50))
-        self.schedule = None if density is None else Polynomial(density=density, end=self.settled_at, every=every)
+        _check(alpha, sparsity, density, steps)
+        check_scope(scope)
+        super().__init__(network, optimizer, density=density, steps=steps or 0, settle=settle, exclude=exclude)
+        self.scope, self.draw_zero_signs, self.seed = scope, draw_zero_signs, seed
         self.alpha = 1e-2 if alpha is None else alpha
 
     # --- One step
@@ -80,32 +77,20 @@ class Strengths(Settling):
 
     # --- The closed loop
 
-    def _update(self) -> None:
-        if not self.schedule or self.frozen:
-            return
-        if self.steps >= self.settled_at:
-            self._freeze()
-        elif self.schedule.updates_at(self.steps):
-            self._select(self.schedule.density_at(self.steps))
-
-    @abstractmethod
-    def _select(self, density: float) -> None:
-        """Let the strongest live on; the others are dormant, for now."""
-
     def _best(self, scores: dict[str, Tensor], density: float) -> dict[str, Tensor]:
         """The masks of the highest scores, of all tensors together or of each."""
         groups = [scores] if self.scope == "global" else [{name: score} for name, score in scores.items()]
         kept: dict[str, Tensor] = {}
         for group in groups:
-            kept |= keep_largest(group, max(1, round(density * sum(score.numel() for score in group.values()))))
+            kept |= keep_share(group, density)
         return kept
 
     def _signs(self, name: str, hidden: Tensor) -> Tensor:
         signs = hidden.sign()
         zeros = signs == 0
         if self.draw_zero_signs and (count := int(zeros.sum())):
-            drawn = torch.empty_like(signs).bernoulli_(0.5).mul_(2).sub_(1)
-            signs = torch.where(zeros, drawn, signs)
+            chance = torch.rand(signs.shape, generator=generator(self.seed, list(self.parameters).index(name)))
+            signs = torch.where(zeros, (2.0 * (chance < 0.5) - 1).to(signs), signs)
             logger.warning(
                 "%s: drew the sign of %d synapse(s) whose weight starts at exactly 0 and that could else never grow "
                 "(draw_zero_signs=False keeps the published behaviour)",
@@ -115,24 +100,14 @@ class Strengths(Settling):
         return signs
 
 
-def _check_options(
-    alpha: float | None, sparsity: float | None, density: float | None, steps: int | None, settle: float, scope: str
-) -> None:
+def _check(alpha: float | None, sparsity: float | None, density: float | None, steps: int | None) -> None:
     if alpha is not None and not (alpha > 0 and math.isfinite(alpha)):
         raise InputError(f"alpha must be a positive number, found {alpha}")
     if sparsity is not None and not 0.5 <= sparsity < 1:
         raise InputError(f"sparsity must be in [0.5, 1): the prior's centre is ln(2 (1 - sparsity)); found {sparsity}")
-    if not 0 < settle <= 1:
-        raise InputError(f"settle must be in (0, 1], found {settle}")
-    if scope not in ("global", "layer"):
-        raise InputError(f"scope must be 'global' or 'layer', found {scope!r}")
-    if density is None:
-        return
-    if not 0 < density <= 1:
-        raise InputError(f"density must be in (0, 1], found {density}")
-    if alpha is not None or sparsity is not None:
+    if density is not None and (alpha is not None or sparsity is not None):
         raise InputError(
             "give density, or alpha (with sparsity), not both: each decides how sparse the network becomes"
         )
-    if steps is None or steps < 1:
+    if density is not None and (steps is None or steps < 1):
         raise InputError(f"density needs steps, the optimizer steps of the whole training; found {steps}")

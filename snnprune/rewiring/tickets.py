@@ -42,8 +42,10 @@ def early_timesteps(network: Any, batches: Batches, *, threshold: float = 0.6) -
         from 2 to T; T itself where no fewer are enough, or the network has no more than two.
 
     Raises:
-        InputError: the output has no time axis.
+        InputError: no batches, or the output has no time axis.
     """
+    if not batches:
+        raise InputError("Early-Time looks at data and was given none: pass batches=[inputs, ...]")
     divergence = torch.zeros(0)
     with torch.no_grad(), probing(network):
         for batch in batches:

@@ -9,10 +9,10 @@ from torch.optim import Optimizer
 from ..compiling import compiled
 from ..criteria import Batches
 from ..errors import InputError
-from ..schedules import Polynomial
-from ..selection import keep_largest
-from ..synapses import Exclude, geometry
+from ..selection import keep_share
+from ..synapses import Exclude, find_synapses, geometry
 from .base import Moved
+from .checks import check_steps
 from .gates import BETAS, act, learn
 from .registry import register
 from .settling import Settling
@@ -34,8 +34,10 @@ class UPR(Settling):
 
     with :math:`c_w` the connections that share a weight, and :math:`c_n` the connections that leave a neuron: the
     operations that its spike costs. Then gates above 0 stay, the others go, and the weights train on. Neurons of a
-    convolution are its channels here; the inputs of the first layer are no neurons. Gates begin half open, and weights
-    are scaled up, so that the network begins as it was.
+    convolution are its channels here; the inputs of the first layer are no neurons. A layer has its own gates for the
+    neurons that it hears, so that a neuron with two listeners has two; a grouped convolution has none. Gates begin half
+    open, and weights are scaled up, so that the network begins as it was. Gates learn by an Adam of their own with the
+    weights' learning rate, whatever the optimizer is; its weight decay acts on the weights behind the gates.
 
     Two ways to say how sparse the network shall be:
 
@@ -76,11 +78,9 @@ class UPR(Settling):
     ) -> None:
         if not (price > 0 or (price == 0 and density is None)):
             raise InputError(f"price must be 0 or more, and with a density above 0; found {price}")
-        if density is not None and not 0 < density <= 1:
-            raise InputError(f"density must be in (0, 1], found {density}")
-        if not 0 < settle <= 1:
-            raise InputError(f"settle must be in (0, 1], found {settle}")
-        super().__init__(network, optimizer, exclude=exclude)
+        check_steps(steps)
+        # The price must find its height while gates still move: in the second half of the search they are too steep.
+        super().__init__(network, optimizer, density=density, steps=steps, settle=settle, ramp=0.5, exclude=exclude)
         first = next(iter(batches), None)
         example = first if first is None or isinstance(first, Tensor) else first[0]
         shapes = geometry(network, example, exclude=exclude)
@@ -88,18 +88,14 @@ class UPR(Settling):
             raise InputError(f"the connections of {', '.join(unknown)} are not known: pass batches=[inputs, ...]")
         self.uses = {name: torch.as_tensor(shape.uses).to(self.parameters[name]) for name, shape in shapes.items()}
         # Along which axis of a weight its presynaptic neurons are counted, where those are neurons with a gate.
-        self.gated = {name: 1 - shape.output_axis for name, shape in list(shapes.items())[1:] if shape.groups == 1}
+        inputs = next(iter(find_synapses(network)))
+        self.gated = {n: 1 - shape.output_axis for n, shape in shapes.items() if n != inputs and shape.groups == 1}
         self.leaving = {
             name: self.uses[name].expand_as(self.parameters[name]).sum_to_size(self._neurons_of(name))
             for name in self.gated
         }
-        self.price, self.density, self.total_steps = price, density, steps
-        self.settled_at = max(1, round(settle * steps))
-        # The price must find its height while gates still move: in the second half of the search they are too steep.
-        half = max(1, self.settled_at // 2)
-        every = min(100, max(1, half // 50))
+        self.price = price
         self._learn, self._act = learn, act
-        self.schedule = None if density is None else Polynomial(density=density, end=half, every=every)
 
     @property
     def _settles(self) -> bool:
@@ -113,17 +109,17 @@ class UPR(Settling):
     # --- One step
 
     def _start(self) -> None:
-        def zeros() -> dict[str, Tensor]:
-            return {name: torch.zeros_like(p, requires_grad=False) for name, p in self.parameters.items()}
-
-        def neurons() -> dict[str, Tensor]:
-            return {name: self.parameters[name].new_zeros(self._neurons_of(name)) for name in self.gated}
-
+        # In float32 at least: in fewer digits small steps of gates, and 0.999 of a mean, change nothing.
+        gates = {kind: self._full(0, precise=True) for kind in ("gate", "gate_mean", "gate_square")}
+        neurons = {
+            kind: {name: gates["gate"][name].new_zeros(self._neurons_of(name)) for name in self.gated}
+            for kind in self.FREE
+        }
         halves = {name: 4.0 if name in self.gated else 2.0 for name in self.parameters}
         self.state = {
             "weight": {name: p.detach() * halves[name] for name, p in self.parameters.items()},
-            **{kind: zeros() for kind in ("gate", "gate_mean", "gate_square")},
-            **{kind: neurons() for kind in self.FREE},
+            **gates,
+            **neurons,
         }
         self.numbers["price"] = torch.tensor(self.price, device=next(iter(self.uses.values())).device)
 
@@ -150,7 +146,8 @@ class UPR(Settling):
         return self._show(moved, self._point_back(moved), self.steepness_at(self.steps + 1))
 
     def _abandon(self, moved: Sequence[Moved]) -> None:
-        if weights := self._point_back(moved):
+        if not self.frozen:  # the weights' memory may hold gains, whether the parameters point elsewhere or not
+            weights = self._point_back(moved) or [entry.parameter.data for entry in moved]
             self._show(moved, weights, self.steepness_at(self.steps))
 
     def _show(self, moved: Sequence[Moved], weights: list[Tensor], steepness: float) -> None:
@@ -184,16 +181,8 @@ class UPR(Settling):
 
     # --- The end of the search
 
-    def _update(self) -> None:
-        if self.frozen:
-            return
-        if self.steps >= self.settled_at:
-            self._freeze()
-        elif self.schedule is not None and self.schedule.updates_at(self.steps):
-            self._haggle(self.schedule.density_at(self.steps))
-
-    def _haggle(self, density: float) -> None:
-        """Raise the price while more gates are open than wanted, lower it while fewer are."""
+    def _select(self, density: float) -> None:
+        # The price rises while more gates are open than wanted, and falls while fewer are.
         total = sum(parameter.numel() for parameter in self.parameters.values())
         alive = torch.stack([self._alive(name).sum() for name in self.parameters]).sum()
         self.numbers["price"] *= torch.where(alive > density * total, 2.0, 0.5)
@@ -206,7 +195,7 @@ class UPR(Settling):
                 name: torch.where(alive[name], 1 + gate.sigmoid(), gate.sigmoid())
                 for name, gate in self.state["gate"].items()
             }
-            alive = keep_largest(width, max(1, round(self.density * sum(mask.numel() for mask in alive.values()))))
+            alive = keep_share(width, self.density)
         for name, parameter in self.parameters.items():
             parameter.data.copy_(self.state["weight"][name])
         self._settle(alive)

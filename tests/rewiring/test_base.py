@@ -92,6 +92,7 @@ def test_excluded_synapses_stay_dense():
     ("change", "message"),
     [
         (lambda state: state.pop("steps"), "'steps' is missing"),
+        (lambda state: state.update(Dense(*pair()).state_dict()), "the state is of Dense, this rewiring is GradR"),
         (lambda state: state.clear(), "found nothing"),
         (lambda state: state.update({"hidden/9.weight": torch.ones(1)}), r"holds 9\.weight, .* are 0\.weight"),
         (
@@ -117,6 +118,28 @@ def test_a_state_of_another_network_is_refused_and_nothing_is_loaded(change, mes
 def test_dense_leaves_training_alone():
     network, optimizer = pair()
     method = Dense(network, optimizer)
-    assert method.state_dict().keys() == {"steps"}
+    assert method.state_dict().keys() == {"method", "steps"}
     assert method.connectivity().density == 1
     assert isinstance(method, Rewiring)
+
+
+def test_an_optimizer_that_maximizes_is_refused():
+    network, _ = pair()
+    with pytest.raises(InputError, match="maximize=True cannot be rewired: minimize the negative instead"):
+        GradR(network, SGD(network.parameters(), lr=0.1, maximize=True))
+
+
+def test_a_scaler_that_leaves_skipping_to_a_fused_optimizer_is_refused():
+    for fused in (True, False):
+        network, _ = pair()
+        optimizer = Adam(network.parameters(), fused=fused)
+        method = GradR(network, optimizer)
+        scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+        network(torch.full((1, 3), torch.inf)).sum().backward()
+        scaler.scale(torch.zeros(()))
+        if fused:
+            with pytest.raises(InputError, match="make the optimizer with fused=False, or train in bf16"):
+                scaler.step(optimizer)
+        else:
+            scaler.step(optimizer)  # not called at all where gradients are not finite
+        assert method.steps == 0

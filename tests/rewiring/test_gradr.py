@@ -1,5 +1,6 @@
 """Grad R against slow, independent versions of its formulas."""
 
+import inspect
 import logging
 import math
 import sys
@@ -7,10 +8,12 @@ import sys
 import pytest
 import torch
 from torch import nn
-from torch.optim import SGD, Adam, AdamW
+from torch.optim import ASGD, SGD, Adam, AdamW
 
 from snnprune import GradR, InputError
 from snnprune.rewiring.strengths import SEEDLING
+from tests.rewiring.small import single
+from tests.rewiring.small import step as small_step
 
 STEPS = 50
 
@@ -103,19 +106,25 @@ def test_with_sgd_it_is_the_papers_rule(momentum, weight_decay):
     assert weight.tolist() == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
-def test_maximize_with_weight_decay_decays_the_weight_only():
-    weight, _ = run(lambda p: SGD(p, lr=0.01, weight_decay=0.1), WEIGHTS, alpha=0.4)
-    layer = nn.Linear(len(WEIGHTS), 1, bias=False, dtype=torch.float64)
-    with torch.no_grad():
-        layer.weight.copy_(torch.tensor([WEIGHTS], dtype=torch.float64))
-    optimizer = SGD(layer.parameters(), lr=0.01, weight_decay=0.1, maximize=True)
-    GradR(layer, optimizer, alpha=0.4)
-    for t in range(1, STEPS + 1):
-        layer.weight.grad = torch.tensor(
-            [[-gradient(t, i, w) for i, w in enumerate(layer.weight[0].tolist())]], dtype=torch.float64
-        )
-        optimizer.step()
-    assert layer.weight[0].tolist() == pytest.approx(weight.tolist(), rel=1e-9, abs=1e-12)
+ALL = [
+    kind
+    for kind in (getattr(torch.optim, name) for name in torch.optim.__all__)
+    if isinstance(kind, type) and "weight_decay" in inspect.signature(kind).parameters
+]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_no_optimizers_weight_decay_moves_a_dormant_strength(kind):
+    network, _ = single([0.5, 0.5])
+    optimizer = kind(network.parameters(), lr=0.01, weight_decay=0.5, **({"lambd": 0.0} if kind is ASGD else {}))
+    method = GradR(network, optimizer, alpha=1e-9)
+    optimizer.step()  # nothing has a gradient: strengths are taken from the weights, and that is all
+    method.state["hidden"]["weight"][0, 1] = -0.3
+    network.weight.data[0, 1] = 0
+    before = network.weight[0, 0].item()
+    small_step(network, optimizer)
+    assert method.state["hidden"]["weight"][0, 1].item() == pytest.approx(-0.3, rel=1e-5)
+    assert network.weight[0, 0].item() < before
 
 
 def test_decoupled_weight_decay_leaves_dormant_strengths_alone():
@@ -346,7 +355,7 @@ def test_steps_kept_on_a_device_give_the_same_result():
         GradR(layer, optimizer, alpha=0.3)
         with pytest.MonkeyPatch.context() as patch:
             if tensors:
-                patch.setattr("snnprune.rewiring.base._plain", torch.as_tensor)
+                patch.setattr("snnprune.rewiring.moments._plain", torch.as_tensor)
             for t in range(20):
                 layer.weight.grad = torch.cos(torch.arange(6.0, dtype=torch.float64).reshape(2, 3) + t)
                 optimizer.step()

@@ -86,6 +86,11 @@ def test_the_distance_of_tickets_is_counted_over_what_is_kept():
     assert changed(now, now) == 0
 
 
+def test_early_time_without_data_is_refused():
+    with pytest.raises(InputError, match="Early-Time looks at data and was given none"):
+        early_timesteps(Answers(torch.zeros(5, 1, 2)), [])
+
+
 def test_early_time_by_hand():
     # One class answers from the first step on; the running mean of the other falls: 1, 1/2, 1/3, 1/4, 1/5.
     outputs = torch.zeros(5, 1, 2)
@@ -123,9 +128,32 @@ def test_a_resumed_search_has_few_steps_again():
     method = IterativeMagnitude(
         network, optimizer, density=0.2, steps=10, early_time=True, batches=[torch.zeros(1, 1, 8, 8)]
     )
-    method.load_state_dict({"steps": torch.tensor(3), "timesteps": torch.tensor(2), "all_timesteps": torch.tensor(6)})
+    found = {"timesteps": torch.tensor(2), "all_timesteps": torch.tensor(6)}
+    method.load_state_dict({**method.state_dict(), "steps": torch.tensor(3), **found})
     assert network.timesteps == 2
     assert {"timesteps", "all_timesteps"} < set(method.state_dict())
+    method.detach()
+    assert network.timesteps == 6
+
+
+def test_a_search_that_is_stopped_keeps_what_was_learned(caplog):
+    network, optimizer = single(WEIGHTS)
+    method = IterativeMagnitude(network, optimizer, density=0.5, steps=100, rewind=0.0)
+    learned = [step(network, optimizer, 0.25).tolist() for _ in range(3)][-1]
+    assert method.finalize().nonzero == 2
+    alive = [weight if place in kept(method) else 0.0 for place, weight in enumerate(learned)]
+    assert network.weight.reshape(-1).tolist() == alive
+    assert "finalize() after 3 of 100 steps: pruned to density 0.5 at once" in caplog.text
+
+
+def test_a_search_that_is_over_early_is_not_told_to_be_stopped(caplog):
+    network, optimizer = single(WEIGHTS)
+    method = IterativeMagnitude(network, optimizer, density=0.5, steps=50, early_bird=True)
+    for _ in range(6):
+        step(network, optimizer)
+    assert not method.searching
+    assert method.finalize().nonzero == 2
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(

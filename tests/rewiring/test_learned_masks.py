@@ -80,6 +80,16 @@ def test_espn_trains_a_mask_under_pressure_while_weights_stand_still():
     assert step(network, optimizer, 1.0).tolist() == pytest.approx([0, -1.1, 0.8, 0])
 
 
+def test_espn_can_learn_its_mask_from_the_first_step_on():
+    network, optimizer = single([1.0, 2.0], lr=0.1)
+    method = ESPN(network, optimizer, density=0.5, steps=10, begin=0.0, end=0.3, pressure=0.5)
+    step(network, optimizer, [1.0, -1.0])
+    assert method.searching
+    # m = 1 - 0.1 (g w + 0.5)
+    assert method.state["soft"]["weight"].tolist() == [pytest.approx([0.85, 1.15])]
+    assert network.weight.tolist() == [pytest.approx([0.85, 2.3])]
+
+
 def test_espn_survives_a_step_that_raises():
     network, optimizer = single([2.0, -1.0, 1.0, 4.0], lr=0.1)
     method = ESPN(network, optimizer, density=0.5, steps=10, begin=0.1, end=0.9)
@@ -104,6 +114,9 @@ def test_espn_survives_a_step_that_raises():
         (ADMM, {"rho": 0.0}, "rho and period must be above 0, found 0.0 and 0.02"),
         (ESPN, {"pressure": -1.0}, "pressure must be above 0, found -1.0"),
         (ESPN, {"criterion": "magnitude"}, "ESPN has its own criterion and takes no other, found 'magnitude'"),
+        (ESPN, {"schedule": "cubic"}, "ESPN has its own schedule and takes no other, found 'cubic'"),
+        (ADMM, {"schedule": "linear"}, "ADMM has its own schedule and takes no other, found 'linear'"),
+        (ADMM, {"steps": 0}, "steps must be 1 or more, found 0"),
         (Movement, {"criterion": "taylor"}, "Movement has its own criterion and takes no other"),
         (DropPruning, {"allocation": "lamp"}, "DropPruning has its own allocation and takes no other, found 'lamp'"),
     ],
@@ -111,4 +124,4 @@ def test_espn_survives_a_step_that_raises():
 def test_what_does_not_fit_is_refused(method, options, told):
     network, optimizer = single([1.0, 2.0])
     with pytest.raises(InputError, match=told):
-        method(network, optimizer, density=0.5, steps=10, **options)
+        method(network, optimizer, **{"density": 0.5, "steps": 10, **options})

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.optim import SGD
 
 from snnprune import InputError, rewiring
 from snnprune.rewiring import Squisher
@@ -72,3 +73,13 @@ def test_a_negative_power_is_refused():
     network, optimizer = single([1.0, 1.0])
     with pytest.raises(InputError, match="power must be 0 or more, found -1"):
         rewiring.create("squisher", network, optimizer, steps=2, density=0.5, power=-1)
+
+
+def test_a_mean_of_squares_fades_for_weights_with_few_digits_too():
+    network = nn.Linear(2, 1, bias=False).to(torch.bfloat16)
+    optimizer = SGD(network.parameters(), lr=0.1)
+    method = Squisher(network, optimizer, density=0.5, steps=2000)
+    for gradient in [1.0] + 1000 * [0.0]:
+        network.weight.grad = torch.full_like(network.weight, gradient)
+        optimizer.step()
+    assert method.state["square"]["weight"][0, 0].item() == pytest.approx(1e-3 * 0.999**1000, rel=1e-3)

@@ -143,12 +143,47 @@ def test_the_price_of_a_convolution_counts_its_connections():
         ({"price": 0.0, "density": 0.5}, "price must be 0 or more, and with a density above 0; found 0.0"),
         ({"density": 2.0}, r"density must be in \(0, 1\], found 2.0"),
         ({"settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),
+        ({"steps": -3}, "steps must be 1 or more, found -3"),
     ],
 )
 def test_values_outside_their_range_are_refused(options, told):
     network, optimizer = single([1.0, 2.0])
     with pytest.raises(InputError, match=told):
-        UPR(network, optimizer, steps=10, **options)
+        UPR(network, optimizer, **{"steps": 10, **options})
+
+
+def test_the_inputs_of_the_network_have_no_gates_whatever_is_excluded():
+    network = two_layers()
+    whole = UPR(network, SGD(network.parameters(), lr=0.1), steps=10)
+    assert list(whole.gated) == ["2.weight"]
+    whole.detach()
+    assert list(UPR(network, SGD(network.parameters(), lr=0.1), steps=10, exclude="0").gated) == ["2.weight"]
+
+
+def test_what_goes_wrong_while_gates_learn_does_not_leave_gains_in_the_weights(monkeypatch):
+    network, optimizer = single([1.0, -2.0], lr=0.1)
+    method = UPR(network, optimizer, steps=10)
+    before = step(network, optimizer, [1.0, 1.0]).clone()
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(method, "_learn", fail)
+    with pytest.raises(MemoryError):
+        step(network, optimizer, [1.0, 1.0])
+    assert torch.equal(network.weight.detach().reshape(-1), before)
+
+
+def test_gates_of_weights_with_few_digits_have_more():
+    network = two_layers().to(torch.bfloat16)
+    method = UPR(network, SGD(network.parameters(), lr=1e-3), steps=100, density=0.5)
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    method.optimizer.step()
+    gates = {key: tensor for key, tensor in method.state_dict().items() if "gate" in key or "neuron" in key}
+    assert {tensor.dtype for tensor in gates.values()} == {torch.float32}
+    assert method.state["gate"]["0.weight"].abs().max().item() == pytest.approx(1e-3)  # bfloat16 has no such number
+    assert all(parameter.dtype == torch.bfloat16 for parameter in network.parameters())
 
 
 def test_a_convolution_without_batches_is_refused():
