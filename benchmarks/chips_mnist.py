@@ -13,17 +13,19 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from experiments.chips import placement_of
 from experiments.compare import run_all
 from experiments.protocol import Protocol, Run
+from experiments.results import measured_with
 from experiments.train import guard
-from experiments.verdict import cell, gap
+from experiments.verdict import cell
 from snnprune import InputError
 from snnprune.budget.runs import read_run
 from snnprune.storage import write_text
-from snnprune.training import RunFolder, environment
+from snnprune.training import RunFolder
 
 # Chip -> network and density. The network for Xylo uses all of its 992 hidden neurons; dense, it would not fit.
 ROWS = {
@@ -72,7 +74,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         fits = (f"{sum(found['verdict'] == 'fits' for found in way)} of {len(way)}" for way in ways)
         lines.append(
             f"| {chip} | {model} | {100 * density:g} % | {cell(capped)} | {cell(free)} "
-            f"| {gap(capped, free)[0]:+.2f} | {' | '.join(fits)} |"
+            f"| {mean(capped) - mean(free):+.2f} | {' | '.join(fits)} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -90,8 +92,7 @@ def measure(options: argparse.Namespace) -> None:
     writer.writerows(rows)
     path = Path(options.results)
     write_text(path.with_suffix(".csv"), text.getvalue())
-    told = environment()
-    note = f"torch {told['torch']}, {told['processor']}, {told['date'][:10]}"
+    note = measured_with([run.folder for _, run in runs])
     write_text(path.with_suffix(".md"), table(rows) + f"\nMeasured with {note}.\n")
 
 

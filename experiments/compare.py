@@ -165,8 +165,12 @@ def _carry_out(run: Run, options: argparse.Namespace) -> str | None:
     )
     try:
         execute(run.config, runtime)
+    except (Stopped, KeyboardInterrupt):
+        raise
     except InputError as error:
         return str(error)
+    except Exception as error:  # a device out of memory, say: what is wrong with one run is not the others' trouble
+        return f"{type(error).__name__}: {error}"
     finally:
         torch.compiler.reset()  # or the next network of this kind would count as one shape too many, and run eagerly
     return None

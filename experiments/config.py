@@ -122,6 +122,17 @@ class Runtime:
     stop_after: float | None = _option(None, "seconds after which to save and stop, to be resumed later")
 
 
+def fields_of(kind: type[Config] | type[Runtime], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of that kind among what a command line says."""
+    return {entry.name: given[entry.name] for entry in fields(kind) if entry.name in given}
+
+
+def with_method(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a config, in which a combination without a method means "pruning"."""
+    combined = "method" not in chosen and not chosen.keys().isdisjoint(COMBINATION)
+    return dict(chosen) | ({"method": "pruning"} if combined else {})
+
+
 def add_options(parser: argparse.ArgumentParser, *kinds: type, without: Collection[str] = ()) -> None:
     """Give a parser one option for each field; options that are not given are absent from what it returns.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.config import COMBINATION, Config
 from experiments.parts import check_names
-from snnprune import InputError
+from snnprune import InputError, rewiring
 
 SIDES = {"snn": "lif", "ann": "relu"}
 CONTROLS = ("shuffled", "scratch-e", "scratch-b", "transfer")
@@ -92,16 +92,38 @@ class Protocol:
             )
         if "transfer" in self.controls and set(self.sides) != set(SIDES):
             raise InputError(f"the control transfer needs both sides, snn and ann; found {', '.join(self.sides)}")
+        for name, value in {"run": self.run, "method": self.method}.items():
+            if not isinstance(value, Mapping):
+                raise InputError(f"{name} must be a table, found {value!r}")
         _check_known("[run]", self.run, [e.name for e in fields(Config) if e.name not in (*OWN, *VARIED)])
         for name, own in self.method.items():
             _check_known(f"[method.{name}]", own, (*OWN, *EITHER))
             if name not in self.methods:
                 raise InputError(f"[method.{name}] is not among the methods {', '.join(self.methods)}")
         for density in self.densities:
-            if not 0 < density < 1:
-                raise InputError(f"densities must be between 0 and 1, found {density}: dense is a method")
+            if type(density) not in (int, float) or not 0 < density < 1:
+                raise InputError(f"densities must be between 0 and 1, found {density!r}: dense is a method")
+        for seed in self.seeds:
+            if type(seed) is not int or seed < 0:
+                raise InputError(f"seeds must be whole numbers from 0 on, found {seed!r}")
+        # Each run has a folder of its own, named after what the grid varies.
+        percents = [f"{100 * density:g} %" for density in self.densities]
+        for name, given in {"methods": self.methods, "densities": percents, "seeds": self.seeds}.items():
+            if twice := [entry for place, entry in enumerate(given) if entry in given[:place]]:
+                raise InputError(f"{name} has {twice[0]} twice")
         for name in self.methods:
-            check_names(self._config(name, "snn", 0.5, 0))
+            self._check_method(name)
+
+    def _check_method(self, name: str) -> None:
+        if name.endswith(endings := tuple(f"-{control}" for control in CONTROLS)):
+            raise InputError(f"methods has {name}: names that end in {', '.join(endings)} are those of controls")
+        own = self._own(name)
+        check_names(self._config(name, "snn", 0.5, 0))
+        if "alpha" in own and not rewiring.needs(own["method"], "density"):
+            raise InputError(
+                f"[method.{name}] has alpha, and with it {own['method']} ends at a density of its own: what is "
+                "compared has a density that is asked for; run it with experiments.train"
+            )
 
     def runs(self, out: str | os.PathLike[str]) -> Iterator[Run]:
         """Every run of the grid, controls last; run folders are in `out`."""
@@ -121,7 +143,7 @@ class Protocol:
 
     def _config(self, method: str, side: str, density: float, seed: int) -> Config:
         own = self._own(method)
-        asked = None if own["method"] == "dense" or "alpha" in own else density
+        asked = None if own["method"] == "dense" else density
         run = self._unpruned if own["method"] == "dense" else self.run
         return Config(**{**run, **own}, density=asked, neuron=SIDES[side], seed=seed)
 

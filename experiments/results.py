@@ -12,7 +12,7 @@ from snnprune import Connectivity
 from snnprune.report import plot_comparison, plot_kept, plot_similarity
 from snnprune.report.style import save_figure
 from snnprune.storage import write_text
-from snnprune.training import environment
+from snnprune.training import RunFolder
 
 COLUMNS = ("method", "side", "density", "seed", "accuracy", "seconds")
 
@@ -34,7 +34,6 @@ def write_results(
 
 def markdown(protocol: Protocol, results: Sequence[Result], *, command: str, remarks: Sequence[str] = ()) -> str:
     """A table for each side, what is best there, and how, when and on what it was measured."""
-    told = environment()
     parts = [f"# {protocol.title}"]
     for side in protocol.sides:
         chosen = [result for result in results if result.side == side]
@@ -42,9 +41,18 @@ def markdown(protocol: Protocol, results: Sequence[Result], *, command: str, rem
             parts += [f"## The {SIDE_NAMES[side]}", table(chosen), "\n".join(sentences(chosen))]
     parts += ["\n".join(remarks)] if remarks else []
     seeds = ", ".join(map(str, protocol.seeds))
-    machine = f"torch {told['torch']}, {told['processor']}, {told['date'][:10]}"
-    parts.append(f"Percent, mean ± standard deviation over the seeds {seeds}. Made by `{command}` with {machine}.")
+    measured = measured_with([result.folder for result in results])
+    parts.append(f"Percent, mean ± standard deviation over the seeds {seeds}. Made by `{command}` with {measured}.")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def measured_with(folders: Sequence[Path]) -> str:
+    """The versions, machines and days of runs, as their folders tell."""
+    told = [RunFolder(folder).read_json("environment.json") for folder in folders]
+    versions = " and ".join(dict.fromkeys(run["torch"] for run in told))
+    machines = " and ".join(dict.fromkeys(run["gpu"] or run["processor"] for run in told))
+    days = sorted(run["date"][:10] for run in told)
+    return f"torch {versions}, {machines}, {' to '.join(dict.fromkeys((days[0], days[-1])))}"
 
 
 def _draw(path: Path, protocol: Protocol, results: Sequence[Result]) -> None:

@@ -10,13 +10,12 @@ numbers behind the pictures (film.npz), from which --draw-only draws them again.
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from experiments.config import COMBINATION, Config, Runtime, add_options
+from experiments.config import Config, Runtime, add_options, fields_of, with_method
 from experiments.recording import Recorder
 from experiments.run import Stopped, make_trainer
 from experiments.train import guard
@@ -59,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def film(options: argparse.Namespace, given: dict[str, Any]) -> None:
     """Train, record, and draw."""
     config = _config(given)
-    runtime = Runtime(**{entry.name: given[entry.name] for entry in fields(Runtime) if entry.name in given})
+    runtime = Runtime(**fields_of(Runtime, given))
     trainer = make_trainer(config, runtime)
     every = _interval(trainer, options.every)
     recorder = Recorder(trainer, layer=options.layer, title=f"{config.method} trains {config.model} on {config.data}")
@@ -116,9 +115,7 @@ def draw(folder: Path, footage: Footage) -> None:
 
 def _config(given: dict[str, Any]) -> Config:
     """As experiments.train reads it; where nothing is said, what suits a film."""
-    chosen = {entry.name: given[entry.name] for entry in fields(Config) if entry.name in given}
-    if "method" not in chosen and any(name in chosen for name in COMBINATION):
-        chosen["method"] = "pruning"
+    chosen = with_method(fields_of(Config, given))
     small = chosen.get("data") == "digits"
     if chosen.keys().isdisjoint(("method", "density", "alpha", "options")):
         chosen["density"] = 0.1 if small else 0.03
@@ -143,9 +140,8 @@ def _interval(trainer: Trainer, every: int | None) -> int:
 
 
 def _rhythm(method: Rewiring) -> int:
-    """Steps between two selections of a method; 1 where it does not tell."""
-    told = (getattr(holder, "every", None) for holder in (method, getattr(method, "schedule", None)))
-    return next((every for every in told if isinstance(every, int)), 1)
+    """Steps between two selections of a method; 1 where it has no rhythm."""
+    return getattr(getattr(method, "schedule", None), "every", 1)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from experiments.config import COMBINATION, Config, Runtime, add_options
+from experiments.config import Config, Runtime, add_options, fields_of, with_method
 from experiments.run import Stopped, execute
 from snnprune import Connectivity, InputError
 from snnprune.training import RunFolder
@@ -33,11 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train(given: dict[str, Any]) -> None:
     """Carry out what the command line says, and show the result."""
-    runtime = Runtime(**{entry.name: given[entry.name] for entry in fields(Runtime) if entry.name in given})
-    chosen = {entry.name: given[entry.name] for entry in fields(Config) if entry.name in given}
-    if not (runtime.resume or "method" in chosen) and any(name in chosen for name in COMBINATION):
-        chosen["method"] = "pruning"
-    config = _resumed(chosen, runtime.out) if runtime.resume else Config(**chosen)
+    runtime, chosen = Runtime(**fields_of(Runtime, given)), fields_of(Config, given)
+    config = _resumed(chosen, runtime.out) if runtime.resume else Config(**with_method(chosen))
     summary = execute(config, runtime)
     print(Connectivity.load(Path(runtime.out) / "connectivity.safetensors").table())
     kept = f"{summary['density']:.3%} of the synapses"
@@ -64,7 +60,7 @@ def guard(work: Callable[[], None]) -> int:
         print(stopped, file=sys.stderr)
         return 130
     except KeyboardInterrupt:
-        print("interrupted; the last checkpoint is kept", file=sys.stderr)
+        print("interrupted; what was saved is kept", file=sys.stderr)
         return 130
     return 0
 

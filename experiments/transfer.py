@@ -12,11 +12,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import mean
 
 from experiments.compare import add_options, run_grid
 from experiments.protocol import SIDES, Protocol, read_protocol
 from experiments.train import guard
-from experiments.verdict import SIDE_NAMES, Result, accuracies, cell, gap, told_apart
+from experiments.verdict import SIDE_NAMES, Result, accuracies, cell, told_apart
 from snnprune import InputError
 
 
@@ -68,8 +69,9 @@ def verdicts(protocol: Protocol, results: Sequence[Result]) -> list[str]:
             )
             if not (own and came and drawn):
                 continue
-            ahead, _ = gap(came, own)
-            told = ("better" if ahead > 0 else "worse") + " than" if told_apart(came, own) else "not told apart from"
+            told = "not told apart from"
+            if told_apart(came, own):
+                told = "better than" if mean(came) > mean(own) else "worse than"
             lines.append(
                 f"- {SIDE_NAMES[side]}, {100 * density:g} %: found on the {SIDE_NAMES[other]} {cell(came)} %, {told} "
                 f"that found here ({cell(own)} %); drawn at random {cell(drawn)} %."

@@ -1,11 +1,13 @@
-"""What a comparison says: mean and spread over the seeds, which method is best, and whether by more than chance."""
+"""What a comparison says: mean and spread over the seeds, which method is best, and whether the seeds can tell."""
 
 import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, stdev, variance
+
+from scipy.stats import t as student_t
 
 from experiments.protocol import CONTROLS, Run
 
@@ -65,7 +67,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def sentences(results: Sequence[Result]) -> list[str]:
-    """For each density which method is best, and whether it is by more than the seeds' spread."""
+    """For each density which method is best, and by whether more than the margin that the seeds leave."""
     lines = []
     for density in sorted({result.density for result in results if result.density < 1}, reverse=True):
         first, *others = _best(results, density)
@@ -73,27 +75,35 @@ def sentences(results: Sequence[Result]) -> list[str]:
             continue
         lines.append(f"- At {100 * density:g} % **{first}** is best ({cell(accuracies(results, first, density))} %)")
         ours, theirs = (accuracies(results, method, density) for method in (first, others[0]))
-        ahead, noise = gap(ours, theirs)
-        lines[-1] += f", {ahead:.2f} points ahead of {others[0]}: "
+        lines[-1] += f", {mean(ours) - mean(theirs):.2f} points ahead of {others[0]}: "
         if min(len(ours), len(theirs)) < 2:
             lines[-1] += "one seed, so nothing can be said of chance."
             continue
-        lines[-1] += f"{'more than' if ahead > noise else 'within'} the seeds' spread ({noise:.2f})."
+        lines[-1] += f"{'more than' if told_apart(ours, theirs) else 'within'} the margin ({margin(ours, theirs):.2f})."
         near = [m for m in others if not told_apart(ours, accuracies(results, m, density))]
         if len(near) > 1:
             lines[-1] += f" Not told apart from it: {', '.join(near)}."
     return lines
 
 
-def gap(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
-    """The difference of two means, and the spread of that difference: sqrt(s1^2 + s2^2)."""
-    return mean(first) - mean(second), math.hypot(spread(first), spread(second))
+def margin(first: Sequence[float], second: Sequence[float]) -> float:
+    """How far apart two means must at least be to be told apart: Welch's t-test, two-sided, at 5 %.
+
+    t * sqrt(s1^2 / n1 + s2^2 / n2), with the degrees of freedom of Welch and Satterthwaite; infinite with one seed.
+    """
+    if min(len(first), len(second)) < 2:
+        return math.inf
+    parts = [(variance(values) / len(values), len(values) - 1) for values in (first, second)]
+    whole = sum(part for part, _ in parts)
+    if whole == 0:
+        return 0.0
+    freedom = whole**2 / sum(part**2 / own for part, own in parts)
+    return float(student_t.ppf(0.975, freedom)) * math.sqrt(whole)
 
 
 def told_apart(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Whether two means differ by more than the seeds' spread; never, with a single seed."""
-    difference, noise = gap(first, second)
-    return min(len(first), len(second)) > 1 and abs(difference) > noise
+    """Whether two means differ by more than the margin; never, with a single seed."""
+    return abs(mean(first) - mean(second)) > margin(first, second)
 
 
 def _best(results: Iterable[Result], density: float) -> list[str]:

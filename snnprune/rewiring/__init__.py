@@ -21,7 +21,7 @@ from .movement import Movement
 from .ndsnn import NDSNN
 from .pruning import Pruning
 from .random import Random
-from .registry import create, find, names, register
+from .registry import create, find, names, needs, register
 from .rigl import RigL
 from .set import SET
 from .sipp import SiPP
@@ -74,6 +74,7 @@ __all__ = [
     "early_timesteps",
     "find",
     "names",
+    "needs",
     "register",
     "shuffled",
 ]

@@ -59,6 +59,16 @@ def find(name: str) -> type[Rewiring]:
     return method
 
 
+def needs(name: str, option: str) -> bool:
+    """Whether a method must be given an option.
+
+    Raises:
+        InputError: as `find`.
+    """
+    takes = _options_of(find(name))
+    return option in takes and takes[option].default is inspect.Parameter.empty
+
+
 def create(
     name: str,
     network: nn.Module,

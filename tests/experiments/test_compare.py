@@ -9,11 +9,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ttest_ind
 
 from experiments import compare, transfer
 from experiments.protocol import Protocol, read_protocol
-from experiments.verdict import Result, sentences, table
+from experiments.verdict import Result, sentences, table, told_apart
 from snnprune import Connectivity, InputError
 
 ROOT = Path(__file__).parents[2]
@@ -227,6 +231,32 @@ def test_the_committed_tables_are_whole_and_follow_from_their_rows(name):
         assert "\n".join(sentences(here)) in page
 
 
+def test_the_pressure_of_deep_r_can_be_compared():
+    runs = protocol(methods=["deepr", "pressed"], method={"pressed": {"method": "deepr", "alpha": 0.01}}).runs("")
+    assert {(r.method, r.config.alpha, r.config.density) for r in runs} == {
+        (method, alpha, density) for method, alpha in (("deepr", None), ("pressed", 0.01)) for density in (0.1, 0.05)
+    }
+
+
+def test_what_goes_wrong_with_one_run_is_not_the_others_trouble(tmp_path, monkeypatch, capsys):
+    execute = compare.execute
+
+    def fail(config, runtime):
+        if config.method == "gmp":
+            raise MemoryError("no room")
+        execute(config, runtime)
+
+    monkeypatch.setattr(compare, "execute", fail)
+    text = PROTOCOL.partition("[method")[0].replace('"dense", "gmp", "combined"', '"gmp", "random"')
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("control"))
+    (tmp_path / "p.toml").write_text(text.replace("[0.2, 0.1]", '[0.1]\nsides = ["ann"]'))
+    assert call(compare, tmp_path / "p.toml", "--out", tmp_path / "runs", "--compile", "off") == 2
+    told = capsys.readouterr()
+    assert "1 of 2 runs failed and are not in the table" in told.err
+    assert "gmp-10-0: MemoryError: no room" in told.err
+    assert "| random |" in told.out
+
+
 def test_a_chip_can_be_one_methods_own_or_for_all():
     own = protocol(method={"gmp": {"chip": "truenorth"}})
     assert {(run.method, run.config.chip) for run in own.runs("")} == {("gmp", "truenorth"), ("dense", None)}
@@ -252,6 +282,16 @@ def test_a_chip_can_be_one_methods_own_or_for_all():
         ({"method": {"gmp": {"epochs": 30}}}, r"\[method.gmp\] has unknown epochs: known are method, alpha"),
         ({"method": {"snip": {}}}, r"\[method.snip\] is not among the methods gmp, dense"),
         ({"methods": ["gmpp"]}, "unknown method 'gmpp'"),
+        ({"methods": ["gmp", "gmp"]}, "methods has gmp twice"),
+        ({"densities": [0.1, 0.05, 0.1000000001]}, "densities has 10 % twice"),
+        ({"densities": ["0.1"]}, "densities must be between 0 and 1, found '0.1'"),
+        ({"seeds": [-1]}, "seeds must be whole numbers from 0 on, found -1"),
+        ({"run": 3}, "run must be a table, found 3"),
+        (
+            {"methods": ["a-transfer"], "method": {"a-transfer": {"method": "gmp"}}},
+            "names that end in -shuffled, .* are",
+        ),
+        ({"methods": ["gradr"], "method": {"gradr": {"alpha": 0.1}}}, "with it gradr ends at a density of its own"),
     ],
 )
 def test_a_wrong_protocol_is_told_in_one_line(changes, told):
@@ -296,17 +336,29 @@ def results(**methods: list[float]) -> list[Result]:
 
 
 def test_the_best_is_told_with_its_distance_by_hand():
-    # means 98 and 97, spreads 0.1 and 0.1: the difference has a spread of 0.14
+    # means 98 and 97, spreads 0.1 and 0.1; t with 4 degrees of freedom is 2.776: 2.776 * sqrt(2 * 0.01 / 3) = 0.23
     (line,) = sentences(results(a=[97.9, 98.0, 98.1], b=[96.9, 97.0, 97.1]))
-    assert line == (
-        "- At 10 % **a** is best (98.00 ± 0.10 %), 1.00 points ahead of b: more than the seeds' spread (0.14)."
-    )
+    assert line == ("- At 10 % **a** is best (98.00 ± 0.10 %), 1.00 points ahead of b: more than the margin (0.23).")
 
 
 def test_what_is_not_told_apart_is_named():
+    # a has a spread of 0.28 and b none: t with one degree of freedom is 12.71, 12.71 * sqrt(0.08 / 2) = 2.54
     (line,) = sentences(results(b=[97.9, 97.9], a=[97.8, 98.2], c=[97.0, 98.6], d=[90.0, 90.1]))
     assert "**a** is best" in line
-    assert "0.10 points ahead of b: within the seeds' spread (0.28). Not told apart from it: b, c." in line
+    assert "0.10 points ahead of b: within the margin (2.54). Not told apart from it: b, c." in line
+
+
+@given(st.integers(0, 10_000), st.integers(2, 6), st.integers(2, 6))
+def test_the_margin_is_that_of_welchs_test(seed, n, m):
+    numbers = np.random.default_rng(seed)
+    first, second = numbers.normal(98, 0.1, n).tolist(), numbers.normal(98, 0.3, m).tolist()
+    apart = ttest_ind(first, second, equal_var=False).pvalue < 0.05
+    assert told_apart(first, second) == apart
+
+
+def test_without_any_spread_every_difference_counts():
+    assert told_apart([98.0, 98.0], [97.9, 97.9])
+    assert not told_apart([98.0, 98.0], [98.0, 98.0])
 
 
 def test_one_seed_says_nothing_of_chance():

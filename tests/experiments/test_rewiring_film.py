@@ -156,11 +156,11 @@ def test_what_suits_a_film_where_nothing_is_said():
     ("method", "steps", "wanted"),
     [
         (SimpleNamespace(schedule=SimpleNamespace(every=91)), 7020, 182),
-        (SimpleNamespace(every=100), 7020, 200),
-        (SimpleNamespace(every=300), 7020, 300),
-        (SimpleNamespace(every=1000), 7020, 176),
+        (SimpleNamespace(schedule=SimpleNamespace(every=100)), 7020, 200),
+        (SimpleNamespace(schedule=SimpleNamespace(every=300)), 7020, 300),
+        (SimpleNamespace(schedule=SimpleNamespace(every=1000)), 7020, 176),
         (SimpleNamespace(schedule=None), 7020, 176),
-        (SimpleNamespace(every=1), 20, 1),
+        (SimpleNamespace(schedule=SimpleNamespace(every=1)), 20, 1),
     ],
 )
 def test_frames_keep_time_with_the_method(method: object, steps: int, wanted: int):

@@ -239,7 +239,7 @@ def test_an_interrupt_outside_of_the_training_is_one_line(monkeypatch, tmp_path,
 
     monkeypatch.setattr(train, "execute", interrupted)
     assert call(*SMALL, "--out", tmp_path) == 130
-    assert capsys.readouterr().err == "interrupted; the last checkpoint is kept\n"
+    assert capsys.readouterr().err == "interrupted; what was saved is kept\n"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
