@@ -13,7 +13,8 @@ def keep_largest(scores: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
     On a CPU it takes the memory of one copy of the scores besides its result.
 
     Args:
-        scores: name -> scores, floating point, any shapes, one device and dtype, no NaN.
+        scores: name -> scores, floating point, any shapes, one device and dtype. With a NaN among them fewer are kept,
+            since none is larger than it: who may have one must look (`criteria.score` does).
         count: how many to keep, between 0 and the number of scores.
 
     Returns:

@@ -17,7 +17,8 @@ class Settling(Masked):
     """Base of the methods that search for a connectivity for a part of the training, and then fix it.
 
     While the search is on, `self.state` holds what is behind the weights; afterwards, a mask. A method answers
-    `_select`, which is called every so many steps if a density is asked for, and `_freeze`.
+    `_select`, which is called every so many steps with the density of a cubic schedule, if a density is asked for, and
+    `_freeze`.
 
     Args:
         network: any module with synapses; see `find_synapses`.
@@ -25,7 +26,7 @@ class Settling(Masked):
         density: share of the synapses to end with, in (0, 1], or None.
         steps: optimizer steps of the whole training.
         settle: share of `steps` after which the search ends, in (0, 1].
-        ramp: share of the search in which the density that `_select` hears of falls, on a cubic schedule.
+        ramp: share of the search after which the cubic schedule is at the density; in the rest it is held.
         exclude: synapses to leave dense.
     """
 
@@ -46,8 +47,8 @@ class Settling(Masked):
         super().__init__(network, optimizer, exclude=exclude)
         self.density, self.total_steps = density, steps
         self.settled_at = max(1, round(settle * steps))
-        end = max(1, round(ramp * self.settled_at))
-        self.schedule = None if density is None else Polynomial(density=density, end=end, every=interval(end))
+        end, every = max(1, round(ramp * self.settled_at)), interval(self.settled_at)
+        self.schedule = None if density is None else Polynomial(density=density, end=end, every=every)
 
     @property
     def frozen(self) -> bool:
@@ -78,7 +79,7 @@ class Settling(Masked):
             return
         if self.steps >= self.settled_at:
             self._freeze()
-        elif self.schedule is not None and self.schedule.updates_at(self.steps):
+        elif self.schedule is not None and self.steps % self.schedule.every == 0:
             self._select(self.schedule.density_at(self.steps))
 
     def _existing(self) -> Connectivity:

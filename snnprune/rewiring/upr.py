@@ -1,5 +1,6 @@
 """UPR: gates on synapses and on neurons, learned under a price for synaptic operations."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +18,9 @@ from .gates import BETAS, act, learn
 from .registry import register
 from .settling import Settling
 
+# Share of the search after which no more gates are shut than are opened; chosen on a validation split of MNIST, and on
+# short trainings on digits (docs/methods.md).
+RAMP = 0.65
 # How steep the gates are at first and at last.
 STEEPNESS = (5.0, 1000.0)
 
@@ -42,9 +46,10 @@ class UPR(Settling):
     Two ways to say how sparse the network shall be:
 
     - `price`: the published way; the sparsity is an outcome.
-    - `density`, ours: in the first half of the search the price doubles every 100 steps while more gates are open than
-      a cubic schedule asks for, and halves while fewer are. At the end of the search the widest open gates stay,
-      exactly so many.
+    - `density`, ours: every 100 steps all gates are shifted alike, so that exactly as many synapses have open gates as
+      a cubic schedule asks for, which is at `density` after 65 % of the search. What gates learn is theirs;
+      where the line between open and shut lies is given. (A price that is raised and lowered until the number is right
+      comes too late in a short training: gates that shut have to be paid back one by one.)
 
     Memory during the search: four tensors the size of the weights.
 
@@ -52,7 +57,7 @@ class UPR(Settling):
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
         steps: optimizer steps of the whole training.
-        price: lambda, 0 or more; with `density` above 0, and where the loop starts.
+        price: lambda, 0 or more; with `density` it decides only who goes first, the dearer ones.
         density: share of the synapses to end with, in (0, 1]; None: what the price leaves.
         settle: share of `steps` after which the gates are fixed, in (0, 1].
         batches: inputs, with or without labels; needed for convolutions, whose connections must be counted.
@@ -76,23 +81,23 @@ class UPR(Settling):
         batches: Batches = (),
         exclude: Exclude = (),
     ) -> None:
-        if not (price > 0 or (price == 0 and density is None)):
-            raise InputError(f"price must be 0 or more, and with a density above 0; found {price}")
+        if not (price >= 0 and math.isfinite(price)):
+            raise InputError(f"price must be 0 or more, found {price}")
         check_steps(steps)
-        # The price must find its height while gates still move: in the second half of the search they are too steep.
-        super().__init__(network, optimizer, density=density, steps=steps, settle=settle, ramp=0.5, exclude=exclude)
+        super().__init__(network, optimizer, density=density, steps=steps, settle=settle, ramp=RAMP, exclude=exclude)
         first = next(iter(batches), None)
         example = first if first is None or isinstance(first, Tensor) else first[0]
         shapes = geometry(network, example, exclude=exclude)
         if unknown := [name for name, shape in shapes.items() if shape.uses is None]:
             raise InputError(f"the connections of {', '.join(unknown)} are not known: pass batches=[inputs, ...]")
-        self.uses = {name: torch.as_tensor(shape.uses).to(self.parameters[name]) for name, shape in shapes.items()}
+        uses = {name: torch.as_tensor(shape.uses).to(self.parameters[name]) for name, shape in shapes.items()}
         # Along which axis of a weight its presynaptic neurons are counted, where those are neurons with a gate.
         inputs = next(iter(find_synapses(network)))
         self.gated = {n: 1 - shape.output_axis for n, shape in shapes.items() if n != inputs and shape.groups == 1}
-        self.leaving = {
-            name: self.uses[name].expand_as(self.parameters[name]).sum_to_size(self._neurons_of(name))
-            for name in self.gated
+        # What an open gate of a synapse costs, and one of a neuron: the connections behind it.
+        self.costs = {
+            name: (price * count, *self._for_neurons(name, price * count.expand_as(self.parameters[name])))
+            for name, count in uses.items()
         }
         self.price = price
         self._learn, self._act = learn, act
@@ -115,26 +120,25 @@ class UPR(Settling):
             kind: {name: gates["gate"][name].new_zeros(self._neurons_of(name)) for name in self.gated}
             for kind in self.FREE
         }
-        halves = {name: 4.0 if name in self.gated else 2.0 for name in self.parameters}
         self.state = {
-            "weight": {name: p.detach() * halves[name] for name, p in self.parameters.items()},
+            "weight": {name: p.detach() * self._half_open(name) for name, p in self.parameters.items()},
             **gates,
             **neurons,
         }
-        self.numbers["price"] = torch.tensor(self.price, device=next(iter(self.uses.values())).device)
 
     def _before(self, moved: Sequence[Moved]) -> None:
         if self.frozen:
             return super()._before(moved)
         for entry in moved:
             entry.parameter.data.mul_(entry.gradient)  # weights are written last: until then their memory is free
+        gains = {entry.name: entry.parameter.data for entry in moved}
         count = self.steps + 1
         self._learn(
             [entry.gradient for entry in moved],
-            [entry.parameter.data for entry in moved],
-            [self._gates(entry.name, "gate") for entry in moved],
-            [self._gates(entry.name, "neuron") + self._outgoing(entry) for entry in moved],
-            [self._costs(entry.name) for entry in moved],
+            list(gains.values()),
+            [self._gates(name, "gate") for name in gains],
+            [self._gates(name, "neuron") + self._for_neurons(name, gain) for name, gain in gains.items()],
+            [self.costs[entry.name] for entry in moved],
             [entry.group["lr"] for entry in moved],
             [self.steepness_at(self.steps), *(1 - beta**count for beta in BETAS)],
         )
@@ -143,16 +147,15 @@ class UPR(Settling):
     def _after(self, moved: Sequence[Moved]) -> None:
         if self.frozen:
             return super()._after(moved)
-        return self._show(moved, self._point_back(moved), self.steepness_at(self.steps + 1))
+        return self._show([entry.name for entry in moved], self._point_back(moved), self.steepness_at(self.steps + 1))
 
     def _abandon(self, moved: Sequence[Moved]) -> None:
         if not self.frozen:  # the weights' memory may hold gains, whether the parameters point elsewhere or not
             weights = self._point_back(moved) or [entry.parameter.data for entry in moved]
-            self._show(moved, weights, self.steepness_at(self.steps))
+            self._show([entry.name for entry in moved], weights, self.steepness_at(self.steps))
 
-    def _show(self, moved: Sequence[Moved], weights: list[Tensor], steepness: float) -> None:
+    def _show(self, names: Sequence[str], weights: Sequence[Tensor], steepness: float) -> None:
         """Write the weights as they act."""
-        names = [entry.name for entry in moved]
         behind, gates = [self.state["weight"][name] for name in names], [self._gates(name, "gate") for name in names]
         self._act(behind, gates, [self._gates(name, "neuron") for name in names], weights, [steepness])
 
@@ -160,20 +163,17 @@ class UPR(Settling):
         """Gates with their Adam's means of gradients and of squared ones; nothing where there are none."""
         return tuple(self.state[f"{kind}{part}"][name] for part in ("", "_mean", "_square") if name in self.state[kind])
 
+    def _half_open(self, name: str) -> float:
+        """What a weight is multiplied with, so that it acts as it was while its gates are half open."""
+        return 4.0 if name in self.gated else 2.0
+
     def _neurons_of(self, name: str) -> list[int]:
         """Shape of a number for each presynaptic neuron, which broadcasts over the weight."""
         return [size if axis == self.gated[name] else 1 for axis, size in enumerate(self.parameters[name].shape)]
 
-    def _outgoing(self, entry: Moved) -> tuple[Tensor, ...]:
-        """What the tensor holds, summed up for each presynaptic neuron; nothing where those have no gates."""
-        if entry.name not in self.gated:
-            return ()
-        return (entry.parameter.data.sum_to_size(self._neurons_of(entry.name)),)
-
-    def _costs(self, name: str) -> tuple[Tensor, ...]:
-        """Of the synapses' gates, and of the neurons' where there are any."""
-        connections = (self.uses[name], *([self.leaving[name]] if name in self.gated else []))
-        return tuple(self.numbers["price"] * count for count in connections)
+    def _for_neurons(self, name: str, values: Tensor) -> tuple[Tensor, ...]:
+        """What stands at the synapses, summed up for each presynaptic neuron; nothing where those have no gates."""
+        return (values.sum_to_size(self._neurons_of(name)),) if name in self.gated else ()
 
     def compile(self) -> None:
         """Compile the arithmetic of a step: two passes over memory instead of thirty."""
@@ -181,26 +181,32 @@ class UPR(Settling):
 
     # --- The end of the search
 
+    def _openings(self) -> dict[str, Tensor]:
+        """How far open a synapse is: its gate's value or that of its neuron, whichever is smaller; shut at 0."""
+        return {
+            name: torch.minimum(gate, self.state["neuron"][name]) if name in self.gated else gate.clone()
+            for name, gate in self.state["gate"].items()
+        }
+
     def _select(self, density: float) -> None:
-        # The price rises while more gates are open than wanted, and falls while fewer are.
-        total = sum(parameter.numel() for parameter in self.parameters.values())
-        alive = torch.stack([self._alive(name).sum() for name in self.parameters]).sum()
-        self.numbers["price"] *= torch.where(alive > density * total, 2.0, 0.5)
+        openings = self._openings()
+        alive = keep_share(openings, density)
+        shut = [opening.masked_fill_(alive[name], -torch.inf).amax() for name, opening in openings.items()]
+        line = torch.stack(shut).amax().nan_to_num(neginf=0.0)  # nobody is to be shut: nothing moves
+        for kind in ("gate", "neuron"):
+            for gate in self.state[kind].values():
+                gate.sub_(line)
+        moving = {name: parameter.data for name, parameter in self.parameters.items() if parameter.requires_grad}
+        self._show(list(moving), list(moving.values()), self.steepness_at(self.steps))
 
     def _freeze(self) -> None:
-        alive = {name: self._alive(name) for name in self.parameters}
-        if self.density is not None:
-            # Open gates first, by their width; then the others, the least shut first.
-            width = {
-                name: torch.where(alive[name], 1 + gate.sigmoid(), gate.sigmoid())
-                for name, gate in self.state["gate"].items()
-            }
-            alive = keep_share(width, self.density)
+        openings = self._openings()
+        if self.density is None:
+            alive = {name: opening > 0 for name, opening in openings.items()}
+        else:
+            alive = keep_share(openings, self.density)
         for name, parameter in self.parameters.items():
-            parameter.data.copy_(self.state["weight"][name])
+            # What rests has its weights, which nothing learned beside the gates.
+            scale = 1.0 if parameter.requires_grad else 1 / self._half_open(name)
+            torch.mul(self.state["weight"][name], scale, out=parameter.data)
         self._settle(alive)
-
-    def _alive(self, name: str) -> Tensor:
-        """Whether a synapse's gate is open, and that of the neuron that it comes from."""
-        own = self.state["gate"][name] > 0
-        return own & (self.state["neuron"][name] > 0) if name in self.gated else own

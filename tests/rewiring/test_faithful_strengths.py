@@ -178,8 +178,8 @@ class UPROracle(Oracle):
 
     FIRST, SECOND = "0.weight", "2.weight"
 
-    def __init__(self, optimizer: ByHand, *, price: float, end: int) -> None:
-        self.price, self.end = price, end
+    def __init__(self, optimizer: ByHand, *, price: float, end: int, density: float | None = None) -> None:
+        self.price, self.end, self.density = price, end, density
         super().__init__(optimizer)
 
     def begin(self) -> None:
@@ -217,17 +217,32 @@ class UPROracle(Oracle):
     def follow(self, t: int, gradients: Named) -> None:
         if t > self.end:
             return
+        if self.density is not None:
+            self.shift(t)
         for name, behind in self.behind.items():
             for i, weight in enumerate(behind):
                 own, neuron = self.opening(name, i, t)
                 self.weights[name][i] = weight * own * neuron
                 self.present[name][i] = self.weights[name][i] != 0
-                if t == self.end:
-                    self.weights[name][i] = weight
-                    self.present[name][i] = True
-                    source = self.neurons.values[i % SHAPES[name][1]] if name == self.SECOND else 1.0
-                    if self.gates[name].values[i] <= 0 or source <= 0:
+        if t == self.end:
+            for name, behind in self.behind.items():
+                self.weights[name] = list(behind)
+                self.present[name] = [True] * len(behind)
+                for i in range(len(behind)):
+                    if self.width(name, i) <= 0:
                         self.remove(name, i)
+
+    def width(self, name: str, i: int) -> float:
+        own = self.gates[name].values[i]
+        return min(own, self.neurons.values[i % SHAPES[name][1]]) if name == self.SECOND else own
+
+    def shift(self, t: int) -> None:
+        """Who is wider open than the last that must be shut stays above 0."""
+        remaining = (1 - min(t / (0.65 * self.end), 1)) ** 3
+        shut = round((1 - self.density) * (1 - remaining) * 80)
+        line = sorted(self.width(name, i) for name, size in SIZES.items() for i in range(size))[shut - 1]
+        for gates in (*self.gates.values(), self.neurons):
+            gates.values = [value - line for value in gates.values]
 
 
 class Gates:
@@ -255,6 +270,14 @@ def test_upr_learns_gates_beside_weights(optimizer, price):
     oracle = UPROracle(optimizer(), price=price, end=40)
     history = compare(lambda network, o: UPR(network, o, steps=50, settle=0.8, price=price), oracle)
     assert 0 < sum(map(sum, history[-1].values())) < 80
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("price", [0.0, 2**-11])
+def test_upr_shuts_as_many_gates_as_the_schedule_asks_for(optimizer, price):
+    oracle = UPROracle(optimizer(), price=price, end=40, density=0.25)
+    history = compare(lambda network, o: UPR(network, o, steps=50, settle=0.8, price=price, density=0.25), oracle)
+    assert [sum(map(sum, present.values())) for present in history[39:]] == [20] * 11
 
 
 # --- STDS

@@ -82,15 +82,40 @@ def test_open_gates_stay_at_the_end_of_the_search():
     assert set(method.state) == {"mask"}
 
 
-def test_a_density_is_met_and_the_price_is_haggled_over():
+def test_gates_are_shifted_until_as_many_are_open_as_the_schedule_asks_for():
     network, optimizer = single([1.0] * 8, lr=0.1)
     method = UPR(network, optimizer, steps=10, price=1.0, density=0.25)
-    step(network, optimizer, 0.0)  # the price shuts all gates at once: too many
-    assert float(method.numbers["price"]) == 0.5
+    open_at = []
     for _ in range(7):
         step(network, optimizer, [-5.0, -4.0, -3.0, -2.0, 1.0, 2.0, 3.0, 4.0])
+        gates = method.state["gate"]["weight"][0]
+        open_at.append((gates > 0).sum().item())
+        assert gates[:4].min() > gates[4:].max()  # the gradient wants the first four to grow
+    # 2 + 6 (1 - t/5)^3 of 8, on a ramp of 65 % of 8 steps, and then held; at first four are shut alike
+    assert open_at == [4] + [round(2 + 6 * (1 - min(t / 5, 1)) ** 3) for t in range(2, 8)]
+    step(network, optimizer, 0.0)
     assert len(kept(method)) == 2
     assert set(kept(method)) <= {0, 1, 2, 3}
+
+
+def test_where_nothing_is_to_go_nothing_is_shifted():
+    network, optimizer = single([1.0] * 4, lr=0.1)
+    method = UPR(network, optimizer, steps=10, price=0.0, density=1.0)
+    step(network, optimizer, -1.0)
+    assert method.state["gate"]["weight"].tolist() == [pytest.approx([0.1] * 4)]
+    assert method.finalize().density == 1
+
+
+def test_a_layer_that_rests_keeps_its_weights():
+    network = two_layers()
+    network[0].weight.requires_grad_(False)
+    before = network[0].weight.clone()
+    method = UPR(network, SGD(network.parameters(), lr=0.1), steps=10, density=0.5)
+    for _ in range(10):
+        network(torch.rand(2, 3)).sum().backward()
+        method.optimizer.step()
+    mask = method.finalize()["0.weight"]
+    torch.testing.assert_close(network[0].weight, before * mask, rtol=0, atol=0)
 
 
 def test_a_neuron_whose_gate_is_shut_takes_its_synapses_with_it():
@@ -117,7 +142,6 @@ def test_a_resumed_search_has_its_neurons_again():
     again = UPR(other, SGD(other.parameters(), lr=0.1), steps=10)
     again.load_state_dict(method.state_dict())
     assert torch.equal(again.state["neuron"]["2.weight"], method.state["neuron"]["2.weight"])
-    assert torch.equal(again.numbers["price"], method.numbers["price"])
     assert again.steps == 1
 
 
@@ -131,16 +155,17 @@ def test_a_search_that_is_stopped_ends_with_its_density(caplog):
 
 def test_the_price_of_a_convolution_counts_its_connections():
     network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.Conv2d(2, 1, 1, groups=1, bias=False))
-    method = UPR(network, SGD(network.parameters(), lr=0.1), steps=10, batches=[torch.zeros(3, 1, 4, 4)])
-    assert method.uses["0.weight"].tolist() == [[[[9.0, 12.0, 9.0], [12.0, 16.0, 12.0], [9.0, 12.0, 9.0]]]]
+    method = UPR(network, SGD(network.parameters(), lr=0.1), steps=10, price=1.0, batches=[torch.zeros(3, 1, 4, 4)])
+    (uses,) = method.costs["0.weight"]
+    assert (uses / method.price).tolist() == [[[[9.0, 12.0, 9.0], [12.0, 16.0, 12.0], [9.0, 12.0, 9.0]]]]
     assert method.gated == {"1.weight": 1}
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"price": -1.0}, "price must be 0 or more, and with a density above 0; found -1.0"),
-        ({"price": 0.0, "density": 0.5}, "price must be 0 or more, and with a density above 0; found 0.0"),
+        ({"price": -1.0}, "price must be 0 or more, found -1.0"),
+        ({"price": math.inf}, "price must be 0 or more, found inf"),
         ({"density": 2.0}, r"density must be in \(0, 1\], found 2.0"),
         ({"settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),
         ({"steps": -3}, "steps must be 1 or more, found -3"),
@@ -176,7 +201,7 @@ def test_what_goes_wrong_while_gates_learn_does_not_leave_gains_in_the_weights(m
 
 def test_gates_of_weights_with_few_digits_have_more():
     network = two_layers().to(torch.bfloat16)
-    method = UPR(network, SGD(network.parameters(), lr=1e-3), steps=100, density=0.5)
+    method = UPR(network, SGD(network.parameters(), lr=1e-3), steps=100)
     for parameter in network.parameters():
         parameter.grad = torch.ones_like(parameter)
     method.optimizer.step()
