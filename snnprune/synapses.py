@@ -179,8 +179,15 @@ def probing(
 
 
 def entries_of(exclude: Exclude) -> tuple[str | type[nn.Module], ...]:
-    """The entries of an `exclude`, which may be a single one."""
-    return (exclude,) if isinstance(exclude, str | type) else tuple(exclude)
+    """The entries of an `exclude`, which may be a single one.
+
+    Raises:
+        InputError: an entry that is neither a name nor a type of modules.
+    """
+    entries = (exclude,) if isinstance(exclude, str | type | nn.Module) else tuple(exclude)
+    if wrong := [entry for entry in entries if not isinstance(entry, str | type)]:
+        raise InputError(f"exclude takes names and types of modules, found an object of type {type(wrong[0]).__name__}")
+    return entries
 
 
 def reset_neurons(network: nn.Module) -> None:
@@ -235,7 +242,11 @@ def _trace_sizes(
         sizes[convolutions[module]] = (inputs[0].shape[-spatial:], output.shape[-spatial:])
 
     with torch.no_grad(), probing(network, lambda module: note if module in convolutions else None):
-        network(example)
+        try:
+            network(example)
+        except (RuntimeError, ValueError) as error:
+            reason, _, _ = str(error).partition("\n")
+            raise InputError(f"{type(network).__name__} does not take {list(example.shape)}: {reason}") from error
     if missed := [name for name in convolutions.values() if name not in sizes]:
         raise InputError(f"{', '.join(missed)} did not run on the example: its uses cannot be counted; exclude it")
     return sizes

@@ -1,6 +1,7 @@
 """What every rewiring method shares: it hangs on the optimizer's step and never changes the network's shape."""
 
 import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..synapses import Exclude, find_synapses
+from .checks import check_share, check_steps
 
 logger = logging.getLogger(__name__)
 
@@ -46,19 +48,32 @@ class Rewiring(ABC):
     Args:
         network: any module with synapses (see `find_synapses`).
         optimizer: any torch optimizer that holds them, minimizes, and takes no closure.
+        density: share of the synapses to end with, in (0, 1], if one is asked for.
+        steps: optimizer steps of the whole training, if the method asks for them.
         exclude: synapses to leave dense, as in `find_synapses`.
 
     Raises:
-        InputError: no synapses, an optimizer that does not hold them, maximizes, or works with closures, or synapses
-            that another rewiring holds already.
+        InputError: no synapses, an optimizer that does not hold them, maximizes, or works with closures, synapses that
+            another rewiring holds already, or a density that leaves none.
     """
 
     # Kinds of state whose tensors have shapes of their own, and that not every parameter has.
     FREE: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, network: nn.Module, optimizer: Optimizer, *, exclude: Exclude = ()) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        density: float | None = None,
+        steps: int | None = None,
+        exclude: Exclude = (),
+    ) -> None:
+        for wanted, given in ((nn.Module, network), (Optimizer, optimizer)):
+            if not isinstance(given, wanted):
+                raise InputError(f"a torch {wanted.__name__} is wanted, found {type(given).__name__}")
         self.parameters = {name: entry.parameter for name, entry in find_synapses(network, exclude=exclude).items()}
-        self.optimizer = optimizer
+        self.optimizer, self._asked, self._length = optimizer, density, steps
         self.steps = 0
         self.state: dict[str, dict[str, Tensor]] = {}
         self.numbers: dict[str, int | Tensor] = {}
@@ -67,6 +82,7 @@ class Rewiring(ABC):
         self._weights: list[Tensor] = []
         self._names = {id(parameter): name for name, parameter in self.parameters.items()}
         self._check_optimizer()
+        self._check_density()
         self._handles = [
             optimizer.register_step_pre_hook(self._pre_hook),
             optimizer.register_step_post_hook(self._post_hook),
@@ -163,31 +179,28 @@ class Rewiring(ABC):
         return self._ended
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything that a resumed run needs besides network and optimizer, as named tensors."""
+        """Everything that a resumed run needs besides network and optimizer, as named tensors.
+
+        Raises:
+            InputError: `finalize` has ended it.
+        """
+        if self._ended is not None:
+            raise InputError("this rewiring was ended by finalize(): there is nothing left to go on with")
         self._clear_up()
         tensors = {f"{kind}/{name}": tensor for kind, named in self.state.items() for name, tensor in named.items()}
         numbers = {name: torch.as_tensor(value) for name, value in self.numbers.items()}
-        return {"method": self._name, "steps": torch.tensor(self.steps), **numbers, **tensors}
-
-    @property
-    def _name(self) -> Tensor:
-        """What a state says of whose it is: the letters of the class's name."""
-        return torch.tensor(list(type(self).__name__.encode()), dtype=torch.uint8)
+        name = torch.tensor(list(type(self).__name__.encode()), dtype=torch.uint8)
+        density = torch.tensor(math.nan if self._asked is None else self._asked, dtype=torch.float64)
+        return {"method": name, "density": density, "steps": torch.tensor(self.steps), **numbers, **tensors}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state_dict`; load the network and the optimizer as well.
 
         Raises:
-            InputError: the state of another method, or a tensor of another network (both sides are named); nothing is
-                then loaded.
+            InputError: the state of another method, of another density, or a tensor of another network (both sides are
+                named); nothing is then loaded.
         """
-        for wanted in ("method", "steps"):
-            if wanted not in state:
-                raise InputError(
-                    f"this is no state of a rewiring: {wanted!r} is missing, found {', '.join(state) or 'nothing'}"
-                )
-        if (saved := bytes(state["method"].tolist()).decode(errors="replace")) != type(self).__name__:
-            raise InputError(f"the state is of {saved}, this rewiring is {type(self).__name__}")
+        self._check_origin(state)
         loaded: dict[str, dict[str, Tensor]] = {}
         for key, tensor in state.items():
             kind, slash, name = key.partition("/")
@@ -210,16 +223,29 @@ class Rewiring(ABC):
             if kind not in self.FREE and (missing := self.parameters.keys() - named.keys()):
                 raise InputError(f"the state has no {kind} for {', '.join(sorted(missing))}: it is of another network")
         device = next(iter(self.parameters.values())).device
-        numbers = {key: value for key, value in state.items() if "/" not in key and key != "method"}
+        numbers = {key: value for key, value in state.items() if "/" not in key and key not in ("method", "density")}
         self.steps, self.state = int(numbers.pop("steps")), loaded
         self.numbers = {
             key: value.clone().to(device) if value.is_floating_point() else int(value) for key, value in numbers.items()
         }
 
-    def _tell_early(self, total_steps: int, density: float | None) -> None:
+    def _check_origin(self, state: Mapping[str, Tensor]) -> None:
+        for wanted in ("method", "density", "steps"):
+            if wanted not in state:
+                raise InputError(
+                    f"this is no state of a rewiring: {wanted!r} is missing, found {', '.join(state) or 'nothing'}"
+                )
+        saved, density = bytes(state["method"].tolist()).decode(errors="replace"), float(state["density"])
+        if saved != type(self).__name__:
+            raise InputError(f"the state is of {saved}, this rewiring is {type(self).__name__}")
+        if (None if math.isnan(density) else density) != self._asked:
+            told = ("no density" if found is None else f"density {found:g}" for found in (density, self._asked))
+            raise InputError("the state is of a training to {}, this one is to {}".format(*told))
+
+    def _tell_early(self) -> None:
         """Warn that a training was stopped before its connectivity had its density."""
-        end = "the search ends here" if density is None else f"pruned to density {density:g} at once"
-        logger.warning("finalize() after %d of %d steps: %s", self.steps, total_steps, end)
+        end = "the search ends here" if self._asked is None else f"pruned to density {self._asked:g} at once"
+        logger.warning("finalize() after %d of %d steps: %s", self.steps, self._length, end)
 
     # --- Hooks
 
@@ -250,6 +276,12 @@ class Rewiring(ABC):
         self._after(self._moved)
         self._moved = []
         self.steps += 1
+        if self._length is not None and self.steps == self._length + 1:
+            logger.warning(
+                "the training goes on after the %d steps that %s was told: what it does was spread over these",
+                self._length,
+                type(self).__name__,
+            )
         self._update()
 
     def _clear_up(self) -> None:
@@ -265,6 +297,15 @@ class Rewiring(ABC):
             for parameter in group["params"]
             if id(parameter) in self._names and parameter.grad is not None
         ]
+
+    def _check_density(self) -> None:
+        if self._length is not None:
+            check_steps(self._length)
+        if self._asked is not None:
+            check_share("density", self._asked)
+            total = sum(parameter.numel() for parameter in self.parameters.values())
+            if self._asked * total < 0.5:
+                raise InputError(f"density {self._asked:g} leaves none of the {total:,} synapses")
 
     def _check_optimizer(self) -> None:
         if isinstance(self.optimizer, torch.optim.LBFGS):

@@ -2,22 +2,20 @@
 
 import math
 import random as plain_random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .. import allocation as allocations
 from ..allocation import Allocation
 from ..compiling import compiled
 from ..criteria import random
 from ..draws import generator
-from ..errors import InputError
 from ..synapses import Exclude, entries_of, geometry
 from .base import Moved
-from .checks import check_scope, check_share, check_steps
+from .checks import check_at_least, check_scope, check_share, find_layerwise
 from .masked import Masked
 from .moments import clear_moments, prior_step
 from .registry import register
@@ -56,7 +54,8 @@ class DeepR(Masked):
             way, they go on to the end.
         scope: "layer": each tensor keeps its number of synapses; "global": all together do, and synapses wander from
             layer to layer.
-        allocation: of the first connectivity, drawn at random; it gives these numbers.
+        allocation: of the first connectivity, drawn at random; it gives these numbers: "uniform", "erk", "er", a
+            density for each layer, or a function.
         seed: of all drawings.
         exclude: synapses to leave dense.
 
@@ -75,18 +74,15 @@ class DeepR(Masked):
         temperature: float = 0.0,
         settle: float = 0.8,
         scope: Literal["layer", "global"] = "layer",
-        allocation: str | Allocation = "uniform",
+        allocation: str | Mapping[str, float] | Allocation = "uniform",
         seed: int = 0,
         exclude: Exclude = (),
     ) -> None:
-        for name, share in {"density": density, "settle": settle}.items():
-            check_share(name, share)
+        check_share("settle", settle)
         check_scope(scope)
-        check_steps(steps)
-        if not (alpha >= 0 and temperature >= 0):
-            raise InputError(f"alpha and temperature must be 0 or more, found {alpha} and {temperature}")
-        self.exclude, self.allocation = entries_of(exclude), allocations.find(allocation)
-        super().__init__(network, optimizer, exclude=self.exclude)
+        check_at_least(0, alpha=alpha, temperature=temperature)
+        self.exclude, self.allocation = entries_of(exclude), find_layerwise(allocation)
+        super().__init__(network, optimizer, density=density, steps=steps, exclude=self.exclude)
         self.network, self.seed, self.density = network, seed, density
         self.alpha, self.temperature, self.scope = alpha, temperature, scope
         self.settled_at = max(1, round(settle * steps))
@@ -127,8 +123,9 @@ class DeepR(Masked):
         self._press(weights, signs, masks, [rate * self.alpha for rate in rates])
         for entry in moved:
             clear_moments(self.optimizer, entry.parameter, self.state["mask"][entry.name])
-        for group in [moved] if self.scope == "global" else [[entry] for entry in moved]:
-            self._connect(group)
+        if moved:
+            for group in [moved] if self.scope == "global" else [[entry] for entry in moved]:
+                self._connect(group)
         return None
 
     def _connect(self, group: Sequence[Moved]) -> None:

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 import torch
+from torch import nn
+from torch.optim import Optimizer
 
 from ..connectivity import Connectivity
+from ..synapses import Exclude
 from .base import Moved, Rewiring
 from .registry import register
 
@@ -12,6 +15,9 @@ from .registry import register
 @register("dense")
 class Dense(Rewiring):
     """Leaves everything as it is: the network that the others are compared with."""
+
+    def __init__(self, network: nn.Module, optimizer: Optimizer, *, exclude: Exclude = ()) -> None:
+        super().__init__(network, optimizer, exclude=exclude)
 
     def _before(self, moved: Sequence[Moved]) -> None:
         """Nothing to do."""

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .. import allocation as allocations
 from ..allocation import Allocation
 from ..connectivity import Connectivity
 from ..criteria import random
@@ -19,6 +18,7 @@ from ..schedules import Polynomial, interval
 from ..selection import keep_largest
 from ..synapses import Exclude, entries_of, geometry
 from .base import Moved
+from .checks import check_share, check_steps, find_layerwise
 from .masked import Masked
 
 Drop = Literal["magnitude", "signed", "gradient"]
@@ -49,7 +49,8 @@ class DropAndGrow(Masked):
         drop: what goes: the smallest by "magnitude"; "signed", the smallest positive and the largest negative ones,
             each in proportion; or by the size of the "gradient".
         grow: what comes: at "random", by the size of the "gradient", or of its average over the steps ("momentum").
-        allocation: of the first connectivity, drawn at random: "erk", "er", "uniform", ..., as `allocation.find`.
+        allocation: of the first connectivity, drawn at random: "erk", "er", "uniform", a density for each layer, or a
+            function. It says how many synapses each layer has, then and later.
         seed: of all drawings.
         exclude: synapses to leave dense.
 
@@ -82,12 +83,15 @@ class DropAndGrow(Masked):
         exclude: Exclude = (),
     ) -> None:
         self.drop, self.grow, self.exclude = drop or self.DROP, grow or self.GROW, entries_of(exclude)
-        self.allocation = allocations.find(allocation or self.ALLOCATION)
+        self.allocation = find_layerwise(allocation or self.ALLOCATION)
         self.annealed = self.ANNEALED if annealed is None else annealed
-        self.density, self.initial_density = density, density if initial_density is None else initial_density
-        _check(self.drop, self.grow, density, self.initial_density, fraction, end, steps, every)
-        super().__init__(network, optimizer, exclude=self.exclude)
-        self.network, self.seed, self.fraction, self.total_steps = network, seed, fraction, steps
+        self.initial_density = density if initial_density is None else initial_density
+        for name, share in {"density": density, "initial_density": self.initial_density, "end": end}.items():
+            check_share(name, share)
+        check_steps(steps)
+        _check(self.drop, self.grow, density, self.initial_density, fraction, every)
+        super().__init__(network, optimizer, density=density, steps=steps, exclude=self.exclude)
+        self.network, self.seed, self.fraction, self.density = network, seed, fraction, density
         self.end = max(1, round(end * steps))
         self.schedule = Polynomial(density=density, end=self.end, every=every or interval(self.end))
         self._gradients: dict[str, Tensor] = {}
@@ -123,6 +127,13 @@ class DropAndGrow(Masked):
         self._gradients = {}
         if self.steps >= self.end:
             self.state.pop("average", None)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """As `Rewiring.load_state_dict`; growth by momentum needs the average of gradients."""
+        has = any(key.startswith("average/") for key in state)
+        if self.grow == "momentum" and not has and 0 < int(state.get("steps", 0)) < self.end:
+            raise InputError("the state has no average of gradients: it is of a training that grew in another way")
+        super().load_state_dict(state)
 
     # --- Where the synapses go
 
@@ -181,7 +192,7 @@ class DropAndGrow(Masked):
 
     def _finish(self) -> None:
         if self.steps < self.end and self.initial_density > self.density:
-            self._tell_early(self.total_steps, self.density)
+            self._tell_early()
             self._keep({name: self._best(name, count) for name, count in self._counts_at(self.end).items()})
 
 
@@ -194,17 +205,13 @@ def _among_its_sign(weight: Tensor, there: Tensor) -> Tensor:
     return worth
 
 
-def _check(
-    drop: str, grow: str, density: float, initial: float, fraction: float, end: float, steps: int, every: int | None
-) -> None:
+def _check(drop: str, grow: str, density: float, initial: float, fraction: float, every: int | None) -> None:
     for name, value, known in (("drop", drop, get_args(Drop)), ("grow", grow, get_args(Grow))):
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, found {value!r}")
-    if not 0 < density <= initial <= 1:
-        raise InputError(f"wanted 0 < density <= initial_density <= 1, found {density} and {initial}")
+    if initial < density:
+        raise InputError(f"initial_density must be {density:g} or more, where the density ends: found {initial:g}")
     if not 0 <= fraction <= 1:
         raise InputError(f"fraction must be in [0, 1], found {fraction}")
-    if not 0 < end <= 1:
-        raise InputError(f"end is a share of the steps, in (0, 1]; found {end}")
-    if steps < 1 or (every is not None and every < 1):
-        raise InputError(f"steps and every must be 1 or more, found {steps} and {every}")
+    if every is not None and every < 1:
+        raise InputError(f"every must be 1 or more, found {every}")

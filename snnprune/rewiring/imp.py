@@ -67,6 +67,8 @@ class IterativeMagnitude(Pruning):
     ) -> None:
         if rewind is not None and not 0 <= rewind <= 1:
             raise InputError(f"rewind is a share of the steps, in [0, 1]; found {rewind}")
+        if rewind is not None and not early_bird and rewind > (self.END if end is None else end):
+            raise InputError(f"rewind must not be after end, found {rewind} and {self.END if end is None else end}")
         super().__init__(network, optimizer, density=density, steps=steps, end=end, **options)
         self.rewind = None if rewind is None or early_bird else round(rewind * steps)
         if options.get("schedule") is None:

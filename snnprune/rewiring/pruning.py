@@ -95,8 +95,8 @@ class Pruning(Masked):
         self.batches = list(batches)
         criteria.check_batches(self.criterion, self.batches)
         self.network, self.exclude, self.loss, self.seed = network, entries_of(exclude), loss, seed
-        super().__init__(network, optimizer, exclude=self.exclude)
-        self.density, self.total_steps = density, steps
+        super().__init__(network, optimizer, density=density, steps=steps, exclude=self.exclude)
+        self.density = density
 
     # --- One step
 
@@ -131,5 +131,5 @@ class Pruning(Masked):
 
     def _finish(self) -> None:
         if self.schedule.density_at(self.steps) > self.density:
-            self._tell_early(self.total_steps, self.density)
+            self._tell_early()
             self._prune_to(self.density)

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from ..connectivity import Connectivity
 from ..schedules import Polynomial, interval
 from ..synapses import Exclude
-from .checks import check_share
+from .checks import check_share, check_steps
 from .masked import Masked
 
 
@@ -24,7 +24,7 @@ class Settling(Masked):
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them, minimizes, and takes no closure.
         density: share of the synapses to end with, in (0, 1], or None.
-        steps: optimizer steps of the whole training.
+        steps: optimizer steps of the whole training; None where the search never ends.
         settle: share of `steps` after which the search ends, in (0, 1].
         ramp: share of the search after which the cubic schedule is at the density; in the rest it is held.
         exclude: synapses to leave dense.
@@ -36,17 +36,17 @@ class Settling(Masked):
         optimizer: Optimizer,
         *,
         density: float | None,
-        steps: int,
+        steps: int | None,
         settle: float,
         ramp: float = 1.0,
         exclude: Exclude = (),
     ) -> None:
         check_share("settle", settle)
-        if density is not None:
-            check_share("density", density)
-        super().__init__(network, optimizer, exclude=exclude)
+        if steps is not None:
+            check_steps(steps)
+        super().__init__(network, optimizer, density=density, steps=steps, exclude=exclude)
         self.density, self.total_steps = density, steps
-        self.settled_at = max(1, round(settle * steps))
+        self.settled_at = max(1, round(settle * (steps or 0)))
         end, every = max(1, round(ramp * self.settled_at)), interval(self.settled_at)
         self.schedule = None if density is None else Polynomial(density=density, end=end, every=every)
 
@@ -89,5 +89,5 @@ class Settling(Masked):
 
     def _finish(self) -> None:
         if self._settles and not self.frozen:
-            self._tell_early(self.total_steps, self.density)
+            self._tell_early()
             self._freeze()

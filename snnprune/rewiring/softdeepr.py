@@ -56,9 +56,9 @@ class SoftDeepR(Strengths):
         floor: float | None = None,
         **options: Any,
     ) -> None:
-        if not temperature > 0:
+        if not (temperature > 0 and math.isfinite(temperature)):
             raise InputError(f"temperature must be above 0: without noise nothing comes back; found {temperature}")
-        if floor is not None and floor > 0:
+        if floor is not None and not floor <= 0:
             raise InputError(f"floor must be 0 or less, found {floor}")
         super().__init__(network, optimizer, **options)
         share = 1 - self.density if self.density else options.get("sparsity") or 0.95

@@ -13,7 +13,6 @@ from ..errors import InputError
 from ..selection import keep_share
 from ..synapses import Exclude
 from .base import Moved
-from .checks import check_steps
 from .registry import register
 from .settling import Settling
 
@@ -64,12 +63,12 @@ class STDS(Settling):
         exclude: Exclude = (),
     ) -> None:
         if (width is None) == (density is None):
-            raise InputError("give density or width: each decides how sparse the network becomes")
-        if width is not None and not width > 0:
+            found = "neither" if width is None else "both"
+            raise InputError(f"give density or width, each decides how sparse the network becomes: found {found}")
+        if width is not None and not (width > 0 and math.isfinite(width)):
             raise InputError(f"width must be above 0, found {width}")
         if growth not in ("sine", "linear"):
             raise InputError(f"growth must be 'sine' or 'linear', found {growth!r}")
-        check_steps(steps)
         super().__init__(network, optimizer, density=density, steps=steps, settle=settle, exclude=exclude)
         self.final_width, self.growth = width, growth
 
@@ -83,6 +82,7 @@ class STDS(Settling):
     def width_at(self, step: int) -> float:
         """The published d after so many steps."""
         assert self.final_width is not None
+        assert self.total_steps is not None
         done = min(step / self.total_steps, 1.0)
         return self.final_width * (done if self.growth == "linear" else (1 + math.sin(math.pi * (done - 0.5))) / 2)
 

@@ -54,7 +54,7 @@ class Strengths(Settling):
     ) -> None:
         _check(alpha, sparsity, density, steps)
         check_scope(scope)
-        super().__init__(network, optimizer, density=density, steps=steps or 0, settle=settle, exclude=exclude)
+        super().__init__(network, optimizer, density=density, steps=steps, settle=settle, exclude=exclude)
         self.scope, self.draw_zero_signs, self.seed = scope, draw_zero_signs, seed
         self.alpha = 1e-2 if alpha is None else alpha
 
@@ -109,5 +109,5 @@ def _check(alpha: float | None, sparsity: float | None, density: float | None, s
         raise InputError(
             "give density, or alpha (with sparsity), not both: each decides how sparse the network becomes"
         )
-    if density is not None and (steps is None or steps < 1):
-        raise InputError(f"density needs steps, the optimizer steps of the whole training; found {steps}")
+    if density is not None and steps is None:
+        raise InputError("density needs steps, the optimizer steps of the whole training: found None")

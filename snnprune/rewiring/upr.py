@@ -1,6 +1,5 @@
 """UPR: gates on synapses and on neurons, learned under a price for synaptic operations."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -13,7 +12,7 @@ from ..errors import InputError
 from ..selection import keep_share
 from ..synapses import Exclude, find_synapses, geometry
 from .base import Moved
-from .checks import check_steps
+from .checks import check_at_least
 from .gates import BETAS, act, learn
 from .registry import register
 from .settling import Settling
@@ -81,9 +80,7 @@ class UPR(Settling):
         batches: Batches = (),
         exclude: Exclude = (),
     ) -> None:
-        if not (price >= 0 and math.isfinite(price)):
-            raise InputError(f"price must be 0 or more, found {price}")
-        check_steps(steps)
+        check_at_least(0, price=price)
         super().__init__(network, optimizer, density=density, steps=steps, settle=settle, ramp=RAMP, exclude=exclude)
         first = next(iter(batches), None)
         example = first if first is None or isinstance(first, Tensor) else first[0]

@@ -118,7 +118,7 @@ def test_a_state_of_another_network_is_refused_and_nothing_is_loaded(change, mes
 def test_dense_leaves_training_alone():
     network, optimizer = pair()
     method = Dense(network, optimizer)
-    assert method.state_dict().keys() == {"method", "steps"}
+    assert method.state_dict().keys() == {"method", "density", "steps"}
     assert method.connectivity().density == 1
     assert isinstance(method, Rewiring)
 
@@ -143,3 +143,53 @@ def test_a_scaler_that_leaves_skipping_to_a_fused_optimizer_is_refused():
         else:
             scaler.step(optimizer)  # not called at all where gradients are not finite
         assert method.steps == 0
+
+
+def test_network_and_optimizer_that_changed_places_are_told_apart():
+    network, optimizer = pair()
+    with pytest.raises(InputError, match="a torch Module is wanted, found Adam"):
+        GradR(optimizer, network)
+    with pytest.raises(InputError, match="a torch Optimizer is wanted, found Sequential"):
+        GradR(network, network)
+    with pytest.raises(InputError, match="exclude takes names and types of modules, found an object of type Linear"):
+        GradR(network, optimizer, exclude=[network[0]])
+
+
+def take(network: nn.Module, optimizer: Adam, steps: int) -> None:
+    for _ in range(steps):
+        optimizer.zero_grad()
+        network(torch.ones(1, 3)).sum().backward()
+        optimizer.step()
+
+
+def test_a_state_of_a_training_to_another_density_is_refused():
+    network, optimizer = pair()
+    method = GradR(network, optimizer, density=0.5, steps=9)
+    take(network, optimizer, 1)
+    state = method.state_dict()
+    method.detach()
+    for options, told in (
+        ({"density": 0.2, "steps": 9}, "density 0.5, this one is to density 0.2"),
+        ({}, "density 0.5, this one is to no density"),
+    ):
+        other = GradR(network, optimizer, **options)
+        with pytest.raises(InputError, match=told):
+            other.load_state_dict(state)
+        other.detach()
+
+
+def test_what_was_finalized_has_no_state():
+    network, optimizer = pair()
+    method = GradR(network, optimizer, density=0.5, steps=9)
+    method.finalize()
+    with pytest.raises(InputError, match=r"ended by finalize\(\): there is nothing left to go on with"):
+        method.state_dict()
+
+
+def test_a_training_that_goes_on_after_its_steps_is_told_once(caplog):
+    network, optimizer = pair()
+    GradR(network, optimizer, density=0.5, steps=3)
+    take(network, optimizer, 3)
+    assert not caplog.text
+    take(network, optimizer, 3)
+    assert caplog.text.count("the training goes on after the 3 steps that GradR was told") == 1

@@ -125,6 +125,17 @@ def test_a_walk_leads_through_all_tensors_together(data, look):
     assert sorted(filled) == sorted(free[: count - sum(there)])
 
 
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_a_step_without_any_gradient_changes_nothing(scope):
+    network, optimizer = pair()
+    method = DeepR(network, optimizer, density=0.25, steps=40, scope=scope)
+    optimizer.step()
+    before = method.connectivity()
+    optimizer.step()
+    assert method.connectivity() == before
+    assert before.density == pytest.approx(0.25, abs=0.01)
+
+
 def test_synapses_wander_from_layer_to_layer():
     network, optimizer = pair()
     method = DeepR(network, optimizer, density=0.25, steps=40, alpha=0.02, scope="global")

@@ -160,6 +160,7 @@ def test_a_search_that_is_over_early_is_not_told_to_be_stopped(caplog):
     ("options", "told"),
     [
         ({"rewind": 2.0}, r"rewind is a share of the steps, in \[0, 1\]; found 2.0"),
+        ({"rewind": 0.2, "end": 0.1}, "rewind must not be after end, found 0.2 and 0.1"),
         ({"rate": 1.0}, r"rate must be in \(0, 1\), found 1.0"),
         ({"early_time": True}, "early_time looks at data and was given none"),
         (

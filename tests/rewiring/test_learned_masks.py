@@ -116,7 +116,7 @@ def test_espn_survives_a_step_that_raises():
         (ESPN, {"criterion": "magnitude"}, "ESPN has its own criterion and takes no other, found 'magnitude'"),
         (ESPN, {"schedule": "cubic"}, "ESPN has its own schedule and takes no other, found 'cubic'"),
         (ADMM, {"schedule": "linear"}, "ADMM has its own schedule and takes no other, found 'linear'"),
-        (ADMM, {"steps": 0}, "steps must be 1 or more, found 0"),
+        (ADMM, {"steps": 0}, "steps must be a whole number, 1 or more; found 0"),
         (Movement, {"criterion": "taylor"}, "Movement has its own criterion and takes no other"),
         (DropPruning, {"allocation": "lamp"}, "DropPruning has its own allocation and takes no other, found 'lamp'"),
     ],

@@ -89,7 +89,7 @@ def test_ndsnn_has_as_many_synapses_as_its_cubic_schedule_asks_for():
 
 def test_ndsnn_begins_with_a_third_of_the_synapses_unless_told_otherwise():
     for density, first in ((0.1, 1 / 3), (0.5, 0.5)):
-        network, optimizer = single([1.0])
+        network, optimizer = single([1.0] * 10)
         method = NDSNN(network, optimizer, density=density, steps=10)
         assert (method.initial_density, method.density) == (first, density)
 
@@ -242,12 +242,22 @@ def test_a_state_holds_what_a_resumed_training_needs_and_one_of_another_network_
     method = kind(network, optimizer, density=0.5, steps=40, **options)
     push(network, optimizer, 0, 3)
     state = method.state_dict()
-    assert {key.partition("/")[0] for key in state} == keys | {"method", "steps"}
+    assert {key.partition("/")[0] for key in state} == keys | {"method", "density", "steps"}
     other = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.Conv2d(6, 5, 3, bias=False))
     stranger = kind(other, SGD(other.parameters(), lr=0.1), density=0.5, steps=40, **options)
     with pytest.raises(InputError, match=r"1\.weight has shape \(4, 6, 3, 3\), the network's is \(5, 6, 3, 3\)"):
         stranger.load_state_dict(state)
     assert (stranger.steps, stranger.state, stranger.numbers) == (0, {}, {})
+
+
+def test_growth_by_momentum_wants_a_state_that_has_one():
+    network, optimizer = pair()
+    method = ESL(network, optimizer, density=0.5, steps=40)
+    push(network, optimizer, 0, 3)
+    state = method.state_dict()
+    method.detach()
+    with pytest.raises(InputError, match="the state has no average of gradients"):
+        ESL(network, optimizer, density=0.5, steps=40, grow="momentum").load_state_dict(state)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
@@ -271,31 +281,43 @@ NAMED: dict[type[Rewiring], dict] = {DeepR: {"density": 0.5}, STDS: {"density": 
     [
         (DeepR, {"density": 0.0}, r"density must be in \(0, 1\], found 0.0"),
         (DeepR, {"density": 1.5}, r"density must be in \(0, 1\], found 1.5"),
-        (DeepR, {"alpha": -0.1}, "alpha and temperature must be 0 or more, found -0.1 and 0.0"),
-        (DeepR, {"temperature": -1.0}, "alpha and temperature must be 0 or more, found 0.1 and -1.0"),
-        (DeepR, {"alpha": math.nan}, "alpha and temperature must be 0 or more, found nan"),
+        (DeepR, {"alpha": -0.1}, "alpha must be 0 or more, found -0.1"),
+        (DeepR, {"temperature": -1.0}, "temperature must be 0 or more, found -1.0"),
+        (DeepR, {"alpha": math.nan}, "alpha must be 0 or more, found nan"),
         (DeepR, {"settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),
         (DeepR, {"scope": "tensor"}, "scope must be 'global' or 'layer', found 'tensor'"),
-        (DeepR, {"steps": 0}, "steps must be 1 or more, found 0"),
+        (DeepR, {"steps": 0}, "steps must be a whole number, 1 or more; found 0"),
         (DeepR, {"allocation": "even"}, "unknown allocation 'even'"),
-        (STDS, {"width": 1.0}, "give density or width: each decides how sparse the network becomes"),
+        (STDS, {"width": 1.0}, "give density or width, each decides how sparse the network becomes: found both"),
         (STDS, {"density": None}, "give density or width"),
         (STDS, {"density": None, "width": 0.0}, "width must be above 0, found 0.0"),
         (STDS, {"growth": "cubic"}, "growth must be 'sine' or 'linear', found 'cubic'"),
         (STDS, {"density": 1.1}, r"density must be in \(0, 1\], found 1.1"),
         (STDS, {"settle": 1.1}, r"settle must be in \(0, 1\], found 1.1"),
-        (STDS, {"steps": 0}, "steps must be 1 or more, found 0"),
+        (STDS, {"steps": 0}, "steps must be a whole number, 1 or more; found 0"),
         (DropAndGrow, {"drop": "random"}, "drop must be one of magnitude, signed, gradient, found 'random'"),
         (DropAndGrow, {"grow": "signed"}, "grow must be one of random, gradient, momentum, found 'signed'"),
-        (DropAndGrow, {"density": 0.0}, "wanted 0 < density <= initial_density <= 1, found 0.0 and 0.0"),
-        (DropAndGrow, {"initial_density": 0.4}, "wanted 0 < density <= initial_density <= 1, found 0.5 and 0.4"),
-        (DropAndGrow, {"initial_density": 1.5}, "wanted 0 < density <= initial_density <= 1, found 0.5 and 1.5"),
+        (DropAndGrow, {"density": 0.0}, r"density must be in \(0, 1\], found 0.0"),
+        (
+            DropAndGrow,
+            {"initial_density": 0.4},
+            "initial_density must be 0.5 or more, where the density ends: found 0.4",
+        ),
+        (DropAndGrow, {"initial_density": 1.5}, r"initial_density must be in \(0, 1\], found 1.5"),
         (DropAndGrow, {"fraction": 1.1}, r"fraction must be in \[0, 1\], found 1.1"),
-        (DropAndGrow, {"end": 0.0}, r"end is a share of the steps, in \(0, 1\]; found 0.0"),
-        (DropAndGrow, {"steps": 0}, "steps and every must be 1 or more, found 0 and None"),
-        (DropAndGrow, {"every": 0}, "steps and every must be 1 or more, found 10 and 0"),
+        (DropAndGrow, {"end": 0.0}, r"end must be in \(0, 1\], found 0.0"),
+        (DropAndGrow, {"steps": 0}, "steps must be a whole number, 1 or more; found 0"),
+        (DropAndGrow, {"every": 0}, "every must be 1 or more, found 0"),
         (DropAndGrow, {"allocation": "even"}, "unknown allocation 'even'"),
-        (NDSNN, {"density": 0.5, "initial_density": 0.4}, "wanted 0 < density <= initial_density <= 1"),
+        (DropAndGrow, {"allocation": "fan-in=8"}, "allocation='fan-in=8' would not last: synapses wander within"),
+        (DeepR, {"allocation": "2:4"}, "allocation='2:4' would not last: synapses wander within their layers"),
+        (DeepR, {"temperature": math.inf}, "temperature must be 0 or more, found inf"),
+        (DeepR, {"density": 0.1}, "density 0.1 leaves none of the 2 synapses"),
+        (DeepR, {"density": "0.5"}, r"density must be in \(0, 1\], found '0.5'"),
+        (DeepR, {"steps": "100"}, "steps must be a whole number, 1 or more; found '100'"),
+        (STDS, {"density": None, "width": math.inf}, "width must be above 0, found inf"),
+        (STDS, {"density": None}, "found neither"),
+        (NDSNN, {"density": 0.5, "initial_density": 0.4}, "initial_density must be 0.5 or more"),
         (SET, {"density": 0.5, "drop": "none"}, "drop must be one of"),
     ],
 )

@@ -45,7 +45,9 @@ def test_pressure_and_noise_alone_keep_the_share_dormant_that_was_asked_for():
     ("options", "told"),
     [
         ({"temperature": 0.0}, "temperature must be above 0: without noise nothing comes back; found 0.0"),
+        ({"temperature": math.inf}, "temperature must be above 0: without noise nothing comes back; found inf"),
         ({"floor": 0.1}, "floor must be 0 or less, found 0.1"),
+        ({"floor": math.nan}, "floor must be 0 or less, found nan"),
     ],
 )
 def test_values_outside_their_range_are_refused(options, told):

@@ -168,7 +168,7 @@ def test_the_price_of_a_convolution_counts_its_connections():
         ({"price": math.inf}, "price must be 0 or more, found inf"),
         ({"density": 2.0}, r"density must be in \(0, 1\], found 2.0"),
         ({"settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),
-        ({"steps": -3}, "steps must be 1 or more, found -3"),
+        ({"steps": -3}, "steps must be a whole number, 1 or more; found -3"),
     ],
 )
 def test_values_outside_their_range_are_refused(options, told):
@@ -217,3 +217,9 @@ def test_a_convolution_without_batches_is_refused():
         InputError, match=r"the connections of 0\.weight are not known: pass batches=\[inputs, \.\.\.\]"
     ):
         UPR(network, SGD(network.parameters(), lr=0.1), steps=10)
+
+
+def test_a_batch_that_does_not_fit_is_told():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3))
+    with pytest.raises(InputError, match=r"Sequential does not take \[1, 3, 4, 4\]: "):
+        UPR(network, SGD(network.parameters(), lr=0.1), steps=10, batches=[torch.zeros(1, 3, 4, 4)])
