@@ -73,9 +73,11 @@ def find_synapses(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Syn
             ("head.*"), or module types (`nn.Conv2d`).
 
     Raises:
-        InputError: nothing is left, an entry of `exclude` matches nothing, a weight is parametrized or pruned by
-            torch.nn.utils, or it is not initialised yet (lazy layers).
+        InputError: no module; nothing is left, an entry of `exclude` matches nothing, a weight is parametrized or
+            pruned by torch.nn.utils, or it is not initialised yet (lazy layers).
     """
+    if not isinstance(network, nn.Module):
+        raise InputError(f"a torch module is wanted, found {type(network).__name__}")
     found: dict[str, Synapses] = {}
     seen: set[int] = set()
     for module_name, module in network.named_modules():

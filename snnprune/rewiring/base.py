@@ -1,7 +1,6 @@
 """What every rewiring method shares: it hangs on the optimizer's step and never changes the network's shape."""
 
 import logging
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -14,6 +13,7 @@ from ..connectivity import Connectivity
 from ..errors import InputError
 from ..synapses import Exclude, find_synapses
 from .checks import check_share, check_steps
+from .states import Origin, State, pack, unpack
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +69,8 @@ class Rewiring(ABC):
         steps: int | None = None,
         exclude: Exclude = (),
     ) -> None:
-        for wanted, given in ((nn.Module, network), (Optimizer, optimizer)):
-            if not isinstance(given, wanted):
-                raise InputError(f"a torch {wanted.__name__} is wanted, found {type(given).__name__}")
+        if not isinstance(optimizer, Optimizer):
+            raise InputError(f"a torch optimizer is wanted, found {type(optimizer).__name__}")
         self.parameters = {name: entry.parameter for name, entry in find_synapses(network, exclude=exclude).items()}
         self.optimizer, self._asked, self._length = optimizer, density, steps
         self.steps = 0
@@ -187,11 +186,7 @@ class Rewiring(ABC):
         if self._ended is not None:
             raise InputError("this rewiring was ended by finalize(): there is nothing left to go on with")
         self._clear_up()
-        tensors = {f"{kind}/{name}": tensor for kind, named in self.state.items() for name, tensor in named.items()}
-        numbers = {name: torch.as_tensor(value) for name, value in self.numbers.items()}
-        name = torch.tensor(list(type(self).__name__.encode()), dtype=torch.uint8)
-        density = torch.tensor(math.nan if self._asked is None else self._asked, dtype=torch.float64)
-        return {"method": name, "density": density, "steps": torch.tensor(self.steps), **numbers, **tensors}
+        return pack(self._origin, State(self.steps, self.state, self.numbers))
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state_dict`; load the network and the optimizer as well.
@@ -200,47 +195,11 @@ class Rewiring(ABC):
             InputError: the state of another method, of another density, or a tensor of another network (both sides are
                 named); nothing is then loaded.
         """
-        self._check_origin(state)
-        loaded: dict[str, dict[str, Tensor]] = {}
-        for key, tensor in state.items():
-            kind, slash, name = key.partition("/")
-            if not slash:
-                continue  # a number
-            parameter = self.parameters.get(name)
-            if parameter is None:
-                raise InputError(f"the state holds {name}, the network's synapses are {', '.join(self.parameters)}")
-            if kind in self.FREE:
-                loaded.setdefault(kind, {})[name] = tensor.clone().to(parameter.device)
-                continue
-            if parameter.shape != tensor.shape:
-                raise InputError(
-                    f"the state of {name} has shape {tuple(tensor.shape)}, the network's is {tuple(parameter.shape)}"
-                )
-            # empty_like keeps the parameter's memory layout (channels last), which a file does not
-            memory = torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False)
-            loaded.setdefault(kind, {})[name] = memory.copy_(tensor)
-        for kind, named in loaded.items():
-            if kind not in self.FREE and (missing := self.parameters.keys() - named.keys()):
-                raise InputError(f"the state has no {kind} for {', '.join(sorted(missing))}: it is of another network")
-        device = next(iter(self.parameters.values())).device
-        numbers = {key: value for key, value in state.items() if "/" not in key and key not in ("method", "density")}
-        self.steps, self.state = int(numbers.pop("steps")), loaded
-        self.numbers = {
-            key: value.clone().to(device) if value.is_floating_point() else int(value) for key, value in numbers.items()
-        }
+        self.steps, self.state, self.numbers = unpack(state, self._origin, self.parameters, self.FREE)
 
-    def _check_origin(self, state: Mapping[str, Tensor]) -> None:
-        for wanted in ("method", "density", "steps"):
-            if wanted not in state:
-                raise InputError(
-                    f"this is no state of a rewiring: {wanted!r} is missing, found {', '.join(state) or 'nothing'}"
-                )
-        saved, density = bytes(state["method"].tolist()).decode(errors="replace"), float(state["density"])
-        if saved != type(self).__name__:
-            raise InputError(f"the state is of {saved}, this rewiring is {type(self).__name__}")
-        if (None if math.isnan(density) else density) != self._asked:
-            told = ("no density" if found is None else f"density {found:g}" for found in (density, self._asked))
-            raise InputError("the state is of a training to {}, this one is to {}".format(*told))
+    @property
+    def _origin(self) -> Origin:
+        return Origin(type(self).__name__, self._asked)
 
     def _tell_early(self) -> None:
         """Warn that a training was stopped before its connectivity had its density."""

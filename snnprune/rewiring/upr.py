@@ -10,7 +10,7 @@ from ..compiling import compiled
 from ..criteria import Batches
 from ..errors import InputError
 from ..selection import keep_share
-from ..synapses import Exclude, find_synapses, geometry
+from ..synapses import Exclude, entries_of, find_synapses, geometry
 from .base import Moved
 from .checks import check_at_least
 from .gates import BETAS, act, learn
@@ -81,12 +81,12 @@ class UPR(Settling):
         exclude: Exclude = (),
     ) -> None:
         check_at_least(0, price=price)
-        super().__init__(network, optimizer, density=density, steps=steps, settle=settle, ramp=RAMP, exclude=exclude)
-        first = next(iter(batches), None)
+        first, exclude = next(iter(batches), None), entries_of(exclude)
         example = first if first is None or isinstance(first, Tensor) else first[0]
         shapes = geometry(network, example, exclude=exclude)
         if unknown := [name for name, shape in shapes.items() if shape.uses is None]:
             raise InputError(f"the connections of {', '.join(unknown)} are not known: pass batches=[inputs, ...]")
+        super().__init__(network, optimizer, density=density, steps=steps, settle=settle, ramp=RAMP, exclude=exclude)
         uses = {name: torch.as_tensor(shape.uses).to(self.parameters[name]) for name, shape in shapes.items()}
         # Along which axis of a weight its presynaptic neurons are counted, where those are neurons with a gate.
         inputs = next(iter(find_synapses(network)))

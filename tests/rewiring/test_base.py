@@ -147,10 +147,10 @@ def test_a_scaler_that_leaves_skipping_to_a_fused_optimizer_is_refused():
 
 def test_network_and_optimizer_that_changed_places_are_told_apart():
     network, optimizer = pair()
-    with pytest.raises(InputError, match="a torch Module is wanted, found Adam"):
+    with pytest.raises(InputError, match="a torch optimizer is wanted, found Sequential"):
         GradR(optimizer, network)
-    with pytest.raises(InputError, match="a torch Optimizer is wanted, found Sequential"):
-        GradR(network, network)
+    with pytest.raises(InputError, match="a torch module is wanted, found Adam"):
+        GradR(optimizer, optimizer)
     with pytest.raises(InputError, match="exclude takes names and types of modules, found an object of type Linear"):
         GradR(network, optimizer, exclude=[network[0]])
 

@@ -213,10 +213,11 @@ def test_gates_of_weights_with_few_digits_have_more():
 
 def test_a_convolution_without_batches_is_refused():
     network = nn.Sequential(nn.Conv2d(1, 2, 3))
-    with pytest.raises(
-        InputError, match=r"the connections of 0\.weight are not known: pass batches=\[inputs, \.\.\.\]"
-    ):
-        UPR(network, SGD(network.parameters(), lr=0.1), steps=10)
+    optimizer = SGD(network.parameters(), lr=0.1)
+    told = r"the connections of 0\.weight are not known: pass batches=\[inputs, \.\.\.\]"
+    with pytest.raises(InputError, match=told):
+        UPR(network, optimizer, steps=10)
+    assert not optimizer._optimizer_step_pre_hooks
 
 
 def test_a_batch_that_does_not_fit_is_told():
