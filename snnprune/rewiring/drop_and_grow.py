@@ -18,7 +18,7 @@ from ..schedules import Polynomial, interval
 from ..selection import keep_largest
 from ..synapses import Exclude, entries_of, geometry
 from .base import Moved
-from .checks import check_share, check_steps, find_layerwise
+from .checks import check_share, find_layerwise
 from .masked import Masked
 
 Drop = Literal["magnitude", "signed", "gradient"]
@@ -88,7 +88,6 @@ class DropAndGrow(Masked):
         self.initial_density = density if initial_density is None else initial_density
         for name, share in {"density": density, "initial_density": self.initial_density, "end": end}.items():
             check_share(name, share)
-        check_steps(steps)
         _check(self.drop, self.grow, density, self.initial_density, fraction, every)
         super().__init__(network, optimizer, density=density, steps=steps, exclude=self.exclude)
         self.network, self.seed, self.fraction, self.density = network, seed, fraction, density

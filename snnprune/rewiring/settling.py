@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from ..connectivity import Connectivity
 from ..schedules import Polynomial, interval
 from ..synapses import Exclude
-from .checks import check_share, check_steps
+from .checks import check_share
 from .masked import Masked
 
 
@@ -42,8 +42,6 @@ class Settling(Masked):
         exclude: Exclude = (),
     ) -> None:
         check_share("settle", settle)
-        if steps is not None:
-            check_steps(steps)
         super().__init__(network, optimizer, density=density, steps=steps, exclude=exclude)
         self.density, self.total_steps = density, steps
         self.settled_at = max(1, round(settle * (steps or 0)))
