@@ -35,6 +35,10 @@ TRAININGS = {
     "cifar10-gradr-0.75": Config(method="gradr", density=0.0075, **CIFAR10),
     "cifar10-gmp-2.3": Config(method="gmp", density=0.023, **CIFAR10),
     "cifar10-gmp-0.75": Config(method="gmp", density=0.0075, **CIFAR10),
+    "cifar10-stds-2.3": Config(method="stds", density=0.023, **CIFAR10),
+    "cifar10-stds-0.75": Config(method="stds", density=0.0075, **CIFAR10),
+    "cifar10-upr-2.3": Config(method="upr", density=0.023, **CIFAR10),
+    "cifar10-upr-0.75": Config(method="upr", density=0.0075, **CIFAR10),
 }
 STEP = ["-m", "benchmarks.training_step", "--device", "cuda", "--precision", "bf16"]
 COMMANDS = {
