@@ -5,7 +5,7 @@
 Three ways to run the network:
   time-loop    one time step after another in eager mode, as the code of the Grad R paper does, plain Adam
   multi-step   SpikingJelly's multi-step mode in eager mode, plain Adam
-  default      what `experiments.train` does: multi-step, torch.compile, fused Adam
+  default      what `experiments.train` does: multi-step, channels last, torch.compile, fused Adam
 Three things to train:
   adam         the dense network
   gradr        the published rule (alpha)
@@ -62,7 +62,7 @@ class Variant:
         self.network = models.build(options.model, timesteps=options.timesteps).to(self.device)
         self.images = torch.randn(options.batch_size, *image_shape(options.model), device=self.device)
         self.labels = torch.randint(0, 10, (options.batch_size,), device=self.device)
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" or way == "default":
             self.network.to(memory_format=torch.channels_last)
             self.images = self.images.contiguous(memory_format=torch.channels_last)
         self.optimizer = Adam(self.network.parameters(), lr=1e-3, fused=way == "default")

@@ -8,6 +8,7 @@ from spikingjelly.activation_based import base, functional, neuron
 from torch import Tensor, nn
 
 from snnprune.errors import InputError
+from snnprune.strides import keep_strides
 
 
 class StaticInputNetwork(nn.Sequential, base.StepModule):
@@ -48,7 +49,7 @@ class StaticInputNetwork(nn.Sequential, base.StepModule):
         """Spikes of the last layer for images [B, C, H, W]: [T, B, classes], or [B, classes] in single-step mode."""
         current = self.current(input)
         if self.step_mode == "m":
-            current = current.unsqueeze(0).expand(torch.Size((self.timesteps,)) + current.shape)
+            current = keep_strides(current).unsqueeze(0).expand(torch.Size((self.timesteps,)) + current.shape)
         return self.spikes(current)
 
     def current(self, images: Tensor) -> Tensor:

@@ -1,30 +1,76 @@
-"""torch.compile where it works, and the eager network where it does not."""
+"""torch.compile where it works and pays, and the eager network where it does not."""
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..compiling import CompiledOrEager
+from ..strides import keep_strides
 
 Compile = Literal["auto", "on", "off"]
-# Compiling takes 10 to 60 s: below so many steps a training is over before that pays.
+# Compiling a network takes 10 to 60 s, its neurons alone about 10: in fewer steps that does not pay.
 WORTHWHILE_STEPS = 2000
+WORTHWHILE_STEPS_OF_NEURONS = 500
 
 
 def forward_of(network: nn.Module, mode: Compile, *, steps: int) -> Callable[..., Any]:
     """What to call in place of a network in a training of so many steps.
 
+    A network with convolutions on a CPU has only its neurons compiled: convolution, batch normalisation and pooling are
+    faster as PyTorch has them. Any other network is compiled whole.
+
     Args:
-        network: any module.
+        network: any module, on its device.
         mode: "on" compiles it, "off" does not, "auto" compiles it if the training is long enough to pay for that, and
             goes on without, saying so in one line, where there is no working compiler.
         steps: optimizer steps of the training.
 
     Returns:
-        The network itself or its compiled form; parameters and buffers are shared.
+        The network itself, or what calls a compiled form of it; parameters, buffers and the neurons' state are shared.
     """
-    if mode == "off" or (mode == "auto" and steps < WORTHWHILE_STEPS):
+    neurons = _neurons(network) if _convolves_on_cpu(network) else []
+    if mode == "off" or (mode == "auto" and steps < (WORTHWHILE_STEPS_OF_NEURONS if neurons else WORTHWHILE_STEPS)):
         return network
-    return torch.compile(network) if mode == "on" else CompiledOrEager(network)
+    compiled = torch.compile if mode == "on" else CompiledOrEager
+    return _WithCompiledNeurons(network, neurons, compiled) if neurons else compiled(network)
+
+
+class _WithCompiledNeurons:
+    """Calls a network whose neurons are compiled during the call, and as they were outside of it."""
+
+    def __init__(self, network: nn.Module, neurons: list[nn.Module], compiled: Callable[..., Any]) -> None:
+        self.network = network
+        self.calls = [(neuron, _compile_neuron(neuron, compiled)) for neuron in neurons]
+
+    def __call__(self, *args: Any) -> Any:
+        for neuron, call in self.calls:
+            neuron.forward = call
+        try:
+            return self.network(*args)
+        finally:
+            for neuron, _ in self.calls:
+                del neuron.forward  # that of its class is there again
+
+
+def _compile_neuron(neuron: nn.Module, compiled: Callable[..., Any]) -> Callable[[Tensor], Tensor]:
+    def forward(current: Tensor) -> Tensor:
+        return type(neuron).forward(neuron, current)
+
+    # torch.compile gives up on code that it has compiled eight times: each neuron has code of its own.
+    fast = compiled(FunctionType(forward.__code__.replace(), globals(), closure=forward.__closure__))
+    return lambda current: fast(keep_strides(current))
+
+
+def _neurons(network: nn.Module) -> list[nn.Module]:
+    from spikingjelly.activation_based import neuron
+
+    found = [module for module in network.modules() if isinstance(module, neuron.BaseNode)]
+    return [module for module in found if "forward" not in vars(module)]
+
+
+def _convolves_on_cpu(network: nn.Module) -> bool:
+    convolutions = [module for module in network.modules() if isinstance(module, nn.modules.conv._ConvNd)]
+    return any(module.weight.device.type == "cpu" for module in convolutions)

@@ -12,7 +12,6 @@ from snnprune.compiling import CompiledOrEager
 from snnprune.training import Recipe, Trainer, find_loss, forward_of, load, load_checkpoint, load_network, rates
 from snnprune.training import save_checkpoint as save
 from snnprune.training.augment import affine
-from snnprune.training.compiling import WORTHWHILE_STEPS
 
 DIGITS = load("digits", validation=400)
 EPOCHS = 4
@@ -186,13 +185,6 @@ def test_losses_by_hand():
     assert find_loss("tet")(output[0], label).item() == pytest.approx(steps[0])
     with pytest.raises(InputError, match="unknown loss 'hinge': known are mse, ce, tet"):
         find_loss("hinge")
-
-
-def test_short_trainings_and_off_are_not_compiled():
-    network = nn.Linear(2, 2)
-    assert forward_of(network, "off", steps=10**6) is network
-    assert forward_of(network, "auto", steps=WORTHWHILE_STEPS - 1) is network
-    assert forward_of(network, "on", steps=1) is not network
 
 
 def test_without_a_compiler_the_network_runs_eagerly_and_says_so_once(monkeypatch, caplog):
