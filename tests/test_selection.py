@@ -1,7 +1,9 @@
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from snnprune import selection
 from snnprune.selection import _largest_on_device, keep_largest
 
 
@@ -54,6 +56,44 @@ def test_equals_a_stable_sort(values, share, dtype):
         assert torch.equal(_largest_on_device(scores, count), expected)
     kept = keep_largest({"a": scores[:cut], "b": scores[cut:]}, count)
     assert torch.equal(torch.cat([kept["a"], kept["b"]]), expected)
+
+
+# Small samples and small parts, so that few numbers take every way through the search for the threshold.
+@settings(max_examples=300, deadline=None)
+@given(
+    values=st.lists(st.integers(-30, 30) | st.just(0) | st.just(-torch.inf), min_size=2, max_size=300),
+    share=st.floats(0.01, 0.99),
+    sample=st.sampled_from([1, 3, 16]),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+)
+def test_the_threshold_is_that_of_a_sort_whatever_the_sample_says(values, share, sample, dtype):
+    scores = torch.tensor(values, dtype=dtype)
+    count = min(max(1, round(share * len(values))), len(values) - 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection, "_SAMPLE", sample)
+        patch.setattr(selection, "_IN_CACHE", 7)
+        found = selection._threshold(list(scores.split(50)), count)
+    assert found == sorted(map(float, values), reverse=True)[count - 1]
+
+
+@pytest.mark.parametrize("order", ["random", "ascending", "a comb that the sample falls into"])
+def test_a_million_scores_are_ranked_exactly(order):
+    scores = torch.rand(2**20 + 3, generator=torch.Generator().manual_seed(0))
+    if order == "ascending":
+        scores = scores.sort().values
+    if order.startswith("a comb"):
+        scores[:: scores.numel() // selection._SAMPLE] += 1  # the sample sees the large ones alone
+    kept = keep_largest({"a": scores}, 50_000)["a"]
+    assert int(kept.sum()) == 50_000
+    assert scores[kept].min() > scores[~kept].max()
+
+
+def test_a_nan_is_not_taken_for_large():
+    scores = torch.arange(10.0)
+    scores[3] = torch.nan
+    kept = keep_largest({"a": scores}, 4)["a"]
+    assert not kept[3]
+    assert int(kept.sum()) <= 4
 
 
 def test_a_channels_last_tensor_is_ranked_in_its_logical_order():
