@@ -55,13 +55,13 @@ class _WithCompiledNeurons:
                 del neuron.forward  # that of its class is there again
 
 
-def _compile_neuron(neuron: nn.Module, compiled: Callable[..., Any]) -> Callable[[Tensor], Tensor]:
-    def forward(current: Tensor) -> Tensor:
-        return type(neuron).forward(neuron, current)
+def _compile_neuron(neuron: nn.Module, compiled: Callable[..., Any]) -> Callable[..., Tensor]:
+    def forward(*args: Any) -> Tensor:
+        return type(neuron).forward(neuron, *args)
 
     # torch.compile gives up on code that it has compiled eight times: each neuron has code of its own.
     fast = compiled(FunctionType(forward.__code__.replace(), globals(), closure=forward.__closure__))
-    return lambda current: fast(keep_strides(current))
+    return lambda current, *args: fast(keep_strides(current), *args)
 
 
 def _neurons(network: nn.Module) -> list[nn.Module]:
