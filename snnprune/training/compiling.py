@@ -19,20 +19,23 @@ WORTHWHILE_STEPS_OF_NEURONS = 500
 def forward_of(network: nn.Module, mode: Compile, *, steps: int) -> Callable[..., Any]:
     """What to call in place of a network in a training of so many steps.
 
-    A network with convolutions on a CPU has only its neurons compiled: convolution, batch normalisation and pooling are
-    faster as PyTorch has them. Any other network is compiled whole.
+    A network with convolutions on a CPU has only its spiking neurons compiled: convolution, batch normalisation and
+    pooling are faster as PyTorch has them. Any other network is compiled whole.
 
     Args:
         network: any module, on its device.
-        mode: "on" compiles it, "off" does not, "auto" compiles it if the training is long enough to pay for that, and
-            goes on without, saying so in one line, where there is no working compiler.
+        mode: "on" compiles, and if there is no spiking neuron, the whole; "off" does not; "auto" compiles if the
+            training is long enough to pay for that, and goes on without, saying so in one line, where there is no
+            working compiler.
         steps: optimizer steps of the training.
 
     Returns:
         The network itself, or what calls a compiled form of it; parameters, buffers and the neurons' state are shared.
     """
-    neurons = _neurons(network) if _convolves_on_cpu(network) else []
-    if mode == "off" or (mode == "auto" and steps < (WORTHWHILE_STEPS_OF_NEURONS if neurons else WORTHWHILE_STEPS)):
+    convolves = _convolves_on_cpu(network)
+    neurons = _neurons(network) if convolves else []
+    pays = steps >= (WORTHWHILE_STEPS_OF_NEURONS if neurons else WORTHWHILE_STEPS) and (bool(neurons) or not convolves)
+    if mode == "off" or (mode == "auto" and not pays):
         return network
     compiled = torch.compile if mode == "on" else CompiledOrEager
     return _WithCompiledNeurons(network, neurons, compiled) if neurons else compiled(network)

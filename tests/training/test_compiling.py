@@ -67,9 +67,10 @@ def test_of_a_convolutional_network_the_neurons_are_compiled_each_with_code_of_i
     assert len({id(function.__code__) for function in seen}) == 2
 
 
-def test_a_twin_with_convolutions_is_compiled_whole(monkeypatch):
+def test_a_twin_with_convolutions_is_compiled_on_request_alone(monkeypatch):
     seen = note_what_is_compiled(monkeypatch)
     twin = models.build("lenet5", neuron="relu")
+    assert forward_of(twin, "auto", steps=10**6) is twin
     forward_of(twin, "on", steps=1)
     assert seen == [twin]
 
