@@ -20,6 +20,9 @@ from .settling import Settling
 # Share of the search after which no more gates are shut than are opened; chosen on a validation split of MNIST, and on
 # short trainings on digits (docs/methods.md).
 RAMP = 0.65
+# What an open gate costs where no price is given, for the weight with most connections: on the paper's network, whose
+# first weights have 1024, that is the paper's price of 1e-11 a connection.
+DEAREST = 1e-8
 # How steep the gates are at first and at last.
 STEEPNESS = (5.0, 1000.0)
 
@@ -56,7 +59,8 @@ class UPR(Settling):
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
         steps: optimizer steps of the whole training.
-        price: lambda, 0 or more; with `density` it decides only who goes first, the dearer ones.
+        price: lambda, 0 or more; with `density` it decides only who goes first, the dearer ones. None: 1e-8 by the
+            connections of the weight that has most, which on the paper's CIFAR-10 network is the paper's 1e-11.
         density: share of the synapses to end with, in (0, 1]; None: what the price leaves.
         settle: share of `steps` after which the gates are fixed, in (0, 1].
         batches: inputs, with or without labels; needed for convolutions, whose connections must be counted.
@@ -74,18 +78,20 @@ class UPR(Settling):
         optimizer: Optimizer,
         *,
         steps: int,
-        price: float = 1e-8,
+        price: float | None = None,
         density: float | None = None,
         settle: float = 0.8,
         batches: Batches = (),
         exclude: Exclude = (),
     ) -> None:
-        check_at_least(0, price=price)
         first, exclude = next(iter(batches), None), entries_of(exclude)
         example = first if first is None or isinstance(first, Tensor) else first[0]
         shapes = geometry(network, example, exclude=exclude)
         if unknown := [name for name, shape in shapes.items() if shape.uses is None]:
             raise InputError(f"the connections of {', '.join(unknown)} are not known: pass batches=[inputs, ...]")
+        counts = [shape.uses for shape in shapes.values() if shape.uses is not None]
+        price = DEAREST / max(int(count.max()) for count in counts) if price is None else price
+        check_at_least(0, price=price)
         super().__init__(network, optimizer, density=density, steps=steps, settle=settle, ramp=RAMP, exclude=exclude)
         uses = {name: torch.as_tensor(shape.uses).to(self.parameters[name]) for name, shape in shapes.items()}
         # Along which axis of a weight its presynaptic neurons are counted, where those are neurons with a gate.

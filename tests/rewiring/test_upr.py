@@ -43,6 +43,16 @@ def test_the_price_outweighs_a_small_gain():
     assert (method.state["gate"]["weight"] < torch.tensor([[-0.1, 0.1]])).all()
 
 
+@pytest.mark.parametrize(("size", "most"), [(4, 16), (32, 1024)])
+def test_the_dearest_weight_costs_the_same_in_every_network(size, most):
+    network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 1, size))
+    batches = [torch.zeros(1, 1, size, size)]
+    method = UPR(network, SGD(network.parameters(), lr=0.1), steps=10, batches=batches)
+    assert method.price * most == pytest.approx(1e-8)  # the paper's 1e-11, where 32x32 positions share a weight
+    plain = two_layers()
+    assert UPR(plain, SGD(plain.parameters(), lr=0.1), steps=10).price == 1e-8
+
+
 def test_the_network_begins_as_it_was_and_its_gradients_are_those_of_autograd():
     network, price, beta = two_layers(), 0.01, 5.0
     inputs, target = torch.rand(5, 3), torch.rand(5, 2)
