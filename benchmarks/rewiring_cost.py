@@ -41,6 +41,8 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
 # So long that nothing settles within the benchmark, with an update every 100 steps.
 LONG = 1_000_000
 SHORT = 8
+# Images in a step of the trainings whose memory is measured; more would hide more of what an update takes.
+FEW = 8
 
 
 class Subject:
@@ -74,10 +76,10 @@ class Subject:
         self.optimizer.step()
         return time.perf_counter() - began
 
-    def train(self, batch_size: int) -> None:
-        """One training step on images."""
+    def train(self) -> None:
+        """One training step on a few images."""
         reset_neurons(self.network)
-        loss = mse(self.network(self.images.expand(batch_size, -1, -1, -1)), torch.zeros(batch_size, dtype=torch.long))
+        loss = mse(self.network(self.images.expand(FEW, -1, -1, -1)), torch.zeros(FEW, dtype=torch.long))
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -111,22 +113,20 @@ def measure_memory(model: str, row: str) -> tuple[float, float]:
     return held / weights, (peak() - before) / weights
 
 
-def measure_training(model: str, row: str, batch_size: int) -> float:
+def measure_training(model: str, row: str) -> float:
     """By how much a method raises the peak of a training, in copies of the weights."""
     subject = Subject(model, None, SHORT)
-    for _ in range(2):
-        subject.train(batch_size)
-    before = _peak_of_training(subject, batch_size)
+    before = _peak_of_training(subject, 3)  # the first step makes the optimizer's moments
     method = subject.rewire(row, SHORT)  # it hangs on the optimizer
-    raised = _peak_of_training(subject, batch_size) - before
+    raised = _peak_of_training(subject, SHORT) - before
     method.detach()
     return raised / sum(parameter.nbytes for parameter in subject.parameters)
 
 
-def _peak_of_training(subject: Subject, batch_size: int) -> int:
+def _peak_of_training(subject: Subject, steps: int) -> int:
     reset_peak()
-    for _ in range(SHORT):
-        subject.train(batch_size)
+    for _ in range(steps):
+        subject.train()
     return peak()
 
 
@@ -186,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     memory = {
         row: (
             *in_fresh_process(measure_memory, options.model, row),
-            in_fresh_process(measure_training, options.model, row, options.batch_size),
+            in_fresh_process(measure_training, options.model, row),
         )
         for row in options.methods
     }
