@@ -14,11 +14,12 @@ def keep_strides(value: Tensor) -> Tensor:
     arranges memory by itself: for it this does nothing.
 
     Args:
-        value: any shape. A value with fewer than three dimensions, or one that was expanded, is returned as it is.
+        value: any shape. A value with fewer than three dimensions, or one that was expanded, is returned as it is, and
+            so is what torch.fx traces in the place of a tensor.
     """
-    if torch.compiler.is_compiling() or value.dim() < 3 or 0 in value.stride() or not value.requires_grad:
+    if torch.compiler.is_compiling() or not isinstance(value, Tensor) or not value.requires_grad:
         return value
-    return _KeepStrides.apply(value)
+    return value if value.dim() < 3 or 0 in value.stride() else _KeepStrides.apply(value)
 
 
 class _KeepStrides(torch.autograd.Function):

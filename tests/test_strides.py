@@ -33,6 +33,14 @@ def test_what_has_no_order_to_keep_is_returned_as_it_is():
     assert keep_strides(still) is still
 
 
+def test_a_network_can_be_traced():
+    class Kept(nn.Module):
+        def forward(self, value: torch.Tensor) -> torch.Tensor:
+            return 2 * keep_strides(value)
+
+    assert torch.equal(torch.fx.symbolic_trace(Kept())(torch.ones(2)), torch.full((2,), 2.0))
+
+
 def test_second_derivatives_and_function_transforms_go_through():
     value = channels_last(1, 2, 3, 3)
 

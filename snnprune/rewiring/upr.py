@@ -89,8 +89,9 @@ class UPR(Settling):
         shapes = geometry(network, example, exclude=exclude)
         if unknown := [name for name, shape in shapes.items() if shape.uses is None]:
             raise InputError(f"the connections of {', '.join(unknown)} are not known: pass batches=[inputs, ...]")
-        counts = [shape.uses for shape in shapes.values() if shape.uses is not None]
-        price = DEAREST / max(int(count.max()) for count in counts) if price is None else price
+        if price is None:  # each weight of a linear layer is one connection
+            shared = [int(shape.uses.max()) for shape in shapes.values() if shape.kernel and shape.uses is not None]
+            price = DEAREST / max(shared, default=1)
         check_at_least(0, price=price)
         super().__init__(network, optimizer, density=density, steps=steps, settle=settle, ramp=RAMP, exclude=exclude)
         uses = {name: torch.as_tensor(shape.uses).to(self.parameters[name]) for name, shape in shapes.items()}
