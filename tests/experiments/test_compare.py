@@ -205,7 +205,7 @@ def test_the_committed_protocols_are_right():
         assert len(list(read_protocol(path).runs("runs"))) > 8
 
 
-@pytest.mark.parametrize("name", ["mnist", "mnist-gmp", "mnist-transfer"])
+@pytest.mark.parametrize("name", ["mnist", "mnist-gmp", "mnist-transfer", "fashion-mnist"])
 def test_the_committed_tables_are_whole_and_follow_from_their_rows(name):
     asked = read_protocol(ROOT / "experiments" / "protocols" / f"{name.removesuffix('-transfer')}.toml")
     if name.endswith("-transfer"):
