@@ -6,8 +6,7 @@ Methods act in the optimizer's step alone, so that is what is timed: fused Adam 
 turns of 100 steps on given gradients. An update of the connectivity, every 100 steps, falls into each turn. What a
 method adds is then a share of the whole training step (forward, backward, plain Adam), which is timed in the same run.
 Memory is measured in a process of its own for each method, over eight steps that hold the whole life of a rewiring:
-start, updates, freezing. Once the optimizer steps on given gradients; once the network really trains, eagerly, and what
-is counted is by how much that training's peak is higher than before. Writes benchmarks/results/rewiring_cost.json.
+start, updates, freezing. Writes benchmarks/results/rewiring_cost.json.
 """
 
 import argparse
@@ -26,9 +25,7 @@ import models
 from benchmarks.memory import in_fresh_process, peak, reset_peak, resident
 from benchmarks.training_step import Variant, image_shape
 from snnprune import Rewiring, find_synapses, rewiring
-from snnprune.losses import mse
 from snnprune.storage import write_text
-from snnprune.synapses import reset_neurons
 from snnprune.training import environment
 
 DENSITY = 0.05
@@ -41,8 +38,6 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
 # So long that nothing settles within the benchmark, with an update every 100 steps.
 LONG = 1_000_000
 SHORT = 8
-# Images in a step of the trainings whose memory is measured; more would hide more of what an update takes.
-FEW = 8
 
 
 class Subject:
@@ -76,14 +71,6 @@ class Subject:
         self.optimizer.step()
         return time.perf_counter() - began
 
-    def train(self) -> None:
-        """One training step on a few images."""
-        reset_neurons(self.network)
-        loss = mse(self.network(self.images.expand(FEW, -1, -1, -1)), torch.zeros(FEW, dtype=torch.long))
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-
 
 def measure_times(model: str, rows: list[str], rounds: int, block: int) -> dict[str, list[float]]:
     """Mean seconds of an optimizer's step in every turn; "adam" is without a method."""
@@ -113,23 +100,6 @@ def measure_memory(model: str, row: str) -> tuple[float, float]:
     return held / weights, (peak() - before) / weights
 
 
-def measure_training(model: str, row: str) -> float:
-    """By how much a method raises the peak of a training, in copies of the weights."""
-    subject = Subject(model, None, SHORT)
-    before = _peak_of_training(subject, 3)  # the first step makes the optimizer's moments
-    method = subject.rewire(row, SHORT)  # it hangs on the optimizer
-    raised = _peak_of_training(subject, SHORT) - before
-    method.detach()
-    return raised / sum(parameter.nbytes for parameter in subject.parameters)
-
-
-def _peak_of_training(subject: Subject, steps: int) -> int:
-    reset_peak()
-    for _ in range(steps):
-        subject.train()
-    return peak()
-
-
 def whole_step(options: argparse.Namespace) -> float:
     """Seconds of a training step as `experiments.train` does it, with plain Adam: the median."""
     variant = Variant("default", "adam", options)
@@ -137,13 +107,13 @@ def whole_step(options: argparse.Namespace) -> float:
     return median(seconds[2:])  # the first ones compile
 
 
-def report(seconds: dict[str, list[float]], whole: float, memory: dict[str, tuple[float, ...]]) -> list[dict]:
+def report(seconds: dict[str, list[float]], whole: float, memory: dict[str, tuple[float, float]]) -> list[dict]:
     """One row for each method: milliseconds beside Adam's, the share of a training step, copies of the weights."""
     rows = []
     for row, times in seconds.items():
         ratios = [own / plain for own, plain in zip(times, seconds["adam"], strict=True)]
         added = median(times) - median(seconds["adam"])
-        held, most, training = memory.get(row, (0.0, 0.0, 0.0))
+        held, most = memory.get(row, (0.0, 0.0))
         rows.append(
             {
                 "method": row,
@@ -152,7 +122,6 @@ def report(seconds: dict[str, list[float]], whole: float, memory: dict[str, tupl
                 "share_of_step": round(added / whole, 4),
                 "copies_held": round(held, 2),
                 "copies_at_peak": round(most, 2),
-                "copies_in_training": round(training, 2),
             }
         )
     return rows
@@ -161,12 +130,12 @@ def report(seconds: dict[str, list[float]], whole: float, memory: dict[str, tupl
 def show(rows: list[dict], whole: float) -> None:
     """Print the rows as a Markdown table."""
     print(f"A whole training step with plain Adam: {1e3 * whole:,.0f} ms\n")
-    print("| method | optimizer's step | over Adam | of a training step | copies held | at an update | in a training |")
-    print("|---|---|---|---|---|---|---|")
+    print("| method | optimizer's step | over Adam | of a training step | copies held | at the peak |")
+    print("|---|---|---|---|---|---|")
     for row in rows:
         print(
             f"| {row['method']} | {row['optimizer_ms']:,.0f} ms | {row['over_adam']:.2f} | {row['share_of_step']:.1%} "
-            f"| {row['copies_held']:.2f} | {row['copies_at_peak']:.2f} | {row['copies_in_training']:.2f} |"
+            f"| {row['copies_held']:.2f} | {row['copies_at_peak']:.2f} |"
         )
 
 
@@ -183,13 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", default="benchmarks/results/rewiring_cost.json")
     options = parser.parse_args(arguments)
     options.device, options.precision = "cpu", "fp32"
-    memory = {
-        row: (
-            *in_fresh_process(measure_memory, options.model, row),
-            in_fresh_process(measure_training, options.model, row),
-        )
-        for row in options.methods
-    }
+    memory = {row: in_fresh_process(measure_memory, options.model, row) for row in options.methods}
     seconds = measure_times(options.model, options.methods, options.rounds, options.block)
     whole = whole_step(options)
     rows = report(seconds, whole, memory)
