@@ -23,8 +23,8 @@ import models
 from benchmarks.memory import in_fresh_process, peak
 from benchmarks.training_step import image_shape
 from snnprune import Connectivity, criteria
-from snnprune.budget import chip as chips
-from snnprune.budget import count_operations, fit, wire
+from snnprune.budget import CHIPS, count_operations, find_chip, wire
+from snnprune.budget.placement import fit
 from snnprune.storage import write_text
 from snnprune.synapses import reset_neurons
 from snnprune.training import environment
@@ -73,7 +73,7 @@ def placing(model: str, density: float) -> dict[str, object]:
     _plain(network, [example])  # what a first pass imports is none of the budget's
     began = time.perf_counter()
     layers = wire(network, example, connectivity=kept)
-    verdicts = {name: fit(layers, chips.find(name)).verdict for name in chips.names()}
+    verdicts = {name: fit(layers, find_chip(name)).verdict for name in CHIPS.names()}
     return {"seconds": time.perf_counter() - began, "peak_gb": peak() / 1e9, "verdicts": verdicts}
 
 

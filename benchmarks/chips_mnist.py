@@ -16,14 +16,14 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from experiments.chips import placement_of
 from experiments.compare import run_all
 from experiments.protocol import Protocol, Run
 from experiments.results import measured_with
 from experiments.train import guard
 from experiments.verdict import cell
 from snnprune import InputError
-from snnprune.budget.runs import read_run
+from snnprune.runs.chips import placement_of
+from snnprune.runs.finished_run import read_run
 from snnprune.storage import write_text
 from snnprune.training import RunFolder
 

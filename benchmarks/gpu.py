@@ -13,10 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from experiments.config import Config, Runtime
-from experiments.run import execute
 from experiments.train import guard
 from snnprune import InputError
+from snnprune.runs.config import Config, Runtime
+from snnprune.runs.run import execute
 
 KEPT = ("config.json", "environment.json", "summary.json", "metrics.jsonl", "connectivity.npz")
 CIFAR10 = {

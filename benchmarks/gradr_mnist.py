@@ -15,9 +15,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from experiments.config import Config, Runtime
-from experiments.run import execute
 from experiments.train import guard
+from snnprune.runs.config import Config, Runtime
+from snnprune.runs.run import execute
 from snnprune.storage import write_text
 from snnprune.training import environment
 

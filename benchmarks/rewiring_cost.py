@@ -24,7 +24,7 @@ from torch.optim import Adam
 import models
 from benchmarks.memory import in_fresh_process, peak, reset_peak, resident
 from benchmarks.training_step import Variant, image_shape
-from snnprune import Rewiring, find_synapses, rewiring
+from snnprune import Method, find_synapses, methods
 from snnprune.storage import write_text
 from snnprune.training import environment
 
@@ -53,11 +53,11 @@ class Subject:
         if row is not None:
             self.rewire(row, steps)
 
-    def rewire(self, row: str, steps: int) -> Rewiring:
+    def rewire(self, row: str, steps: int) -> Method:
         """Hang a method on the optimizer."""
         name, options = ROWS[row]
         batches = [(self.images, torch.zeros(1, dtype=torch.long))]
-        method = rewiring.create(name, self.network, self.optimizer, steps=steps, batches=batches, **options)
+        method = methods.create(name, self.network, self.optimizer, steps=steps, batches=batches, **options)
         method.compile()
         return method
 

@@ -34,7 +34,7 @@ from torch.optim import Adam
 
 import models
 from benchmarks.memory import peak, reset_peak
-from snnprune import GradR, Rewiring, find_synapses
+from snnprune import GradR, Method, find_synapses
 from snnprune.losses import mse
 from snnprune.storage import write_text
 from snnprune.synapses import reset_neurons
@@ -75,7 +75,7 @@ class Variant:
             if self.method is not None and self.forward is not self.network:
                 self.method.compile()
 
-    def _rewire(self, method: str) -> Rewiring | None:
+    def _rewire(self, method: str) -> Method | None:
         if method == "gradr":
             return GradR(self.network, self.optimizer, alpha=1e-2)
         if method == "closed-loop":

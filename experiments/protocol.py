@@ -8,9 +8,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from experiments.config import COMBINATION, Config
-from experiments.parts import check_names
-from snnprune import InputError, rewiring
+from snnprune import InputError, methods
+from snnprune.runs.config import COMBINATION, Config
+from snnprune.runs.parts import check_names
 
 SIDES = {"snn": "lif", "ann": "relu"}
 CONTROLS = ("shuffled", "scratch-e", "scratch-b", "transfer")
@@ -119,7 +119,7 @@ class Protocol:
             raise InputError(f"methods has {name}: names that end in {', '.join(endings)} are those of controls")
         own = self._own(name)
         check_names(self._config(name, "snn", 0.5, 0))
-        if "alpha" in own and not rewiring.needs(own["method"], "density"):
+        if "alpha" in own and not methods.needs(own["method"], "density"):
             raise InputError(
                 f"[method.{name}] has alpha, and with it {own['method']} ends at a density of its own: what is "
                 "compared has a density that is asked for; run it with experiments.train"

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.config import Config, Runtime
-from experiments.run import execute
 from experiments.train import guard
+from snnprune.runs.config import Config, Runtime
+from snnprune.runs.run import execute
 
 RUNS = {
     "dense": {"method": "dense"},

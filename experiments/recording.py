@@ -58,7 +58,7 @@ class Recorder:
         zone = getattr(self.method, "dead_zone", None) if "hidden" in state else None
         self.frames.append(
             {
-                "steps": self.trainer.step,
+                "steps": self.trainer.steps_done,
                 "accuracy": self._accuracy(),
                 "counts": [self._count(name, mask, state.get("hidden")) for name, mask in connectivity.items()],
                 "zone": math.nan if zone is None else float(zone),

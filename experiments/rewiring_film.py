@@ -15,12 +15,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from experiments.config import Config, Runtime, add_options, fields_of, with_method
 from experiments.recording import Recorder
-from experiments.run import Stopped, make_trainer
 from experiments.train import guard
-from snnprune import InputError, Rewiring
+from snnprune import InputError, Method
 from snnprune.report import Footage, plot_film, plot_hidden, plot_strip, plot_turnover
+from snnprune.runs.config import Config, Runtime, add_options, fields_of, with_method
+from snnprune.runs.run import Stopped, make_trainer
 from snnprune.training import RunFolder, Trainer
 
 FRAMES, MOST = 40, 400
@@ -68,7 +68,9 @@ def film(options: argparse.Namespace, given: dict[str, Any]) -> None:
             footage = recorder.footage(trainer.evaluate())
             footage.save(folder.path / "film.npz")
         except KeyboardInterrupt as error:
-            raise Stopped(f"stopped at step {trainer.step} of {trainer.steps}; nothing was written") from error
+            raise Stopped(
+                f"stopped at step {trainer.steps_done} of {trainer.total_steps}; nothing was written"
+            ) from error
         draw(folder.path, footage)
 
 
@@ -88,13 +90,13 @@ def watch(trainer: Trainer, recorder: Recorder, every: int, *, quiet: bool = Fal
 
     Before the first step many methods have not begun: what they take away at once is gone in the first frame.
     """
-    with tqdm(total=trainer.steps, unit="step", dynamic_ncols=True, disable=True if quiet else None) as bar:
+    with tqdm(total=trainer.total_steps, unit="step", dynamic_ncols=True, disable=True if quiet else None) as bar:
         while trainer.epoch < trainer.recipe.epochs:
             for step in trainer.train_epoch():
                 bar.update()
                 recorder.step()
-                if step == 1 or step % every == 0 or step == trainer.steps:
-                    recorder.record(last=step == trainer.steps)
+                if step == 1 or step % every == 0 or step == trainer.total_steps:
+                    recorder.record(last=step == trainer.total_steps)
             trainer.finish_epoch()
 
 
@@ -129,17 +131,19 @@ def _interval(trainer: Trainer, every: int | None) -> int:
     rhythm: right after one.
     """
     if every is None:
-        beat, wanted = _rhythm(trainer.method), max(1, round(trainer.steps / FRAMES))
+        beat, wanted = _rhythm(trainer.method), max(1, round(trainer.total_steps / FRAMES))
         return beat * max(1, round(wanted / beat)) if beat < 2 * wanted else wanted
     if every < 1:
         raise InputError(f"--every must be 1 step or more, found {every}")
-    if trainer.steps // every > MOST:
-        least = -(-trainer.steps // MOST)
-        raise InputError(f"--every {every} makes {trainer.steps // every:,} frames, too many: take {least} or more")
+    if trainer.total_steps // every > MOST:
+        least = -(-trainer.total_steps // MOST)
+        raise InputError(
+            f"--every {every} makes {trainer.total_steps // every:,} frames, too many: take {least} or more"
+        )
     return every
 
 
-def _rhythm(method: Rewiring) -> int:
+def _rhythm(method: Method) -> int:
     """Steps between two selections of a method; 1 where it has no rhythm."""
     return getattr(getattr(method, "schedule", None), "every", 1)
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.config import Config, Runtime, add_options, fields_of, with_method
-from experiments.run import Stopped, execute
 from snnprune import Connectivity, InputError
+from snnprune.runs.config import Config, Runtime, add_options, fields_of, with_method
+from snnprune.runs.run import Stopped, execute
 from snnprune.training import RunFolder
 
 

@@ -34,12 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _chips(options: argparse.Namespace) -> str:
-    from .budget import chip
+    from .budget import CHIPS, find_chip
     from .text import aligned
 
     if options.chip:
-        return "\n\n\n".join(chip.find(name).explain() for name in options.chip)
-    known = [chip.find(name) for name in chip.names()]
+        return "\n\n\n".join(find_chip(name).explain() for name in options.chip)
+    known = [find_chip(name) for name in CHIPS.names()]
     rows = [("chip", "name", "a synapse that is absent frees", "weight bits")]
     rows += [(c.key, f"{c.name} ({c.maker})", c.zeros, ", ".join(map(str, c.weight_bits.value))) for c in known]
     return f"{aligned(rows, left=(0, 1, 2, 3))}\n\nsnnprune chips NAME tells the limits of one, with their sources."
@@ -49,18 +49,18 @@ def _report(options: argparse.Namespace) -> str:
     import json
     from pathlib import Path
 
-    from .budget import chip
+    from .budget import CHIPS
     from .budget.assess import assess, told
-    from .budget.runs import read_run
     from .report.page import render
-    from .report.pictures import pictures_of
+    from .report.run.pictures import pictures_of
+    from .runs.finished_run import read_run
     from .storage import write_text
 
     if options.samples < 1:
         raise InputError(f"--samples must be 1 or more, found {options.samples}")
     out = Path(options.out or Path(options.run) / "report")
     run = read_run(options.run, model=options.model, data_root=options.data_root)
-    content = assess(run, options.chip or chip.names(), samples=options.samples)
+    content = assess(run, options.chip or CHIPS.names(), samples=options.samples)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

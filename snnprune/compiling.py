@@ -2,10 +2,15 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from types import FunctionType
+from typing import Any, Literal
 
 import torch
+from torch import Tensor, nn
 
+from .strides import keep_strides
+
+# >>> compiling.py
 logger = logging.getLogger(__name__)
 
 
@@ -61,3 +66,73 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _as_tensor(value: Any) -> Any:
     return torch.as_tensor(value) if isinstance(value, int | float) else value
+
+
+# >>> compiling.py
+Compile = Literal["auto", "on", "off"]
+# Compiling a network takes 10 to 60 s, its neurons alone about 10: in fewer steps that does not pay.
+WORTHWHILE_STEPS = 2000
+WORTHWHILE_STEPS_OF_NEURONS = 500
+
+
+def forward_of(network: nn.Module, mode: Compile, *, steps: int) -> Callable[..., Any]:
+    """What to call in place of a network in a training of so many steps.
+
+    A network with convolutions on a CPU has only its spiking neurons compiled: convolution, batch normalisation and
+    pooling are faster as PyTorch has them. Any other network is compiled whole.
+
+    Args:
+        network: any module, on its device.
+        mode: "on" compiles, and if there is no spiking neuron, the whole; "off" does not; "auto" compiles if the
+            training is long enough to pay for that, and goes on without, saying so in one line, where there is no
+            working compiler.
+        steps: optimizer steps of the training.
+
+    Returns:
+        The network itself, or what calls a compiled form of it; parameters, buffers and the neurons' state are shared.
+    """
+    convolves = _convolves_on_cpu(network)
+    neurons = _neurons(network) if convolves else []
+    pays = steps >= (WORTHWHILE_STEPS_OF_NEURONS if neurons else WORTHWHILE_STEPS) and (bool(neurons) or not convolves)
+    if mode == "off" or (mode == "auto" and not pays):
+        return network
+    compiled = torch.compile if mode == "on" else CompiledOrEager
+    return _WithCompiledNeurons(network, neurons, compiled) if neurons else compiled(network)
+
+
+class _WithCompiledNeurons:
+    """Calls a network whose neurons are compiled during the call, and as they were outside of it."""
+
+    def __init__(self, network: nn.Module, neurons: list[nn.Module], compiled: Callable[..., Any]) -> None:
+        self.network = network
+        self.calls = [(neuron, _compile_neuron(neuron, compiled)) for neuron in neurons]
+
+    def __call__(self, *args: Any) -> Any:
+        for neuron, call in self.calls:
+            neuron.forward = call
+        try:
+            return self.network(*args)
+        finally:
+            for neuron, _ in self.calls:
+                del neuron.forward  # that of its class is there again
+
+
+def _compile_neuron(neuron: nn.Module, compiled: Callable[..., Any]) -> Callable[..., Tensor]:
+    def forward(*args: Any) -> Tensor:
+        return type(neuron).forward(neuron, *args)
+
+    # torch.compile gives up on code that it has compiled eight times: each neuron has code of its own.
+    fast = compiled(FunctionType(forward.__code__.replace(), globals(), closure=forward.__closure__))
+    return lambda current, *args: fast(keep_strides(current), *args)
+
+
+def _neurons(network: nn.Module) -> list[nn.Module]:
+    from spikingjelly.activation_based import neuron
+
+    found = [module for module in network.modules() if isinstance(module, neuron.BaseNode)]
+    return [module for module in found if "forward" not in vars(module)]
+
+
+def _convolves_on_cpu(network: nn.Module) -> bool:
+    convolutions = [module for module in network.modules() if isinstance(module, nn.modules.conv._ConvNd)]
+    return any(module.weight.device.type == "cpu" for module in convolutions)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
-from .errors import InputError
+from .registry import Registry
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -43,7 +43,10 @@ def tet(output: Tensor, labels: Tensor) -> Tensor:
     return functional.temporal_efficient_training_cross_entropy(output, labels)
 
 
-LOSSES: dict[str, Loss] = {"mse": mse, "ce": cross_entropy, "tet": tet}
+LOSSES: Registry[Loss] = Registry("loss")
+LOSSES.add("mse", mse)
+LOSSES.add("ce", cross_entropy)
+LOSSES.add("tet", tet)
 
 
 def find_loss(name: str) -> Loss:
@@ -52,6 +55,4 @@ def find_loss(name: str) -> Loss:
     Raises:
         InputError: unknown name; the known ones are listed.
     """
-    if name not in LOSSES:
-        raise InputError(f"unknown loss {name!r}: known are {', '.join(LOSSES)}")
-    return LOSSES[name]
+    return LOSSES.find(name)

@@ -1,10 +1,12 @@
 """When synapses go: the density asked for at each step, and whether to choose anew. And how a learning rate falls."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from .errors import InputError
+from .registry import Registry
 
 
 class Schedule(Protocol):
@@ -142,7 +144,29 @@ def interval(steps: int) -> int:
     return min(100, max(1, steps // 50))
 
 
-SCHEDULES = ("one-shot", "linear", "cubic", "rounds")
+Factory = Callable[..., Schedule]
+# name -> function of density, begin, end, every and rate, by keyword
+SCHEDULES: Registry[Factory] = Registry("schedule")
+
+
+@SCHEDULES.register("one-shot")
+def _one_shot(*, density: float, end: int, **_: Any) -> Schedule:
+    return OneShot(density=density, at=end)
+
+
+@SCHEDULES.register("linear")
+def _linear(*, density: float, begin: int, end: int, every: int, **_: Any) -> Schedule:
+    return Polynomial(density=density, begin=begin, end=end, every=every, power=1)
+
+
+@SCHEDULES.register("cubic")
+def _cubic(*, density: float, begin: int, end: int, every: int, **_: Any) -> Schedule:
+    return Polynomial(density=density, begin=begin, end=end, every=every, power=3)
+
+
+@SCHEDULES.register("rounds")
+def _rounds(*, density: float, begin: int, end: int, rate: float, **_: Any) -> Schedule:
+    return Rounds(density=density, rounds=rounds_for(density, rate), begin=begin, end=end)
 
 
 def make(name: str, *, density: float, begin: int, end: int, every: int | None = None, rate: float = 0.25) -> Schedule:
@@ -159,17 +183,12 @@ def make(name: str, *, density: float, begin: int, end: int, every: int | None =
     Raises:
         InputError: unknown name, `end` before `begin`, or a value outside its range.
     """
-    if name not in SCHEDULES:
-        raise InputError(f"unknown schedule {name!r}: known are {', '.join(SCHEDULES)}")
+    factory = SCHEDULES.find(name)
     _check(density, begin, end)
     if not 0 < rate < 1:
         raise InputError(f"rate must be in (0, 1), found {rate}")
-    if name == "one-shot":
-        return OneShot(density=density, at=end)
-    if name == "rounds":
-        return Rounds(density=density, rounds=rounds_for(density, rate), begin=begin, end=end)
     every = interval(end - begin) if every is None else every
-    return Polynomial(density=density, begin=begin, end=end, every=every, power=1 if name == "linear" else 3)
+    return factory(density=density, begin=begin, end=end, every=every, rate=rate)
 
 
 def _check(density: float, begin: int, end: int) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import models
 from snnprune import criteria
-from snnprune.draws import generator
+from snnprune.seeding import generator
 
 
 @settings(max_examples=50, deadline=None)

@@ -87,7 +87,7 @@ def test_a_short_ramp_has_about_fifty_choices_and_a_long_one_one_in_a_hundred_st
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "sudden"}, r"unknown schedule 'sudden': known are one-shot, linear, cubic, rounds"),
+        ({"name": "sudden"}, r"unknown schedule 'sudden': known are cubic, linear, one-shot, rounds"),
         ({"density": 0.0}, r"density must be in \(0, 1\], found 0\.0"),
         ({"density": 1.5}, r"density must be in \(0, 1\], found 1\.5"),
         ({"begin": 8}, r"ends after it begins: found begin 8, end 7"),

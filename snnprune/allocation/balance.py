@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from ..connectivity import Connectivity
-from ..draws import generator
 from ..errors import InputError
 from ..layout import from_rows, to_rows
+from ..seeding import generator
 from ..selection import keep_largest
 from ..synapses import Geometry
 from .common import Geometries, Scores, need_geometries, to_connectivity

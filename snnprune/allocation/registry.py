@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from ..connectivity import Connectivity
-from ..errors import InputError
+from ..registry import Registry
 from .balance import balanced
 from .common import Allocation, Geometries, Scores
 from .grains import whole_filters, whole_kernels
@@ -13,16 +13,15 @@ from .limits import fan_in_cap, fan_out_cap, n_of_m
 from .quotas import erdos_renyi, erdos_renyi_kernel, per_layer, rows, uniform
 from .ranking import global_ranking, lamp
 
-ALLOCATIONS: dict[str, Allocation] = {
-    "global": global_ranking,
-    "uniform": uniform,
-    "er": erdos_renyi,
-    "erk": erdos_renyi_kernel,
-    "lamp": lamp,
-    "rows": rows,
-    "kernels": whole_kernels,
-    "filters": whole_filters,
-}
+ALLOCATIONS: Registry[Allocation] = Registry("allocation", hint="N:M such as 2:4, fan-in=N, fan-out=N, balanced=N")
+ALLOCATIONS.add("global", global_ranking)
+ALLOCATIONS.add("uniform", uniform)
+ALLOCATIONS.add("er", erdos_renyi)
+ALLOCATIONS.add("erk", erdos_renyi_kernel)
+ALLOCATIONS.add("lamp", lamp)
+ALLOCATIONS.add("rows", rows)
+ALLOCATIONS.add("kernels", whole_kernels)
+ALLOCATIONS.add("filters", whole_filters)
 
 
 def find(allocation: str | Mapping[str, float] | Allocation) -> Allocation:
@@ -40,18 +39,13 @@ def find(allocation: str | Mapping[str, float] | Allocation) -> Allocation:
         return partial(_by_hand, dict(allocation))
     if callable(allocation):
         return allocation
-    if allocation in ALLOCATIONS:
-        return ALLOCATIONS[allocation]
     if pattern := re.fullmatch(r"(\d+):(\d+)", allocation):
         return partial(n_of_m, n=int(pattern[1]), m=int(pattern[2]))
     if pattern := re.fullmatch(r"balanced=(\d+)", allocation):
         return partial(balanced, elements=int(pattern[1]))
     if pattern := re.fullmatch(r"fan-(in|out)=(\d+)", allocation):
         return partial(fan_in_cap if pattern[1] == "in" else fan_out_cap, cap=int(pattern[2]))
-    raise InputError(
-        f"unknown allocation {allocation!r}: known are {', '.join(ALLOCATIONS)}, "
-        "N:M such as 2:4, fan-in=N, fan-out=N, balanced=N"
-    )
+    return ALLOCATIONS.find(allocation)
 
 
 def _by_hand(

@@ -1,14 +1,15 @@
 """What a network costs and where it fits: operations that really happen, energy with its assumptions, chips."""
 
-from .chip import Chip, Fact, read_chip
+from .chip import CHIPS, Chip, Fact, find_chip, read_chip
 from .energy import COSTS, Cost, Energy, estimate_energy
-from .fit import fit
 from .operations import LayerOperations, Operations, count_operations
-from .placement import Placement
+from .placement.fit import fit
+from .placement.result import Placement
 from .to_chip import to_chip
 from .wiring import Wired, wire
 
 __all__ = [
+    "CHIPS",
     "COSTS",
     "Chip",
     "Cost",
@@ -20,6 +21,7 @@ __all__ = [
     "Wired",
     "count_operations",
     "estimate_energy",
+    "find_chip",
     "fit",
     "read_chip",
     "to_chip",

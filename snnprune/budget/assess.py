@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..runs.finished_run import FinishedRun
 from ..synapses import geometry
-from . import chip as chips
+from .chip import find_chip
 from .energy import Cost, estimate_energy
-from .fit import fit
 from .operations import Operations, count_operations
-from .runs import FinishedRun
+from .placement.fit import fit
 from .wiring import wire
 
 # What is said of the run itself.
@@ -32,7 +32,7 @@ def assess(
     Raises:
         InputError: an unknown chip, or a network that cannot be counted or placed.
     """
-    known = {name: chips.find(name) for name in names}
+    known = {name: find_chip(name) for name in names}
     operations = count_operations(run.network, run.batches(samples), connectivity=run.connectivity)
     layers = wire(run.network, run.example(), connectivity=run.connectivity)
     placed = {name: fit(layers, chip) for name, chip in known.items()}

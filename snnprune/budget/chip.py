@@ -5,15 +5,15 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from ..errors import InputError
+from ..registry import Registry
 from ..text import aligned
 from .limits import ENCODINGS, LIMITS, REQUIRED, Convolution, Placement, Zeros
 
-_FOLDER = Path(__file__).parent / "chips"
 # What each part of a chip file holds.
 _TEXTS = ("name", "maker", "about", "placement", "convolution", "zeros")
 _PARTS = {"limits": tuple(LIMITS), "weights": ("bits", "encoding"), "energy": ("synaptic_operation",)}
@@ -93,12 +93,7 @@ class Chip:
         return "\n\n".join(parts)
 
 
-def names() -> list[str]:
-    """The chips that are known, sorted."""
-    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
-
-
-def find(name: str) -> Chip:
+def find_chip(name: str) -> Chip:
     """A chip by its name, or the file of one's own: a path that ends in .toml.
 
     Raises:
@@ -106,14 +101,7 @@ def find(name: str) -> Chip:
     """
     if name.endswith(".toml"):
         return read_chip(name)
-    if name not in names():
-        raise InputError(f"unknown chip {name!r}: known are {', '.join(names())}, or the path of a .toml file")
-    return _own(name)
-
-
-@cache
-def _own(name: str) -> Chip:
-    return read_chip(_FOLDER / f"{name}.toml")
+    return CHIPS.find(name)
 
 
 def read_chip(path: str | os.PathLike[str]) -> Chip:
@@ -218,3 +206,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(_shown, value))
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+CHIPS: Registry[Chip] = Registry("chip", hint="or the path of a .toml file")
+for _path in sorted((Path(__file__).parent / "chips").glob("*.toml")):
+    CHIPS.add_loader(_path.stem, partial(read_chip, _path))

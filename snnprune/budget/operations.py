@@ -10,8 +10,8 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from ..connectivity import Connectivity
 from ..criteria import Batches
-from ..criteria.probe import inputs_of, undisturbed
 from ..errors import InputError
+from ..probe import inputs_of, undisturbed
 from ..synapses import Exclude, Synapses, find_synapses, reset_neurons
 from ..text import aligned
 

@@ -13,8 +13,8 @@ from ..errors import InputError
 from ..layout import from_columns, from_rows, to_columns, to_rows
 from ..selection import keep_largest
 from ..synapses import Geometry
-from .channels import channels_that_fit
 from .chip import Chip
+from .placement.channels import channels_that_fit
 from .wiring import Wired
 
 # The place of each synapse among those that share a limit, 0 for the largest score.
@@ -43,7 +43,7 @@ def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocatio
 
     Args:
         layers: of `wire`, for any connectivity of the network.
-        chip: of `chip.find`.
+        chip: of `find_chip`.
         density: that is asked for in the end, in (0, 1]. Less is kept where the limits do not allow it.
 
     Raises:

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..probe import Heard, inputs_of, undisturbed
 from ..synapses import Exclude, reset_neurons
-from .probe import Heard, inputs_of, undisturbed
 from .registry import Batches, Scores
 
 # Called with parameter name, module and the layer's input in float32.

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..losses import Loss
+from ..probe import CURE, Heard, undisturbed, weights_of
 from ..synapses import Exclude, find_synapses, reset_neurons
-from .probe import CURE, Heard, undisturbed, weights_of
 from .registry import Batches, Scores
 
 # Called with the leaves that stand for the weights, and their gradients: float32 of the weights' shapes.

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from ..losses import Loss, cross_entropy
+from ..probe import weights_of
 from ..synapses import Exclude
 from .gradients import mean_over_batches, visit_gradients
-from .probe import weights_of
 from .registry import Batches, Scores, register
 
 

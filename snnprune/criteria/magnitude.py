@@ -2,8 +2,8 @@
 
 from torch import nn
 
+from ..probe import weights_of
 from ..synapses import Exclude
-from .probe import weights_of
 from .registry import Batches, Scores, register
 
 

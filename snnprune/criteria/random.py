@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ..draws import generator
+from ..seeding import generator
 from ..synapses import Exclude, find_synapses
 from .registry import Batches, Scores, register
 

@@ -1,7 +1,7 @@
 """Criteria by name. One file and one `register` line each; other packages register theirs in the same way."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..losses import Loss, mse
+from ..probe import Batches, Scores
+from ..registry import Registry
 from ..synapses import Exclude, entries_of, find_synapses
 
-Scores = dict[str, Tensor]
-# Inputs as the network takes them, with labels [B] where a criterion wants those.
-Batches = Iterable[Tensor | tuple[Tensor, Tensor]]
 Needs = Literal["nothing", "inputs", "labels"]
 Function = TypeVar("Function", bound=Callable[..., Scores])
 
@@ -33,7 +32,7 @@ class Criterion:
     needs: Needs
 
 
-_CRITERIA: dict[str, Criterion] = {}
+CRITERIA: Registry[Criterion] = Registry("criterion")
 
 
 def register(name: str, *, needs: Needs) -> Callable[[Function], Function]:
@@ -44,10 +43,7 @@ def register(name: str, *, needs: Needs) -> Callable[[Function], Function]:
     """
 
     def add(function: Function) -> Function:
-        """Make it known; it stays what it was."""
-        known = _CRITERIA.setdefault(name, Criterion(name, function, needs))
-        if known.function is not function:
-            raise InputError(f"the criterion name {name!r} is taken by {known.function.__module__}")
+        CRITERIA.add(name, Criterion(name, function, needs))
         return function
 
     return add
@@ -55,7 +51,7 @@ def register(name: str, *, needs: Needs) -> Callable[[Function], Function]:
 
 def names() -> list[str]:
     """The known criterion names, sorted."""
-    return sorted(_CRITERIA)
+    return CRITERIA.names()
 
 
 def find(criterion: str | Callable[..., Scores]) -> Criterion:
@@ -65,11 +61,9 @@ def find(criterion: str | Callable[..., Scores]) -> Criterion:
         InputError: unknown name; the known ones are listed.
     """
     if callable(criterion):
-        own = next((known for known in _CRITERIA.values() if known.function is criterion), None)
+        own = next((known for known in CRITERIA.values() if known.function is criterion), None)
         return own or Criterion(getattr(criterion, "__name__", repr(criterion)), criterion, "nothing")
-    if criterion not in _CRITERIA:
-        raise InputError(f"unknown criterion {criterion!r}: known are {', '.join(names())}")
-    return _CRITERIA[criterion]
+    return CRITERIA.find(criterion)
 
 
 def score(

@@ -3,9 +3,9 @@
 from torch import nn
 
 from ..losses import Loss, mse
+from ..probe import weights_of
 from ..synapses import Exclude
 from .gradients import mean_over_batches
-from .probe import weights_of
 from .registry import Batches, Scores, register
 
 

@@ -5,9 +5,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..layout import from_rows, to_rows
+from ..probe import first_inputs, undisturbed, weights_of
 from ..synapses import Exclude, Synapses, find_synapses, static_geometry
 from .activity import input_sums
-from .probe import first_inputs, undisturbed, weights_of
 from .registry import Batches, Scores, register
 
 

@@ -4,8 +4,8 @@ from torch import nn
 
 from ..errors import InputError
 from ..paths import flow
+from ..probe import first_inputs, undisturbed, weights_of
 from ..synapses import Exclude
-from .probe import first_inputs, undisturbed, weights_of
 from .registry import Batches, Scores, register
 
 

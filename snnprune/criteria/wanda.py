@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
+from ..probe import weights_of
 from ..synapses import Exclude
 from .activity import input_sums
-from .probe import weights_of
 from .registry import Batches, Scores, register
 
 

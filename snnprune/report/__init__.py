@@ -1,17 +1,17 @@
 """Pictures of sparse networks. Only this package imports matplotlib."""
 
-from .comparison import plot_comparison
-from .figures import image_layer, plot_run
-from .film import plot_film, plot_strip
-from .footage import Footage
-from .hidden import plot_hidden
-from .kept import plot_kept
-from .layers import plot_layers
-from .maps import plot_connectivity
-from .overlap import plot_similarity, similarity
+from .comparison.comparison import plot_comparison
+from .comparison.kept import plot_kept
+from .comparison.overlap import plot_similarity, similarity
+from .film.film import plot_film, plot_strip
+from .film.footage import Footage
+from .film.hidden import plot_hidden
+from .film.turnover import plot_turnover
+from .run.figures import image_layer, plot_run
+from .run.layers import plot_layers
+from .run.maps import plot_connectivity
+from .run.training import plot_training
 from .style import layer_label, save_figure
-from .training import plot_training
-from .turnover import plot_turnover
 
 __all__ = [
     "Footage",

@@ -1,9 +1,9 @@
 """Training: the loop, data by name, losses, checkpoints, run folders."""
 
+from ..compiling import forward_of
 from ..losses import find_loss, rates
 from .augment import augmentation, default_augmentation
 from .checkpoint import load_checkpoint, load_network, save_checkpoint
-from .compiling import forward_of
 from .data import Data, Split, calibration_batches, load
 from .folder import RunFolder, environment
 from .trainer import Recipe, Trainer, steps_in_epoch

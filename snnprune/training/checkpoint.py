@@ -12,6 +12,9 @@ from ..errors import InputError
 from ..storage import read_tensors, write_tensors
 from .trainer import Trainer
 
+# Old name -> new name of parts, for files of snnprune 0.1.0 and before.
+_RENAMED = {"rewiring": "method"}
+
 
 def save_checkpoint(path: str | os.PathLike[str], trainer: Trainer) -> None:
     """Write network, optimizer, method, position and random state atomically. Equal states give equal bytes.
@@ -22,7 +25,7 @@ def save_checkpoint(path: str | os.PathLike[str], trainer: Trainer) -> None:
     parts = {
         "network": trainer.network.state_dict(),
         "optimizer": optimizer,
-        "rewiring": trainer.method.state_dict(),
+        "method": trainer.method.state_dict(),
         "progress": {"losses": trainer.losses, "correct": trainer.correct},
         "random": _random_state(trainer.device),
     }
@@ -41,14 +44,14 @@ def load_checkpoint(path: str | os.PathLike[str], trainer: Trainer) -> None:
     parts: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         part, _, name = key.partition("/")
-        parts.setdefault(part, {})[name] = tensor
+        parts.setdefault(_RENAMED.get(part, part), {})[name] = tensor
     _check_network(path, parts.get("network", {}), trainer.network)
     if parts["progress"]["losses"].shape != trainer.losses.shape:
         raise InputError(
             f"{path} is of a training with {len(parts['progress']['losses'])} steps an epoch, "
             f"this one has {len(trainer.losses)}: take the same data and batch size"
         )
-    trainer.method.load_state_dict(parts["rewiring"])
+    trainer.method.load_state_dict(parts["method"])
     trainer.network.load_state_dict(parts["network"])
     _load_optimizer(trainer.optimizer, parts.get("optimizer", {}), position["optimizer"])
     trainer.losses.copy_(parts["progress"]["losses"])

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from ..errors import InputError
 from ..losses import Loss, mse, rates
-from ..rewiring import Rewiring
+from ..methods import Method
 from ..schedules import hold_then_cosine
 from ..synapses import reset_neurons
 from .augment import Augmentation
@@ -81,7 +81,7 @@ class Trainer:
         self,
         network: nn.Module,
         optimizer: Optimizer,
-        method: Rewiring,
+        method: Method,
         data: Data,
         recipe: Recipe,
         *,
@@ -96,12 +96,12 @@ class Trainer:
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
 
     @property
-    def step(self) -> int:
+    def steps_done(self) -> int:
         """Optimizer steps done."""
         return self.epoch * self.steps_per_epoch + self.batch
 
     @property
-    def steps(self) -> int:
+    def total_steps(self) -> int:
         """Optimizer steps of the whole training."""
         return self.recipe.epochs * self.steps_per_epoch
 
@@ -119,7 +119,7 @@ class Trainer:
             self.batch += 1
             if self.batch % _LOOK_EVERY == 0:
                 self._check_losses()
-            yield self.step
+            yield self.steps_done
             if stop() and self.batch < self.steps_per_epoch:
                 break
         self._check_losses()
@@ -129,7 +129,7 @@ class Trainer:
         """Close an epoch that ran to its end: its figures; the next epoch stands ready."""
         row = {
             "epoch": self.epoch + 1,
-            "step": self.step,
+            "step": self.steps_done,
             "train_loss": self.losses.mean().item(),
             "train_accuracy": self.correct.item() / (self.steps_per_epoch * self.recipe.batch_size),
             "density": self.method.connectivity().density,
@@ -158,7 +158,7 @@ class Trainer:
 
     def _step(self, images: Tensor, labels: Tensor) -> None:
         """One optimizer step. Nothing here waits for the device."""
-        factor = hold_then_cosine(self.step, steps=self.steps, hold=self.recipe.hold)
+        factor = hold_then_cosine(self.steps_done, steps=self.total_steps, hold=self.recipe.hold)
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * factor
         output = self._run(self.forward, images)
@@ -184,7 +184,7 @@ class Trainer:
         if bad is not None:
             step = self.epoch * self.steps_per_epoch + bad + 1
             raise InputError(
-                f"the loss is {losses[bad]} at step {step} of {self.steps} (epoch {self.epoch + 1}): "
+                f"the loss is {losses[bad]} at step {step} of {self.total_steps} (epoch {self.epoch + 1}): "
                 "lower the learning rate"
             )
 
@@ -193,6 +193,6 @@ class Trainer:
         bad = [name for name, value in self.network.named_parameters() if not bool(value.isfinite().all())]
         if bad:
             raise InputError(
-                f"{', '.join(bad)} is no longer finite after step {self.step} of {self.steps} "
+                f"{', '.join(bad)} is no longer finite after step {self.steps_done} of {self.total_steps} "
                 f"(epoch {self.epoch + 1}): lower the learning rate"
             )

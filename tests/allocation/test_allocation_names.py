@@ -39,7 +39,7 @@ def test_densities_by_hand_do_not_look_at_the_density_and_cannot_be_changed_afte
 
 @pytest.mark.parametrize("name", ["nothing", "2:", "2:4:8", "fan-in", "fan-on=3", "fan-in=-1", ""])
 def test_an_unknown_name_lists_the_known_ones(name):
-    with pytest.raises(InputError, match=r"unknown allocation '.*': known are global, uniform, er, .*, N:M .*fan-in=N"):
+    with pytest.raises(InputError, match=r"unknown allocation '.*': known are er, erk, .*, N:M .*fan-in=N"):
         find(name)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import models
 from benchmarks import budget, chips_mnist, global_magnitude, gpu, gradr_mnist, rewiring_cost, training_step
-from experiments.config import Config
+from snnprune.runs.config import Config
 
 SMALL = Config(model="digits-mlp", data="digits", method="gradr", density=0.1, epochs=3, batch_size=64, timesteps=2)
 

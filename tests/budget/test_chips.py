@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from snnprune import InputError, cli
-from snnprune.budget import chip as chips
+from snnprune.budget import CHIPS, find_chip, read_chip
 from snnprune.budget.limits import ENCODINGS, LIMITS
 
 MINE = """name = "Mine"
@@ -37,12 +37,12 @@ def test_the_chips_that_are_asked_for_are_there():
         *("loihi1", "loihi2", "truenorth", "spinnaker1", "spinnaker2", "brainscales2", "speck", "xylo-audio-2"),
         *("xylo-audio-3", "xylo-imu", "dynap-se2", "akida1000", "tianjic", "odin"),
     }
-    assert set(chips.names()) == wanted
+    assert set(CHIPS.names()) == wanted
 
 
-@pytest.mark.parametrize("name", chips.names())
+@pytest.mark.parametrize("name", CHIPS.names())
 def test_every_fact_has_a_source_and_what_is_from_memory_says_so(name):
-    chip = chips.find(name)
+    chip = find_chip(name)
     facts = [*chip.limits.values(), chip.weight_bits, chip.encoding, *([chip.energy] if chip.energy else [])]
     for fact in facts:
         assert fact.source
@@ -53,27 +53,27 @@ def test_every_fact_has_a_source_and_what_is_from_memory_says_so(name):
 
 
 def test_limits_that_are_known_from_the_papers():
-    assert chips.find("loihi1").limit("core_input_axons") == 4096
-    assert chips.find("truenorth").limit("fan_in") == 256
-    assert chips.find("dynap-se2").limit("fan_in") == 64
-    assert chips.find("xylo-audio-3").limit("hidden_neurons") == 992
-    assert chips.find("odin").limit("cores") == 1
-    assert chips.find("speck").limit("fan_in") is None
+    assert find_chip("loihi1").limit("core_input_axons") == 4096
+    assert find_chip("truenorth").limit("fan_in") == 256
+    assert find_chip("dynap-se2").limit("fan_in") == 64
+    assert find_chip("xylo-audio-3").limit("hidden_neurons") == 992
+    assert find_chip("odin").limit("cores") == 1
+    assert find_chip("speck").limit("fan_in") is None
 
 
 def test_a_chip_of_ones_own_is_a_file(tmp_path):
-    chip = chips.find(written(tmp_path, MINE))
+    chip = find_chip(written(tmp_path, MINE))
     assert (chip.key, chip.name, chip.limit("fan_in"), chip.weight_bits.value) == ("mine", "Mine", 4, (4, 8))
     assert chip.energy is None
     assert ENCODINGS["lists"] in chip.explain()
     assert "unverified" in chip.explain()
     # a file that has changed is read again
-    assert chips.find(written(tmp_path, MINE.replace("value = 4,", "value = 5,"))).limit("fan_in") == 5
+    assert find_chip(written(tmp_path, MINE.replace("value = 4,", "value = 5,"))).limit("fan_in") == 5
 
 
 def test_the_example_of_the_documentation_is_a_chip(tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "chips.md").read_text()
-    assert chips.read_chip(written(tmp_path, page.split("```toml\n")[1].split("```")[0])).limit("fan_in") == 64
+    assert read_chip(written(tmp_path, page.split("```toml\n")[1].split("```")[0])).limit("fan_in") == 64
 
 
 @pytest.mark.parametrize(
@@ -112,21 +112,21 @@ def test_a_wrong_file_is_told_by_file_line_and_key(before, after, told, tmp_path
         text = MINE.replace('"lists"', '"piles"')
         told = told.replace("line 13", "line 15")
     with pytest.raises(InputError, match=told) as error:
-        chips.read_chip(written(tmp_path, text))
+        read_chip(written(tmp_path, text))
     assert "mine.toml" in str(error.value)
 
 
 def test_a_part_that_is_no_table_and_a_file_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="limits must be a table, found 3"):
-        chips.read_chip(written(tmp_path, MINE.split("[limits]")[0] + "limits = 3\n"))
+        read_chip(written(tmp_path, MINE.split("[limits]")[0] + "limits = 3\n"))
     with pytest.raises(InputError, match=r"none\.toml cannot be read: No such file"):
-        chips.find(str(tmp_path / "none.toml"))
+        find_chip(str(tmp_path / "none.toml"))
 
 
 def test_the_command_lists_and_explains(tmp_path, capsys):
     assert cli.main(["chips"]) == 0
     listed = capsys.readouterr().out
-    assert all(name in listed for name in chips.names())
+    assert all(name in listed for name in CHIPS.names())
     assert cli.main(["chips", "truenorth", written(tmp_path, MINE)]) == 0
     told = capsys.readouterr().out
     assert "Only a cap on the fan-in helps" in told

@@ -14,10 +14,10 @@ from torch import nn
 
 import models
 from snnprune import Connectivity, InputError, criteria
-from snnprune.budget import chip as chips
+from snnprune.budget import CHIPS, find_chip
 from snnprune.budget.chip import Chip, Fact
-from snnprune.budget.fit import fit
-from snnprune.budget.placement import Placement
+from snnprune.budget.placement.fit import fit
+from snnprune.budget.placement.result import Placement
 from snnprune.budget.wiring import Wired, wire
 
 
@@ -30,7 +30,7 @@ def network(density: float = 1.0, sizes: tuple[int, ...] = (12, 9, 4), seed: int
 
 def chip(key: str = "loihi1", **limits: int) -> Chip:
     """A chip with these limits and no others."""
-    known = chips.find(key)
+    known = find_chip(key)
     return replace(known, limits={name: Fact(value, "here", True) for name, value in limits.items()})
 
 
@@ -246,7 +246,7 @@ def test_a_layer_on_each_core_by_a_matching():
 
     layers = wire(Net(8), torch.zeros(1, 2, 8, 8))
     words = {"kernel_words": (2048, 512), "neuron_words": (16, 512), "bias_words": (64, 64)}
-    mine = replace(chips.find("speck"), limits={name: Fact(value, "here", True) for name, value in words.items()})
+    mine = replace(find_chip("speck"), limits={name: Fact(value, "here", True) for name, value in words.items()})
     # conv: 2 * 2^(4 + 3) = 256 kernel words and 8 * 2^(3 + 3) = 512 for neurons; fc: 8 * 2^(4 + 4) = 2048 and 10
     placement = fit(layers, mine)
     assert (placement.verdict, placement.by_layer) == ("fits", {"0": 1, "3": 0})
@@ -273,22 +273,21 @@ def test_sizes_that_a_chip_of_layers_does_not_have():
     layers = wire(
         nn.Sequential(nn.Conv2d(1, 2, 4, stride=3), nn.Flatten(), nn.Linear(2 * 81, 20)), torch.zeros(1, 1, 28, 28)
     )
-    assert fit(layers, chips.find("speck")).reasons == (
+    assert fit(layers, find_chip("speck")).reasons == (
         "0 has 3 as stride of a convolution, allowed are 1, 2, 4, 8",
         "2 has 20 as classes that can be read out, the limit is 15",
     )
     assert (
-        "0 has 4 as height and width of a kernel, allowed are 1, 3, 5, 7"
-        in fit(layers, chips.find("akida1000")).reasons
+        "0 has 4 as height and width of a kernel, allowed are 1, 3, 5, 7" in fit(layers, find_chip("akida1000")).reasons
     )
 
 
 def test_all_on_one_core():
     layers = network(0.3, sizes=(16, 60, 8))
-    placement = fit(layers, chips.find("xylo-audio-3"))
+    placement = fit(layers, find_chip("xylo-audio-3"))
     assert (placement.verdict, placement.cores) == ("fits", 1)
     assert "60 of 992 neurons that are not outputs" in placement.reasons[0]
-    wide = fit(network(sizes=(20, 60, 8)), chips.find("xylo-audio-2"))
+    wide = fit(network(sizes=(20, 60, 8)), find_chip("xylo-audio-2"))
     assert (wide.verdict, wide.reasons) == ("cannot", ("20 inputs of the network, the limit is 16",))
 
 
@@ -313,12 +312,12 @@ def test_neurons_that_are_too_many_for_a_chip():
     assert fit(network(sizes=(12, 200, 4)), mine).changes == ()  # hopeless: nothing is told
 
 
-@pytest.mark.parametrize("name", chips.names())
+@pytest.mark.parametrize("name", CHIPS.names())
 def test_every_chip_has_a_verdict_for_the_network_of_the_paper(name):
     torch.manual_seed(0)
     mnist = models.build("mnist-mlp", timesteps=1)
     sparse = Connectivity.from_scores(criteria.magnitude(mnist), 0.01)
-    placement = fit(wire(mnist, torch.zeros(1, 1, 28, 28), connectivity=sparse), chips.find(name))
+    placement = fit(wire(mnist, torch.zeros(1, 1, 28, 28), connectivity=sparse), find_chip(name))
     assert placement.reasons
     assert (placement.verdict == "cannot") == (placement.cores == 0) == (placement.chips == 0)
 
@@ -327,7 +326,7 @@ def test_every_chip_has_a_verdict_for_the_network_of_the_paper(name):
 @pytest.mark.parametrize("density", [1.0, 0.3, 0.1, 0.03])
 @pytest.mark.parametrize("sizes", [(784, 800, 10), (300, 2000, 1500, 10), (784, 2048, 1024, 512, 10)])
 def test_few_more_cores_than_there_must_be(sizes, density, name):
-    layers, known = network(density, sizes=sizes), chips.find(name)
+    layers, known = network(density, sizes=sizes), find_chip(name)
     placement = fit(layers, known)
     if placement.verdict == "cannot":
         assert max(layer.fan_in.max() for layer in layers) > (known.limit("fan_in") or math.inf)
@@ -373,7 +372,7 @@ def test_neurons_with_common_inputs_share_cores_that_have_few():
 
 def test_what_cannot_be_placed_is_told():
     with pytest.raises(InputError, match="Loihi 1 has weights of 1, 2, 3, 4, 5, 6, 8 bits, not of 7"):
-        fit(network(), chips.find("loihi1"), bits=7)
+        fit(network(), find_chip("loihi1"), bits=7)
     with pytest.raises(InputError, match="weight is a ConvTranspose2d that chips cannot be described for"):
         wire(nn.ConvTranspose2d(1, 1, 3), torch.zeros(1, 1, 4, 4))
     with pytest.raises(InputError, match="weight is a Conv2d that chips cannot be described for"):

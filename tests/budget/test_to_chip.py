@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from snnprune import Connectivity, InputError, geometry, rewiring
-from snnprune.budget import chip as chips
-from snnprune.budget import fit, to_chip, wire
-from snnprune.budget.channels import channels_that_fit
+from snnprune import Connectivity, InputError, geometry, methods
+from snnprune.budget import find_chip, to_chip, wire
 from snnprune.budget.chip import Chip, Fact
+from snnprune.budget.placement import fit
+from snnprune.budget.placement.channels import channels_that_fit
 
 
 def chip(key: str, **limits: int) -> Chip:
-    return replace(chips.find(key), limits={name: Fact(value, "here", True) for name, value in limits.items()})
+    return replace(find_chip(key), limits={name: Fact(value, "here", True) for name, value in limits.items()})
 
 
 def net(*sizes: int) -> nn.Sequential:
@@ -84,7 +84,7 @@ def test_a_training_ends_with_a_network_that_fits(method):
     mine = chip("truenorth", cores=100, core_neurons=4, fan_in=2)
     allocation = to_chip(wire(network, torch.zeros(1, 6)), mine, density=0.3)
     optimizer = Adam(network.parameters(), lr=1e-2)
-    rewired = rewiring.create(method, network, optimizer, steps=30, density=0.3, allocation=allocation)
+    rewired = methods.create(method, network, optimizer, steps=30, density=0.3, allocation=allocation)
     for _ in range(30):
         optimizer.zero_grad()
         network(torch.randn(8, 6)).square().mean().backward()
@@ -97,7 +97,7 @@ def test_a_training_ends_with_a_network_that_fits(method):
 def test_channels_go_down_to_the_next_power_of_two_by_hand():
     network = net(6, 7, 3)
     # 6 inputs * 2^3 and 7 inputs * 2^2 words are too many; with 4 hidden neurons 24 and 16.
-    mine = replace(chips.find("speck"), limits={"kernel_words": Fact((24, 24), "here", True)})
+    mine = replace(find_chip("speck"), limits={"kernel_words": Fact((24, 24), "here", True)})
     scores = {"0.weight": torch.arange(42.0).reshape(7, 6), "1.weight": torch.ones(3, 7)}
     kept = chosen(network, mine, 1.0, scores)
     assert kept["0.weight"].any(1).tolist() == [False] * 3 + [True] * 4
@@ -112,7 +112,7 @@ def test_each_position_of_a_channel_that_goes_is_heard_no_more():
     )
     example = torch.zeros(1, 1, 6, 6)
     # 2^(4 + 2) words for the convolution, 4 * 2^(4 + 2) for the layer that hears its map; with two channels half.
-    mine = replace(chips.find("speck"), limits={"kernel_words": Fact((64, 128), "here", True)})
+    mine = replace(find_chip("speck"), limits={"kernel_words": Fact((64, 128), "here", True)})
     scores = {"0.weight": torch.ones(4, 1, 3, 3), "3.weight": torch.ones(3, 36)}
     scores["0.weight"][2:] = 2.0
     layers = wire(network, example, connectivity=Connectivity.dense(network))
@@ -129,7 +129,7 @@ def test_groups_hear_the_channels_that_are_theirs():
     example = torch.zeros(1, 1, 2, 2)
     layers = wire(network, example, connectivity=Connectivity.dense(network))
     # 1 * 2^(0 + 2), 4 * 2^(0 + 3) and 6 * 2^(2 + 1) words; with two channels in the first, 2, 16 and 48.
-    mine = replace(chips.find("speck"), limits={"kernel_words": Fact((2, 16, 48), "here", True)})
+    mine = replace(find_chip("speck"), limits={"kernel_words": Fact((2, 16, 48), "here", True)})
     scores = {"0.weight": torch.tensor([1.0, 3.0, 2.0, 1.0]).view(4, 1, 1, 1)}
     scores |= {"1.weight": torch.ones(6, 2, 1, 1), "3.weight": torch.ones(2, 24)}
     kept = to_chip(layers, mine, density=1.0)(scores, 1.0, geometry(network))
@@ -148,7 +148,7 @@ def test_what_lies_between_two_layers_may_not_be_known():
             return self.second(nn.functional.pad(self.first(inputs), (0, 3)))
 
     network = Padded()
-    mine = replace(chips.find("speck"), limits={"kernel_words": Fact((24, 24), "here", True)})
+    mine = replace(find_chip("speck"), limits={"kernel_words": Fact((24, 24), "here", True)})
     scores = {name: torch.rand_like(parameter) for name, parameter in network.named_parameters()}
     kept = chosen(network, mine, 1.0, {name: score.detach() for name, score in scores.items()})
     assert kept["first.weight"].any(1).sum() == 4
@@ -160,7 +160,7 @@ def test_what_lies_between_two_layers_may_not_be_known():
 def test_no_numbers_of_channels_leave_the_narrowest_layer_more(sizes, memories):
     network = net(*sizes, 3)
     layers = wire(network, torch.zeros(1, sizes[0]), connectivity=Connectivity.dense(network))
-    mine = replace(chips.find("speck"), limits={"kernel_words": Fact(tuple(memories), "here", True)})
+    mine = replace(find_chip("speck"), limits={"kernel_words": Fact(tuple(memories), "here", True)})
 
     def narrowed(n: int, halvings: int) -> int:
         for _ in range(halvings):
@@ -186,11 +186,11 @@ def test_no_numbers_of_channels_leave_the_narrowest_layer_more(sizes, memories):
 
 
 def test_no_number_of_channels_can_be_small_enough():
-    mine = replace(chips.find("speck"), limits={"kernel_words": Fact((2, 2), "here", True)})
+    mine = replace(find_chip("speck"), limits={"kernel_words": Fact((2, 2), "here", True)})
     with pytest.raises(InputError, match=r"no number of channels of this network is small enough for Speck 2e / 2f"):
         to_chip(wire(net(6, 7, 3), torch.zeros(1, 6)), mine, density=0.1)
 
 
 def test_a_chip_without_limits_to_prune_to_says_so():
     with pytest.raises(InputError, match="SpiNNaker 1 has no limit that single neurons or channels must keep"):
-        to_chip(wire(net(6, 2), torch.zeros(1, 6)), chips.find("spinnaker1"), density=0.1)
+        to_chip(wire(net(6, 2), torch.zeros(1, 6)), find_chip("spinnaker1"), density=0.1)

@@ -39,7 +39,7 @@ def test_an_unknown_name_lists_the_known_ones():
 
 
 def test_another_package_registers_its_own(monkeypatch):
-    monkeypatch.setattr(registry, "_CRITERIA", dict(registry._CRITERIA))
+    monkeypatch.setattr(registry.CRITERIA, "_entries", dict(registry.CRITERIA))
     register("twice", needs="nothing")(own)
     register("twice", needs="nothing")(own)  # the same again is no clash
     assert find(own) == Criterion("twice", own, "nothing")

@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
-from experiments import rewiring_film, run, train
-from experiments.config import Config, Runtime
+from experiments import rewiring_film, train
 from experiments.recording import Recorder
 from snnprune import Connectivity, InputError
 from snnprune.report import Footage
+from snnprune.runs import run
+from snnprune.runs.config import Config, Runtime
 
 SMALL = ["--data", "digits", "--epochs", "3", "--batch-size", "64", "--timesteps", "2", "--lr", "0.01"]
 DENSITY = ["--density", "0.1"]
@@ -164,7 +165,7 @@ def test_what_suits_a_film_where_nothing_is_said():
     ],
 )
 def test_frames_keep_time_with_the_method(method: object, steps: int, wanted: int):
-    assert rewiring_film._interval(SimpleNamespace(method=method, steps=steps), None) == wanted
+    assert rewiring_film._interval(SimpleNamespace(method=method, total_steps=steps), None) == wanted
 
 
 def test_the_accuracy_is_that_since_the_frame_before():
@@ -232,7 +233,7 @@ def test_ctrl_c_in_the_training_writes_nothing(tmp_path: Path, monkeypatch, caps
 
     def interrupt(self, images, labels):
         step(self, images, labels)
-        if self.step == 30:
+        if self.steps_done == 30:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(run.Trainer, "_step", interrupt)

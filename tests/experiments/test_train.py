@@ -15,10 +15,11 @@ import torch
 from torch import nn
 
 import models
-from experiments import quickstart, run, train
-from experiments.config import Config, Runtime
+from experiments import quickstart, train
 from snnprune import Connectivity, Dense, InputError
 from snnprune.export import load_csr
+from snnprune.runs import run
+from snnprune.runs.config import Config, Runtime
 from snnprune.training import RunFolder, load_network
 
 SMALL = [
@@ -211,7 +212,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
 
     def interrupt(self, images, labels):
         step(self, images, labels)
-        if self.step == 30:
+        if self.steps_done == 30:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(run.Trainer, "_step", interrupt)
@@ -433,7 +434,7 @@ def test_a_loss_that_turns_nan_keeps_the_last_good_checkpoint(tmp_path, monkeypa
     step = run.Trainer._step
 
     def poisoned(self, images, labels):
-        if self.step == 45:
+        if self.steps_done == 45:
             next(iter(self.network.parameters())).data.fill_(float("nan"))
         step(self, images, labels)
 

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 from snnprune import Connectivity, InputError
 from snnprune.report import plot_comparison, plot_kept, plot_similarity, save_figure, similarity
-from snnprune.report.lines import line_styles, robust_floor
+from snnprune.report.comparison.lines import line_styles, robust_floor
 
 ACCURACIES = {"gmp": (0.98, 0.96), "set": (0.975, 0.95), "gmp-shuffled": (0.97, 0.93)}
 TWO = {"fc1.weight": 0.005, "fc2.weight": 0.4}

@@ -14,7 +14,8 @@ from matplotlib.image import imread
 from torch import Tensor, nn
 
 from snnprune import Connectivity, InputError, geometry
-from snnprune.report import figures, plot_connectivity, plot_layers, plot_run, plot_training
+from snnprune.report import plot_connectivity, plot_layers, plot_run, plot_training
+from snnprune.report.run import figures
 
 METRICS = [
     {"epoch": 1, "density": 1.0, "train_loss": 2.0, "train_accuracy": 0.3},

@@ -13,13 +13,13 @@ from PIL import Image, ImageSequence
 
 from snnprune import InputError
 from snnprune.report import Footage, plot_film, plot_hidden, plot_strip, plot_turnover
-from snnprune.report.film import palette
-from snnprune.report.footage import ABSENT, CAME, STAYED, TRIED, WENT
-from snnprune.report.gif import _paletted, make_palette, write_gif
-from snnprune.report.hidden import _cropped
-from snnprune.report.scenes import COLORS, choose_neurons, pixels, tiles, whole_map
-from snnprune.report.screen import Screen, standing
-from snnprune.report.turnover import _short
+from snnprune.report.film.film import palette
+from snnprune.report.film.footage import ABSENT, CAME, STAYED, TRIED, WENT
+from snnprune.report.film.gif import _paletted, make_palette, write_gif
+from snnprune.report.film.hidden import _cropped
+from snnprune.report.film.scenes import COLORS, choose_neurons, pixels, tiles, whole_map
+from snnprune.report.film.screen import Screen, standing
+from snnprune.report.film.turnover import _short
 
 PLOTS: dict[str, Callable[[Path, Footage], None]] = {
     "film.gif": plot_film,

@@ -12,7 +12,7 @@ import torch
 
 from experiments import train
 from snnprune import Connectivity, InputError, cli, geometry
-from snnprune.report.fans import plot_fans
+from snnprune.report.run.fans import plot_fans
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 # What the browser is asked to do on the page, and to write down.

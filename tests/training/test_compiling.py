@@ -9,11 +9,10 @@ from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
 import models
-from snnprune import rewiring
-from snnprune.compiling import CompiledOrEager
+from snnprune import methods
+from snnprune.compiling import WORTHWHILE_STEPS, WORTHWHILE_STEPS_OF_NEURONS, CompiledOrEager
 from snnprune.synapses import reset_neurons
 from snnprune.training import forward_of
-from snnprune.training.compiling import WORTHWHILE_STEPS, WORTHWHILE_STEPS_OF_NEURONS
 
 compilers_warn = pytest.mark.filterwarnings("ignore")  # what a compiler warns of is not ours
 
@@ -145,7 +144,7 @@ def test_without_a_compiler_the_neurons_run_eagerly_and_that_is_told_once(monkey
 def test_a_rewiring_goes_on_under_compiled_neurons():
     network = convolutional()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
-    method = rewiring.create("gradr", network, optimizer, density=0.3, steps=20)
+    method = methods.create("gradr", network, optimizer, density=0.3, steps=20)
     forward = forward_of(network, "on", steps=20)
     for step in range(20):
         reset_neurons(network)

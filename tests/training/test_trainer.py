@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import models
-from snnprune import Connectivity, InputError, rewiring
+from snnprune import Connectivity, InputError, methods
 from snnprune.compiling import CompiledOrEager
 from snnprune.training import Recipe, Trainer, find_loss, forward_of, load, load_checkpoint, load_network, rates
 from snnprune.training import save_checkpoint as save
@@ -24,25 +24,25 @@ def make(*, model: str = "digits-mlp", method: str = "gradr", lr: float = 3e-3, 
     options = {"density": 0.2} if method == "gradr" else {}
     settings = Recipe(**{"epochs": EPOCHS, "batch_size": 64, "learning_rate": lr} | recipe)
     steps = settings.epochs * (len(DIGITS.train) // settings.batch_size)
-    return Trainer(network, chosen, rewiring.create(method, network, chosen, steps=steps, **options), DIGITS, settings)
+    return Trainer(network, chosen, methods.create(method, network, chosen, steps=steps, **options), DIGITS, settings)
 
 
 def run(trainer: Trainer, *, until: int | None = None) -> Trainer:
     """Train to the end, or until so many steps are done."""
     while trainer.epoch < trainer.recipe.epochs:
-        for _ in trainer.train_epoch(lambda: until is not None and trainer.step >= until):
+        for _ in trainer.train_epoch(lambda: until is not None and trainer.steps_done >= until):
             pass
         if trainer.batch < trainer.steps_per_epoch:
             return trainer
         trainer.finish_epoch()
-        if until is not None and trainer.step >= until:
+        if until is not None and trainer.steps_done >= until:
             return trainer
     return trainer
 
 
 def test_it_learns_the_digits_sparsely():
     trainer = run(make(epochs=12))
-    assert trainer.step == trainer.steps == 12 * (1037 // 64)
+    assert trainer.steps_done == trainer.total_steps == 12 * (1037 // 64)
     assert trainer.evaluate() > 0.75
     connectivity = trainer.method.connectivity()
     assert connectivity.nonzero == round(0.2 * connectivity.prunable)
@@ -56,10 +56,10 @@ def test_an_epoch_reports_its_figures():
         epochs=1, batch_size=64, learning_rate=3e-3, loss=lambda o, y: losses.append(mse(o, y)) or losses[-1]
     )
     for step in trainer.train_epoch():
-        assert step == trainer.step
+        assert step == trainer.steps_done
     row = trainer.finish_epoch()
     assert row["epoch"] == 1
-    assert row["step"] == len(losses) == trainer.steps
+    assert row["step"] == len(losses) == trainer.total_steps
     assert row["train_loss"] == pytest.approx(sum(loss.item() for loss in losses) / len(losses), rel=1e-5)
     assert 0.1 < row["train_accuracy"] < 1
     assert row["density"] == 1
@@ -86,7 +86,7 @@ def test_a_resumed_training_ends_with_the_same_bytes(stop, recipe, tmp_path):
     torch.manual_seed(12345)
     resumed = make(**recipe)
     load_checkpoint(tmp_path / "part", resumed)
-    assert resumed.step == stop
+    assert resumed.steps_done == stop
     save(tmp_path / "resumed", run(resumed))
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
 
@@ -108,7 +108,7 @@ def test_a_checkpoint_keeps_the_memory_layout_of_the_optimizer(tmp_path):
     network = nn.Sequential(nn.Conv2d(2, 4, 3)).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
     trainer = Trainer(
-        network, optimizer, rewiring.create("dense", network, optimizer, steps=1), DIGITS, Recipe(epochs=1)
+        network, optimizer, methods.create("dense", network, optimizer, steps=1), DIGITS, Recipe(epochs=1)
     )
     network(torch.rand(1, 2, 5, 5)).sum().backward()
     optimizer.step()
@@ -183,7 +183,7 @@ def test_losses_by_hand():
     steps = [nn.functional.cross_entropy(output[t], label).item() for t in range(2)]
     assert find_loss("tet")(output, label).item() == pytest.approx(sum(steps) / 2)
     assert find_loss("tet")(output[0], label).item() == pytest.approx(steps[0])
-    with pytest.raises(InputError, match="unknown loss 'hinge': known are mse, ce, tet"):
+    with pytest.raises(InputError, match="unknown loss 'hinge': known are ce, mse, tet"):
         find_loss("hinge")
 
 

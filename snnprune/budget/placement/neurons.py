@@ -1,0 +1,142 @@
+"""Chips on which neurons of any layer go to any core."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..chip import Chip
+from ..limits import LIMITS
+from ..wiring import Wired, pooled_shape
+from .result import Placement, cannot, counted
+from .tiles import Sheet, Tile, cores_of, heard, share_cores
+
+# >>> tiled.py
+_ASSUMED = (
+    "pooling costs nothing: a neuron sends to the axon of the input that it is pooled into",
+    "layers follow each other in the order in which they run",
+)
+# Weights of the largest layer whose neurons are put into another order: it takes a second.
+_LARGEST = 1 << 23
+
+
+def place_neurons(layers: Sequence[Wired], chip: Chip, bits: int) -> Placement:
+    """Each layer cut into tiles that fit on a core; what is left over of several layers shares one.
+
+    From the last layer to the first, so that it is known to how many cores each neuron sends.
+    """
+    tiles: list[Tile] = []
+    sheets: dict[str, Sheet] = {}
+    targets = np.ones(layers[-1].outputs, np.int64)
+    order: dict[str, tuple[int, ...]] = {}
+    for place in range(len(layers) - 1, -1, -1):
+        layer = layers[place]
+        sheet, cut, arranged = _cut(layer, chip, bits, targets)
+        if isinstance(cut, str):
+            return cannot(chip, [_why(sheet, cut)], _ASSUMED)
+        sheets[layer.name], tiles = sheet, cut + tiles
+        if arranged is not None:
+            order[layer.name] = tuple(arranged.tolist())
+        if place:
+            targets = senders(layers[place - 1], sheet.layer, cut)
+    by_layer = {layer.label: cores_of([tile for tile in tiles if tile.layer == layer.name]) for layer in layers}
+    shared = share_cores(tiles, sheets, chip)
+    cores = sum(by_layer.values()) - sum(len(group) - 1 for group in shared)
+    synapses = sum(tile.load.synapses * tile.patches for tile in tiles)
+    memory = sum(tile.load.synapse_bits * tile.patches for tile in tiles)
+    told = counted(chip, cores, synapses=synapses, memory=memory)
+    where = {"by_layer": by_layer, "tiles": tuple(tiles), "order": order, "shared": shared}
+    return Placement(chip=chip, **told, **where, assumptions=_ASSUMED)
+
+
+def _cut(layer: Wired, chip: Chip, bits: int, targets: np.ndarray) -> tuple[Sheet, list[Tile] | str, np.ndarray | None]:
+    """The tiles, with the sheet that they are cut from, and the order of the neurons if it is not their own."""
+    sheet = Sheet(layer, chip, bits, targets)
+    tiles = sheet.cut()
+    if (
+        isinstance(tiles, str)
+        or layer.convolution
+        or layer.kernels.size > _LARGEST
+        or not _full_of_inputs(tiles, sheet)
+    ):
+        return sheet, tiles, None
+    order = by_common_inputs(layer.kernels, axons=chip.limit("core_input_axons"), neurons=chip.limit("core_neurons"))
+    grouped = Sheet(replace(layer, kernels=layer.kernels[order]), chip, bits, targets[order])
+    fewer = grouped.cut()
+    # Not at the cost of the layer before, whose neurons would have to reach more cores.
+    if isinstance(fewer, str) or cores_of(fewer) >= cores_of(tiles) or heard(fewer) > heard(tiles):
+        return sheet, tiles, None
+    return grouped, fewer, order
+
+
+def _full_of_inputs(tiles: Sequence[Tile], sheet: Sheet) -> bool:
+    """Whether it is the different inputs of a core that end most tiles, so that another order may need fewer."""
+    limit = sheet.chip.limit("core_input_axons")
+    if limit is None or len(tiles) == 1:
+        return False
+    ended = [tile.load.input_axons / limit >= sheet.fullness(tile.load) for tile in tiles]
+    return 2 * sum(ended) > len(tiles)
+
+
+def senders(before: Wired, layer: Wired, tiles: Sequence[Tile]) -> np.ndarray:
+    """To how many cores each neuron of the layer before sends, int, of the shape of its outputs."""
+    cores = np.zeros(layer.inputs, np.int64)
+    for tile in tiles:
+        channels = np.any(layer.kernels[tile.first : tile.last], axis=(0, 2, 3))
+        patches = np.outer(layer.heard_by(0, tile.block[0]), layer.heard_by(1, tile.block[1]))
+        cores += channels[:, None, None] * patches
+    return _unpooled(cores, before.outputs)
+
+
+def _unpooled(values: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Values of a layer's inputs for the neurons of the layer before, whatever pooling and flattening lie between."""
+    pooled = pooled_shape(values.size, shape)
+    if pooled is None:
+        return np.full(shape, values.max())  # not known which is which: as if each were the one that is heard most
+    maps = values.reshape(pooled)
+    rows, columns = (np.arange(side) * small // side for side, small in zip(shape[1:], pooled[1:], strict=True))
+    return maps[:, rows][:, :, columns]
+
+
+def _why(sheet: Sheet, limit: str) -> str:
+    """Why not even one neuron fits on a core."""
+    layer = sheet.layer
+    loads = [
+        sheet.load(row, row + 1, (1, 1))._asdict()[limit.removeprefix("core_")] for row in range(len(layer.kernels))
+    ]
+    most, allowed = max(loads), sheet.chip.limit(limit)
+    words = LIMITS[limit].meaning
+    return f"neuron {loads.index(most)} of {layer.label} alone takes {most:,} of the {allowed:,} {words}"
+
+
+# >>> grouping.py
+def by_common_inputs(kernels: np.ndarray, *, axons: int | None, neurons: int | None) -> np.ndarray:
+    """The order of a greedy filling of cores, int [neurons of the layer].
+
+    Each core begins with the neuron of most inputs that is left, and takes, as long as it has room, the one that brings
+    the fewest new inputs.
+
+    Args:
+        kernels: which synapses exist, bool [neurons of the layer, inputs, 1, 1].
+        axons: different inputs that a core can have; None: any number.
+        neurons: that a core can have; None: any number.
+    """
+    kernels = kernels.reshape(len(kernels), -1)
+    of_inputs = np.ascontiguousarray(kernels.T).astype(np.uint8)
+    fan_in = kernels.sum(1)
+    left, order = np.ones(len(kernels), bool), []
+    while left.any():
+        known = np.zeros(kernels.shape[1], bool)  # inputs that the core has already
+        common = np.zeros(len(kernels), np.int64)  # of each neuron with those
+        pick, held = int(np.where(left, fan_in, -1).argmax()), 0
+        while True:
+            order.append(pick)
+            left[pick], held = False, held + 1
+            fresh = kernels[pick] & ~known
+            known |= fresh
+            common += of_inputs[fresh].sum(0, dtype=np.int64)
+            new = np.where(left, fan_in - common, kernels.shape[1] + 1)
+            pick = int(new.argmin())
+            if not left.any() or held == neurons or (axons is not None and known.sum() + new[pick] > axons):
+                break
+    return np.array(order)

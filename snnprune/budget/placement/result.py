@@ -1,0 +1,66 @@
+"""Where a network goes on a chip."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..chip import Chip
+from .tiles import Tile
+
+Verdict = Literal["fits", "needs-more-chips", "cannot"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where a network goes on a chip, or why it does not.
+
+    Attributes:
+        chip: the chip.
+        verdict: "fits" on one chip, "needs-more-chips", or "cannot".
+        reasons: what decided, in a sentence each.
+        cores: how many cores are used; 0 if it cannot be placed.
+        chips: how many chips are needed; 0 if it cannot be placed.
+        by_layer: layer -> how many cores hold neurons of it; where each layer has one core, the index of that.
+        tiles: which neurons share a core, for chips with `placement = "neurons"`.
+        order: layer -> its neurons in the order in which they fill the tiles, where that is not their own.
+        shared: tiles, by their index, that are on one core together.
+        changes: what would help, the cheapest first.
+        assumptions: what was taken for granted.
+    """
+
+    chip: Chip
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    cores: int = 0
+    chips: int = 0
+    by_layer: Mapping[str, int]
+    tiles: tuple[Tile, ...] = ()
+    order: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    shared: tuple[tuple[int, ...], ...] = ()
+    changes: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Verdict, reasons and what would help."""
+        lines = [f"{self.chip.name}: {self.verdict}", *(f"- {reason}" for reason in self.reasons)]
+        return "\n".join([*lines, *(f"- to change that: {change}" for change in self.changes)])
+
+
+def cannot(chip: Chip, reasons: list[str], assumptions: tuple[str, ...] = ()) -> Placement:
+    """A network that is not placed."""
+    return Placement(chip=chip, verdict="cannot", reasons=tuple(reasons), by_layer={}, assumptions=assumptions)
+
+
+def counted(chip: Chip, cores: int, *, synapses: int = 0, memory: int = 0) -> dict[str, Any]:
+    """Verdict, reasons, cores and chips of a `Placement`; memory is in bits, outside of the cores."""
+    needs = {"cores": (cores, "cores"), "chip_synapses": (synapses, "synapses"), "chip_memory_bits": (memory, "bits")}
+    told, chips = [], 1
+    for name, (value, words) in needs.items():
+        limit = chip.limit(name)
+        if limit is not None:
+            chips = max(chips, -(-value // limit))
+            told.append(f"{value:,} of {limit:,} {words}")
+    counts = {"cores": cores, "chips": chips}
+    if chips == 1:
+        return {"verdict": "fits", "reasons": (f"takes {', '.join(told)}",), **counts}
+    return {"verdict": "needs-more-chips", "reasons": (f"takes {chips} chips: {', '.join(told)} of one",), **counts}

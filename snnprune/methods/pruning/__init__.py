@@ -1,0 +1,1 @@
+"""Pruning while training: what is pruned stays pruned, except in Drop Pruning."""

@@ -1,0 +1,88 @@
+"""ADMM pruning: weights are drawn towards their own pruned projection while the network trains."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from ...errors import InputError
+from ..base import Phase, Trained
+from ..registry import register
+from .pruning import Pruning
+
+
+@register("admm")
+class ADMM(Pruning):
+    r"""Alternating direction method of multipliers, then pruning and fine-tuning.
+
+    Zhang et al., "A Systematic DNN Weight Pruning Framework using ADMM", ECCV 2018, section 3; for spiking networks
+    Deng et al., "Comprehensive SNN Compression Using ADMM", 2021. The loss gains :math:`\frac{\rho}{2} \|W - Z +
+    U\|^2`; every so many steps :math:`Z = \Pi(W + U)`, its largest entries, and :math:`U = U + W - Z`. At `end` the
+    smallest weights go. Two more tensors the size of the weights until then. With Adam, which scales gradients, `rho`
+    says how soon the pull outweighs the loss.
+
+    Args:
+        network: any module with synapses; see `find_synapses`.
+        optimizer: any torch optimizer that holds them and takes no closure.
+        rho: the pull's strength, above 0.
+        begin: share of the steps that is trained before.
+        period: share of the steps between two updates of Z and U.
+        options: as `Pruning`, without `schedule`; the projection uses `criterion` and `allocation`.
+
+    Raises:
+        InputError: rho or period not above 0, or as `Pruning`.
+    """
+
+    CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "one-shot", 0.65
+    BUILT_IN = ("schedule",)
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        steps: int,
+        rho: float = 1e-4,
+        begin: float = 0.2,
+        period: float = 0.02,
+        **options: Any,
+    ) -> None:
+        if not (rho > 0 and period > 0):
+            raise InputError(f"rho and period must be above 0, found {rho} and {period}")
+        super().__init__(network, optimizer, steps=steps, begin=begin, **options)
+        self.rho, self.period = rho, max(1, round(period * steps))
+
+    def _before(self, trained: Sequence[Trained]) -> None:
+        super()._before(trained)
+        if self.phase is Phase.SEARCHING:
+            for entry in trained:
+                pull = entry.parameter - self.state["target"][entry.name] + self.state["dual"][entry.name]
+                entry.gradient.add_(pull, alpha=self.rho)
+
+    def _start(self) -> None:
+        self.phase = Phase.WARMUP
+        super()._start()
+
+    def _update(self) -> None:
+        if self.begin <= self.steps_done < self.end and (self.steps_done - self.begin) % self.period == 0:
+            self.phase = Phase.SEARCHING
+            self._project()
+        super()._update()
+
+    def _prune_to(self, density: float) -> None:
+        super()._prune_to(density)
+        self.state = {"mask": self.state["mask"]}
+
+    def _infer_phase(self) -> Phase:
+        return Phase.WARMUP if self.steps_done < self.begin else super()._infer_phase()
+
+    def _project(self) -> None:
+        """Z = the largest of W + U; U = U + W - Z."""
+        dual = self.state.setdefault("dual", {name: p.detach() * 0 for name, p in self.parameters.items()})
+        shifted = {name: p.detach() + dual[name] for name, p in self.parameters.items()}
+        scores = {name: value.abs() for name, value in shifted.items()}
+        kept = self._choose(scores if self.criterion.name == "magnitude" else self._scores(), self.density)
+        self.state["target"] = {name: value * kept[name] for name, value in shifted.items()}
+        for name, value in shifted.items():
+            dual[name].copy_(value - self.state["target"][name])

@@ -1,0 +1,237 @@
+"""Finding a lottery ticket early: when it no longer changes, and with how few time steps."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ... import schedules
+from ...criteria import Batches
+from ...errors import InputError
+from ...synapses import probing, reset_neurons
+from ..base import Phase
+from ..optimizer_state import forget
+from ..registry import register
+from .pruning import Pruning
+
+
+# >>> tickets.py
+def changed(before: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> float:
+    """The share of a ticket's synapses that were not in an earlier one, in [0, 1].
+
+    The published distance (You et al., "Drawing Early-Bird Tickets", ICLR 2020) counts the differences over all
+    synapses, which at a density of 1 % are below 2 % for any two tickets; ours are counted over those kept.
+
+    Args:
+        before: name -> 1 or 0, or boolean.
+        now: name -> boolean, the same shapes.
+    """
+    new = sum(int((mask & (before[name] == 0)).sum()) for name, mask in now.items())
+    return new / max(1, sum(int(mask.sum()) for mask in now.values()))
+
+
+def early_timesteps(network: Any, batches: Batches, *, threshold: float = 0.6) -> int:
+    r"""Early-Time: how few time steps tell the classes almost as all do.
+
+    The first t with :math:`KL(P_t \| P_T) / KL(P_2 \| P_T)` below the threshold, where :math:`P_t` is the softmax of
+    the output's mean over the first t steps (Kim et al., "Exploring Lottery Ticket Hypothesis in Spiking Neural
+    Networks", ECCV 2022, section 4.2).
+
+    Args:
+        network: returns [T, B, classes]; left as it was.
+        batches: inputs, with or without labels.
+        threshold: above 0, below 1.
+
+    Returns:
+        from 2 to T; T itself where no fewer are enough, or the network has no more than two.
+
+    Raises:
+        InputError: no batches, or the output has no time axis.
+    """
+    if not batches:
+        raise InputError("Early-Time looks at data and was given none: pass batches=[inputs, ...]")
+    divergence = torch.zeros(0)
+    with torch.no_grad(), probing(network):
+        for batch in batches:
+            reset_neurons(network)
+            output = network(batch if isinstance(batch, Tensor) else batch[0]).float()
+            if output.dim() != 3:
+                raise InputError(f"Early-Time wants outputs [T, B, classes], found shape {tuple(output.shape)}")
+            found = _divergence(output).cpu()
+            divergence = found + divergence if divergence.numel() else found
+    timesteps = len(divergence)
+    for t in range(3, timesteps):
+        if divergence[t - 1] < threshold * divergence[1]:
+            return t
+    return timesteps
+
+
+def _divergence(output: Tensor) -> Tensor:
+    """KL(P_t || P_T) for t = 1 to T, summed over the batch."""
+    steps = torch.arange(1, len(output) + 1, device=output.device)[:, None, None]
+    logs = F.log_softmax(output.cumsum(0) / steps, dim=-1)
+    return (logs.exp() * (logs - logs[-1])).sum((1, 2))
+
+
+# >>> imp.py
+# Early-Bird: the ticket of each of so many looks must differ by less than this share of its synapses.
+LOOKS = 5
+TOLERANCE = 0.02
+
+
+@register("imp")
+class IterativeMagnitude(Pruning):
+    """A share of what is left goes in every round, by magnitude; the others are rewound to an early step.
+
+    Frankle, Dziugaite, Roy, Carbin: "Linear Mode Connectivity and the Lottery Ticket Hypothesis", ICML 2020; for
+    spiking networks Kim et al., "Exploring Lottery Ticket Hypothesis in Spiking Neural Networks", ECCV 2022: 25 % a
+    round, global. There every round is a training of its own; here all rounds share one budget: they take the first
+    part of the steps, up to `end`, and the ticket trains in the rest. Rewound are the weights of the synapses;
+    normalisation keeps what it learned. One more tensor the size of the weights.
+
+    Args:
+        network: any module with synapses; see `find_synapses`.
+        optimizer: any torch optimizer that holds them and takes no closure.
+        density: share of the synapses to end with, in (0, 1].
+        steps: optimizer steps of the whole training.
+        rate: share of what is left that goes in a round, in (0, 1).
+        rewind: share of the steps whose weights are gone back to, and after which the rounds begin; None does not
+            rewind.
+        early_bird: draw the ticket once, as soon as it no longer changes, or at `end` (You et al., ICLR 2020), and
+            train its weights on, instead of rounds and rewinding.
+        early_time: search with fewer time steps (Kim et al. 2022), as many as `tickets.early_timesteps` finds at the
+            rewinding step, or after 2 % of the steps where that is 0 or None; the network must have a number
+            `timesteps` that can be set. Needs batches.
+        end: share of the steps that the search takes at most.
+        options: as `Pruning`.
+
+    Raises:
+        InputError: a value outside its range, `early_time` without batches or for a network without `timesteps`, or as
+            `Pruning`.
+    """
+
+    CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "rounds", 0.5
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        density: float,
+        steps: int,
+        rate: float = 0.25,
+        rewind: float | None = 0.2,
+        early_bird: bool = False,
+        early_time: bool = False,
+        end: float | None = None,
+        **options: Any,
+    ) -> None:
+        if rewind is not None and not 0 <= rewind <= 1:
+            raise InputError(f"rewind is a share of the steps, in [0, 1]; found {rewind}")
+        if rewind is not None and not early_bird and rewind > (self.END if end is None else end):
+            raise InputError(f"rewind must not be after end, found {rewind} and {self.END if end is None else end}")
+        super().__init__(network, optimizer, density=density, steps=steps, end=end, **options)
+        self.rewind = None if rewind is None or early_bird else round(rewind * steps)
+        if options.get("schedule") is None:
+            kind, begin = ("one-shot", 0) if early_bird else ("rounds", max(self.begin, self.rewind or 0))
+            self.schedule = schedules.make(kind, density=density, begin=begin, end=self.end, rate=rate)
+        if early_time and not self.batches:
+            raise InputError("early_time looks at data and was given none: pass batches=[inputs, ...]")
+        if early_time and not isinstance(getattr(network, "timesteps", None), int):
+            raise InputError(f"early_time sets the network's number of timesteps: {type(network).__name__} has none")
+        self.check = max(1, steps // 50)
+        self.early_bird, self.early_time = early_bird, early_time
+
+    def _start(self) -> None:
+        if self.rewind == 0:
+            self._remember()
+        super()._start()
+
+    def _update(self) -> None:
+        if self.phase is Phase.SEARCHING and self.steps_done == self.rewind:
+            self._remember()
+        if self.phase is Phase.SEARCHING and self.early_time and self.steps_done == (self.rewind or self.check):
+            self._shorten()
+        if self.phase is Phase.SEARCHING and self.early_bird and self.steps_done % self.check == 0:
+            self._look()
+        super()._update()
+
+    def _prune_to(self, density: float) -> None:
+        if self.phase is not Phase.SEARCHING:
+            return
+        super()._prune_to(density)
+        if "early" in self.state:
+            for name, parameter in self.parameters.items():
+                parameter.data.copy_(self.state["early"][name] * self.state["mask"][name])
+                forget(self.optimizer, parameter)
+        if density <= self.density:
+            self._found()
+
+    def _remember(self) -> None:
+        """Keep the weights that will be gone back to."""
+        self.state["early"] = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+
+    def _found(self) -> None:
+        """The search is over: all time steps again, and nothing of it is kept."""
+        self.phase = Phase.FIXED
+        self.state = {"mask": self.state["mask"]}
+        self._set_timesteps()
+
+    # --- Early-Bird and Early-Time
+
+    def _look(self) -> None:
+        """Take the ticket that is drawn now if it is that of the last looks."""
+        now = self._choose(self._scores(), self.density)
+        seen = [self.state[kind] for kind in self.state if kind.startswith("seen")]
+        if len(seen) == LOOKS and all(changed(before, now) < TOLERANCE for before in seen):
+            self._prune_to(self.density)
+            return
+        kept = [*seen, {name: mask.to(self.parameters[name].dtype) for name, mask in now.items()}][-LOOKS:]
+        self.state |= {f"seen{index}": masks for index, masks in enumerate(kept)}
+
+    def _shorten(self) -> None:
+        network: Any = self.network
+        self.numbers |= {"all_timesteps": network.timesteps, "timesteps": early_timesteps(network, self.batches)}
+        self._set_timesteps()
+
+    def _infer_phase(self) -> Phase:
+        return Phase.FIXED if self.numbers.pop("found", 0) else Phase.SEARCHING
+
+    def _set_timesteps(self) -> None:
+        if "timesteps" in self.numbers:
+            network: Any = self.network
+            network.timesteps = self.numbers["timesteps" if self.phase is Phase.SEARCHING else "all_timesteps"]
+
+    # --- The end
+
+    def _finish(self) -> None:
+        if self.phase is Phase.SEARCHING:
+            self.state.pop("early", None)  # who is stopped early keeps what was learned
+            super()._finish()
+
+    def detach(self) -> None:
+        """As `Method.detach`; the network has all of its time steps again."""
+        super().detach()
+        if "all_timesteps" in self.numbers:
+            network: Any = self.network
+            network.timesteps = self.numbers["all_timesteps"]
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """As `Method.load_state_dict`; the network's time steps are those of the search, if it is on."""
+        super().load_state_dict(state)
+        self._set_timesteps()
+
+
+# >>> uticket.py
+@register("uticket")
+class UTicket(IterativeMagnitude):
+    """Iterative magnitude pruning with rewinding, balanced over 16 processing elements after every round.
+
+    Yin et al., "Workload-Balanced Pruning for Sparse Spiking Neural Networks", 2023. Another number of elements is
+    `allocation="balanced=8"`; see `allocation.balanced`. Arguments as `IterativeMagnitude`.
+    """
+
+    ALLOCATION = "balanced=16"

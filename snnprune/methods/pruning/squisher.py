@@ -1,0 +1,59 @@
+"""Gradual pruning by the size of weights and of their gradients, which the optimizer knows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from ...criteria import Scores
+from ...errors import InputError
+from ..base import Trained
+from ..optimizer_state import add_squares, gradient_sizes, keeps_squares
+from ..registry import register
+from .pruning import Pruning
+
+
+@register("squisher")
+class Squisher(Pruning):
+    r"""Scores are :math:`|w|\, v^{p/2}`, with v the optimizer's running mean of squared gradients.
+
+    Li, Dangel, Tam, Raffel: "Fishers for Free? Approximating the Fisher Information Matrix by Recycling the Squared
+    Gradient Accumulator", ICML 2025: with p = 1 the ranking is that of the Fisher information, :math:`w^2 v / 2`, and
+    costs nothing more. p = 0 is gradual magnitude pruning. The default between the two is ours: v is a mean over a
+    thousand steps, in which the network and its mask have changed, and half of it does better than all.
+
+    With an optimizer that keeps no such mean (SGD) one is kept here: one more tensor the size of the weights. Before
+    the first step there is none, and weights are ranked by their size.
+
+    Args:
+        network, optimizer, options: as `Pruning`, without `criterion`.
+        power: p, 0 or more.
+
+    Raises:
+        InputError: as `Pruning`, or a negative power.
+    """
+
+    CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "cubic", 0.65
+    BUILT_IN = ("criterion",)
+
+    def __init__(self, network: nn.Module, optimizer: Optimizer, *, power: float = 0.5, **options: Any) -> None:
+        if not power >= 0:
+            raise InputError(f"power must be 0 or more, found {power}")
+        super().__init__(network, optimizer, **options)
+        self.power = power
+
+    def _start(self) -> None:
+        if not keeps_squares(self.optimizer):
+            self.state["square"] = self._full(0, precise=True)
+        super()._start()
+
+    def _before(self, trained: Sequence[Trained]) -> None:
+        super()._before(trained)
+        if "square" in self.state:
+            add_squares(self.state["square"], trained)
+
+    def _scores(self) -> Scores:
+        sizes = gradient_sizes(self.optimizer, self.parameters, self.state.get("square") if self.steps_done else None)
+        # In place, for the memory: |weight| size^power.
+        return {n: sizes[n].pow_(self.power).mul_(p.detach()).abs_() for n, p in self.parameters.items()}

@@ -1,0 +1,1 @@
+"""Rewiring while training: synapses go and come back."""

@@ -1,0 +1,170 @@
+r"""Hidden strengths: a weight is :math:`w = s\, relu(\theta)`, with a sign s drawn once and a strength theta.
+
+A synapse with a strength at or below 0 is dormant; its weight is 0, and the strength moves on. Tensors called `hidden`
+hold :math:`s \theta`, which equals the weight wherever a synapse is alive. The functions work in place and take lists
+with one entry for each tensor of synapses, so that one compiled call does them all.
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ...errors import InputError
+from ...seeding import generator
+from ...selection import keep_share
+from ..base import Trained
+from ..optimizer_state import shield_dormant
+from ..search import Search
+
+logger = logging.getLogger(__name__)
+
+# Share of a training after which the closed loop ends; chosen on a validation split of MNIST (docs/gradr.md).
+SETTLE = 0.65
+# Weight of a dormant synapse that the exact rank lets in at the end: it exists, so its weight must not be 0.
+SEEDLING = 1e-8
+
+
+class HiddenStrength(Search):
+    """Base of Grad R and soft Deep R: the optimizer updates `state["hidden"]` in place of the weights."""
+
+    def _hide_weights(self, trained: Sequence[Trained]) -> None:
+        """Let the optimizer update the strengths, with its weight decay on the weights."""
+        hidden = self._state_of("hidden", trained)
+        for entry, h in zip(trained, hidden, strict=True):
+            shield_dormant(self.optimizer, entry.group, entry.parameter, h)
+        self._swap_in(trained, hidden)
+
+
+# --- Arithmetic
+
+
+def reveal(hidden: Sequence[Tensor], sign: Sequence[Tensor], weight: Sequence[Tensor]) -> None:
+    """weight = s * relu(theta): the hidden value where its sign is s, 0 elsewhere."""
+    for h, s, w in zip(hidden, sign, weight, strict=True):
+        torch.mul(h, s, out=w).clamp_(min=0).mul_(s)
+
+
+def prior_direction_(hidden: Sequence[Tensor], sign: Sequence[Tensor], mu: float, out: Sequence[Tensor]) -> None:
+    """out = s * sign(theta - mu), which is sign(hidden - s * mu); the prior moves the hidden value against it."""
+    for h, s, direction in zip(hidden, sign, out, strict=True):
+        torch.add(h, s, alpha=-mu, out=direction).sign_()
+
+
+def apply_prior_(
+    hidden: Sequence[Tensor],
+    sign: Sequence[Tensor],
+    direction: Sequence[Tensor],
+    weight: Sequence[Tensor],
+    force: Sequence[float | Tensor],
+) -> None:
+    """hidden -= force * direction, the prior's part of a step; then weight = s * relu(theta), as `reveal`.
+
+    Args:
+        hidden: already updated by the optimizer.
+        sign: s, 1 or -1.
+        direction: of `prior_direction_`; may be the memory of `weight`.
+        weight: written.
+        force: numbers, or 0-dim tensors that must not be read back from a device.
+    """
+    for h, d, f in zip(hidden, direction, force, strict=True):
+        add_scaled_(h, d, -f)
+    reveal(hidden, sign, weight)
+
+
+def noisy_step_(
+    hidden: Sequence[Tensor],
+    sign: Sequence[Tensor],
+    noise: Sequence[Tensor],
+    force: Sequence[float | Tensor],
+    spread: Sequence[float | Tensor],
+    floor: float,
+) -> None:
+    """theta <- max(theta - force + spread * noise, floor); then weight = s * relu(theta), in the memory of the noise.
+
+    Args:
+        hidden: already updated by the optimizer.
+        sign: s, 1 or -1.
+        noise: standard normal numbers; the weights afterwards.
+        force: numbers, or 0-dim tensors that must not be read back from a device.
+        spread: likewise.
+        floor: at most 0.
+    """
+    for h, s, w, f, width in zip(hidden, sign, noise, force, spread, strict=True):
+        add_scaled_(h, w, width)  # the noise is symmetric: on the hidden value it is as on the strength
+        h.mul_(s).sub_(f).clamp_(min=floor)
+        torch.clamp(h, min=0, out=w).mul_(s)
+        h.mul_(s)
+
+
+def mask_dormant_grad_(gradient: Sequence[Tensor], weight: Sequence[Tensor]) -> None:
+    """Clear the gradient of dormant synapses, whose weight is 0."""
+    for g, w in zip(gradient, weight, strict=True):
+        g.mul_(w != 0)
+
+
+def add_scaled_(values: Tensor, direction: Tensor, factor: float | Tensor) -> None:
+    """values += factor * direction; a factor on a device is not read back."""
+    if isinstance(factor, Tensor):
+        values.addcmul_(direction, factor)
+    else:
+        values.add_(direction, alpha=factor)
+
+
+# --- Signs, selection, checks
+
+
+def initial_signs(hidden: Mapping[str, Tensor], *, draw_zeros: bool, seed: int) -> dict[str, Tensor]:
+    """The signs s of initial weights.
+
+    Args:
+        hidden: name -> weights.
+        draw_zeros: draw a sign at random where the weight is exactly 0, and log a warning; else it is 0 there.
+        seed: of the draws.
+    """
+    signs = {}
+    for index, (name, weight) in enumerate(hidden.items()):
+        sign = weight.sign()
+        zeros = sign == 0
+        if draw_zeros and (count := int(zeros.sum())):
+            chance = torch.rand(sign.shape, generator=generator(seed, index))
+            sign = torch.where(zeros, (2.0 * (chance < 0.5) - 1).to(sign), sign)
+            logger.warning(
+                "%s: drew the sign of %d synapse(s) whose weight starts at exactly 0 and that could otherwise never "
+                "grow (draw_zero_signs=False keeps the published behaviour)",
+                name,
+                count,
+            )
+        signs[name] = sign
+    return signs
+
+
+def keep_best(scores: dict[str, Tensor], density: float, scope: str) -> dict[str, Tensor]:
+    """Masks of the highest scores, of all tensors together (scope "global") or of each ("layer")."""
+    groups = [scores] if scope == "global" else [{name: score} for name, score in scores.items()]
+    kept: dict[str, Tensor] = {}
+    for group in groups:
+        kept |= keep_share(group, density)
+    return kept
+
+
+def check_sparsity_options(
+    alpha: float | None, sparsity: float | None, density: float | None, steps: int | None
+) -> None:
+    """Make sure that one way to decide the sparsity is given.
+
+    Raises:
+        InputError: a value outside its range, `density` with `alpha` or `sparsity`, or `density` without `steps`.
+    """
+    if alpha is not None and not (alpha > 0 and math.isfinite(alpha)):
+        raise InputError(f"alpha must be a positive number, found {alpha}")
+    if sparsity is not None and not 0.5 <= sparsity < 1:
+        raise InputError(f"sparsity must be in [0.5, 1): the prior's centre is ln(2 (1 - sparsity)); found {sparsity}")
+    if density is not None and (alpha is not None or sparsity is not None):
+        raise InputError(
+            "give density, or alpha (with sparsity), not both: each decides how sparse the network becomes"
+        )
+    if density is not None and steps is None:
+        raise InputError("density needs steps, the optimizer steps of the whole training: found None")

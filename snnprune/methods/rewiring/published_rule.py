@@ -1,0 +1,74 @@
+"""Grad R as published: a prior presses hidden strengths down, and the sparsity is an outcome."""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ...compiling import compiled
+from ...connectivity import Connectivity
+from ..base import Trained
+from ..optimizer_state import prior_step
+from .hidden_strength import HiddenStrength, apply_prior_, initial_signs, prior_direction_, reveal
+
+
+class PublishedRule:
+    r"""The update of Grad R (IJCAI 2021, equations 8 to 12), with a Laplace prior around mu.
+
+    .. math:: \theta \leftarrow \theta - \eta\, s\, \partial L / \partial w - \eta\, \alpha\, sign(\theta - \mu),
+        \quad \mu = \ln(2 (1 - p)) / \alpha
+
+    The optimizer takes the first part of that step, whatever it does with a gradient; :math:`\eta` of the second is its
+    learning rate, bias-corrected for the Adam family as in the published code. The search never ends.
+
+    Args:
+        method: whose state this works on.
+        alpha: the prior's pressure, > 0.
+        sparsity: the published target p, in [0.5, 1).
+        draw_zero_signs: draw a sign for weights that start at exactly 0.
+        seed: of those signs.
+    """
+
+    def __init__(
+        self, method: HiddenStrength, *, alpha: float, sparsity: float, draw_zero_signs: bool, seed: int
+    ) -> None:
+        self.method = method
+        self.alpha = alpha
+        self.mu = math.log(2 * (1 - sparsity)) / alpha
+        self.draw_zero_signs = draw_zero_signs
+        self.seed = seed
+        self._prior_direction, self._apply_prior = prior_direction_, apply_prior_
+
+    def start(self) -> None:
+        """Take strengths and signs from the weights."""
+        hidden = self.method._copy_weights()
+        signs = initial_signs(hidden, draw_zeros=self.draw_zero_signs, seed=self.seed)
+        self.method.state = {"hidden": hidden, "sign": signs}
+
+    def before(self, trained: Sequence[Trained]) -> None:
+        """Swap the strengths in, and note where the prior points while they are as they were."""
+        self.method._hide_weights(trained)
+        # The weights' memory, unused during the step, holds the direction.
+        self._prior_direction(*self._strengths(trained), self.mu, self.method._weights)
+
+    def after(self, trained: Sequence[Trained], weights: list[Tensor]) -> None:
+        """Add the prior's part of the step, and write the weights."""
+        optimizer = self.method.optimizer
+        force = [self.alpha * prior_step(optimizer, entry.group, entry.parameter) for entry in trained]
+        self._apply_prior(*self._strengths(trained), weights, weights, force)
+
+    def undo(self, trained: Sequence[Trained], weights: list[Tensor]) -> None:
+        """Write the weights anew, where `before` left directions."""
+        if weights:
+            reveal(*self._strengths(trained), weights)
+
+    def compile(self) -> None:
+        """Compile the arithmetic of a step: one pass over memory instead of four."""
+        self._prior_direction, self._apply_prior = compiled(prior_direction_), compiled(apply_prior_)
+
+    def existing(self) -> Connectivity:
+        """The synapses that exist now."""
+        return Connectivity({name: weight.detach() != 0 for name, weight in self.method.parameters.items()})
+
+    def _strengths(self, trained: Sequence[Trained]) -> tuple[list[Tensor], list[Tensor]]:
+        return self.method._state_of("hidden", trained), self.method._state_of("sign", trained)

@@ -1,0 +1,150 @@
+"""Soft Deep R: all strengths walk with noise, the dormant ones too, down to a floor."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ...compiling import compiled
+from ...errors import InputError
+from ...seeding import generator
+from ...synapses import Exclude
+from ..base import Phase, Trained
+from ..checks import check_scope
+from ..optimizer_state import prior_step
+from ..registry import register
+from .hidden_strength import (
+    SEEDLING,
+    SETTLE,
+    HiddenStrength,
+    check_sparsity_options,
+    initial_signs,
+    keep_best,
+    mask_dormant_grad_,
+    noisy_step_,
+    reveal,
+)
+
+
+@register("softdeepr")
+class SoftDeepR(HiddenStrength):
+    r"""Soft Deep Method: what is dormant comes back by chance alone.
+
+    Bellec, Kappel, Maass, Legenstein: "Deep Method: Training very sparse deep networks", ICLR 2018, algorithm 2. As
+    Grad R a weight is :math:`w = s\, relu(\theta)`; but the gradient moves only synapses that exist, and noise moves
+    all. What the optimizer remembers of a synapse that has just become dormant (Adam's mean, a momentum) moves it on
+    for a while; the paper's optimizer remembers nothing.
+
+    .. math:: \theta \leftarrow \max(\theta - 1_{\theta > 0}\, \eta\, s\, \partial L/\partial w - \eta\,\alpha
+        + \sqrt{2 \eta T}\,\nu,\ \theta_{min})
+
+    With `alpha` the sparsity is an outcome of pressure, noise and floor. With `density`, ours, a closed loop does the
+    work of the pressure: every 100 steps the weakest strengths are made dormant, by exact rank, on a cubic schedule.
+
+    Args:
+        network: any module with synapses; see `find_synapses`.
+        optimizer: any torch optimizer that holds them and takes no closure.
+        temperature: T of the noise, above 0.
+        floor: theta_min, at most 0; None: T ln(1 - p) / alpha, which keeps the share p dormant under pressure and noise
+            alone: their stationary law is exp(-alpha theta / T) above the floor. p is `sparsity`, or 1 - `density`.
+            With a density nothing presses, alpha stands here as 0.01, and the floor is only how deep a dormant
+            strength can lie: a few hundred steps of the noise below 0.
+        alpha, sparsity, density, steps, settle, scope, draw_zero_signs, exclude: as `GradR`.
+        seed: of the noise and of drawn signs.
+
+    Raises:
+        InputError: a value outside its range, or as `GradR`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        temperature: float = 1e-6,
+        floor: float | None = None,
+        alpha: float | None = None,
+        sparsity: float | None = None,
+        density: float | None = None,
+        steps: int | None = None,
+        settle: float = SETTLE,
+        scope: Literal["global", "layer"] = "global",
+        draw_zero_signs: bool = True,
+        seed: int = 0,
+        exclude: Exclude = (),
+    ) -> None:
+        check_sparsity_options(alpha, sparsity, density, steps)
+        check_scope(scope)
+        if not (temperature > 0 and math.isfinite(temperature)):
+            raise InputError(f"temperature must be above 0: without noise nothing comes back; found {temperature}")
+        if floor is not None and not floor <= 0:
+            raise InputError(f"floor must be 0 or less, found {floor}")
+        ends = None if density is None else settle
+        super().__init__(network, optimizer, density=density, steps=steps, settle=ends, exclude=exclude)
+        pressure = 1e-2 if alpha is None else alpha
+        dormant = (sparsity or 0.95) if density is None else 1 - density
+        self.alpha = pressure if density is None else 0.0
+        self.floor = temperature * math.log(max(1 - dormant, 1e-9)) / pressure if floor is None else floor
+        self.temperature, self.scope = temperature, scope
+        self.draw_zero_signs, self.seed = draw_zero_signs, seed
+        self._mask_dormant_grad, self._noisy_step = mask_dormant_grad_, noisy_step_
+
+    # --- One step
+
+    def _start(self) -> None:
+        hidden = self._copy_weights()
+        signs = initial_signs(hidden, draw_zeros=self.draw_zero_signs, seed=self.seed)
+        self.state = {"hidden": hidden, "sign": signs}
+
+    def _before(self, trained: Sequence[Trained]) -> None:
+        if self.phase is Phase.FIXED:
+            return super()._before(trained)
+        self._mask_dormant_grad([entry.gradient for entry in trained], [entry.parameter.data for entry in trained])
+        return self._hide_weights(trained)
+
+    def _after(self, trained: Sequence[Trained]) -> None:
+        if self.phase is Phase.FIXED:
+            return super()._after(trained)
+        weights = self._restore_weights(trained)
+        for entry, weight in zip(trained, weights, strict=True):
+            self._draw_noise(entry.name, weight)  # the weights are written last: until then their memory is free
+        rates = [prior_step(self.optimizer, entry.group, entry.parameter) for entry in trained]
+        force = [rate * self.alpha for rate in rates]
+        spread = [(2 * rate * self.temperature) ** 0.5 for rate in rates]
+        hidden, sign = self._state_of("hidden", trained), self._state_of("sign", trained)
+        return self._noisy_step(hidden, sign, weights, force, spread, self.floor)
+
+    def _draw_noise(self, name: str, out: Tensor) -> None:
+        """Standard normal numbers, the same for the same step, so that a resumed run draws them again."""
+        numbers = generator(self.seed, self.steps_done, list(self.parameters).index(name), device=out.device)
+        if out.is_contiguous():
+            out.normal_(generator=numbers)
+        else:  # drawn in the order of the indices, whatever the order in memory
+            out.copy_(torch.randn(out.shape, generator=numbers, dtype=out.dtype, device=out.device))
+
+    def compile(self) -> None:
+        """Compile the arithmetic of a step: two passes over memory instead of nine."""
+        self._mask_dormant_grad, self._noisy_step = compiled(mask_dormant_grad_), compiled(noisy_step_)
+
+    # --- With a density
+
+    def _select(self, density: float) -> None:
+        for name, keep in self._strongest(density).items():
+            hidden, sign = self.state["hidden"][name], self.state["sign"][name]
+            hidden.masked_fill_((hidden * sign > 0).logical_and_(~keep), 0)
+            reveal([hidden], [sign], [self.parameters[name].data])
+
+    def _strongest(self, density: float) -> dict[str, Tensor]:
+        strengths = {name: hidden * self.state["sign"][name] for name, hidden in self.state["hidden"].items()}
+        return keep_best(strengths, density, self.scope)
+
+    def _end_search(self) -> None:
+        assert self.target_density is not None
+        alive = self._strongest(self.target_density)
+        for name, parameter in self.parameters.items():
+            sign = self.state["sign"][name]
+            parameter.data.copy_((self.state["hidden"][name] * sign).clamp_(min=SEEDLING).mul_(sign))
+        self._fix(alive)

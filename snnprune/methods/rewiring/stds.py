@@ -1,0 +1,144 @@
+"""STDS: synapses as dendritic spines, alive where a hidden parameter leaves a dead zone around 0."""
+
+import math
+from collections.abc import Sequence
+from functools import reduce
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ...errors import InputError
+from ...selection import keep_share
+from ...synapses import Exclude
+from ..base import Phase, Trained
+from ..registry import register
+from ..search import Search
+
+
+@register("stds")
+class STDS(Search):
+    r"""State Transition of Dendritic Spines (Chen, Yu, Fang, Ma, Huang, Tian, ICML 2022).
+
+    .. math:: w = sign(\theta) \max(|\theta| - d, 0), \quad \partial L/\partial\theta := \partial L/\partial w
+
+    The gradient moves :math:`\theta` inside the dead zone :math:`|\theta| \le d` too, so that a synapse can come back,
+    with either sign. The zone's half width d grows over the training. Weight decay acts on :math:`\theta`, dormant or
+    not.
+
+    Two ways to say how sparse the network shall be:
+
+    - `width`: the published way. d grows to `width`, in units of the weights, on half a sine or on a line over all
+      steps. The sparsity is an outcome, and depends on the scale of the initial weights.
+    - `density`: a closed loop, ours. Every 100 steps d is set to what leaves exactly as many synapses as a cubic
+      schedule asks for, over the first `settle` of the steps; then the connectivity is frozen and the weights train on.
+
+    Memory: one tensor the size of the weights.
+
+    Args:
+        network: any module with synapses; see `find_synapses`.
+        optimizer: any torch optimizer that holds them and takes no closure.
+        steps: optimizer steps of the whole training.
+        width: D, above 0. Excludes `density`.
+        growth: of d up to `width`: "sine" or "linear".
+        density: share of the synapses to end with, in (0, 1].
+        settle: share of `steps` after which the closed loop ends, in (0, 1].
+        exclude: synapses to leave dense.
+
+    Raises:
+        InputError: a value outside its range, neither or both of `width` and `density`, or as `Method`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        steps: int,
+        width: float | None = None,
+        growth: Literal["sine", "linear"] = "sine",
+        density: float | None = None,
+        settle: float = 0.65,
+        exclude: Exclude = (),
+    ) -> None:
+        if (width is None) == (density is None):
+            found = "neither" if width is None else "both"
+            raise InputError(f"give density or width, each decides how sparse the network becomes: found {found}")
+        if width is not None and not (width > 0 and math.isfinite(width)):
+            raise InputError(f"width must be above 0, found {width}")
+        if growth not in ("sine", "linear"):
+            raise InputError(f"growth must be 'sine' or 'linear', found {growth!r}")
+        super().__init__(
+            network,
+            optimizer,
+            density=density,
+            steps=steps,
+            settle=None if density is None else settle,
+            exclude=exclude,
+        )
+        self.final_width, self.growth = width, growth
+
+    @property
+    def dead_zone(self) -> Tensor:
+        """Half the width d of the zone in which synapses are dormant, now; without dimensions."""
+        width = self.numbers["width"]
+        assert isinstance(width, Tensor)
+        return width
+
+    def width_at(self, step: int) -> float:
+        """The published d after so many steps."""
+        assert self.final_width is not None
+        assert self.total_steps is not None
+        done = min(step / self.total_steps, 1.0)
+        return self.final_width * (done if self.growth == "linear" else (1 + math.sin(math.pi * (done - 0.5))) / 2)
+
+    # --- One step
+
+    def _start(self) -> None:
+        self.state["hidden"] = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        # In the dtype of the weights: rounded to fewer digits, it would leave alive what it is to end.
+        first, *others = (parameter.dtype for parameter in self.parameters.values())
+        dtype = reduce(torch.promote_types, others, torch.promote_types(first, torch.float32))
+        self.numbers["width"] = torch.zeros((), dtype=dtype, device=next(iter(self.parameters.values())).device)
+
+    def _before(self, trained: Sequence[Trained]) -> None:
+        if self.phase is Phase.FIXED:
+            return super()._before(trained)
+        return self._swap_in(trained, [self.state["hidden"][entry.name] for entry in trained])
+
+    def _after(self, trained: Sequence[Trained]) -> None:
+        if self.phase is Phase.FIXED:
+            return super()._after(trained)
+        if self.final_width is not None:
+            self.dead_zone.fill_(self.width_at(self.steps_done + 1))
+        for entry, weight in zip(trained, self._restore_weights(trained), strict=True):
+            _reveal(self.state["hidden"][entry.name], self.dead_zone, weight)
+        return None
+
+    def _select(self, density: float) -> None:
+        self._widen(density)
+
+    def _widen(self, density: float) -> dict[str, Tensor]:
+        """Set the dead zone to what leaves this density, and the weights with it; returns what is alive."""
+        sizes = {name: hidden.abs() for name, hidden in self.state["hidden"].items()}
+        alive = keep_share(sizes, density)
+        dormant = [size.masked_fill_(alive[name], 0).amax() for name, size in sizes.items()]
+        self.dead_zone.copy_(torch.stack(dormant).amax())
+        for name, parameter in self.parameters.items():
+            if parameter.requires_grad:  # what rests is not shrunk
+                _reveal(self.state["hidden"][name], self.dead_zone, parameter.data)
+        return alive
+
+    def _end_search(self) -> None:
+        assert self.target_density is not None
+        self._fix(self._widen(self.target_density))
+
+
+def _reveal(hidden: Tensor, width: Tensor, weight: Tensor) -> None:
+    """weight = sign(hidden) * max(|hidden| - width, 0), in place."""
+    if width.device.type == "cpu":
+        torch.ops.aten.softshrink.out(hidden, width.item(), out=weight)
+    else:  # the same without reading the width back
+        torch.clamp(hidden, -width, width, out=weight)
+        torch.sub(hidden, weight, out=weight)

@@ -1,0 +1,92 @@
+"""Methods that search with something hidden behind the weights, and then fix a mask."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..connectivity import Connectivity
+from ..schedules import Polynomial, interval
+from ..synapses import Exclude
+from .base import Phase
+from .checks import check_share
+from .masked import Masked
+
+
+class Search(Masked):
+    """Base of the methods that search for a connectivity during part of the training, and then fix it.
+
+    In the phase SEARCHING `self.state` holds what is behind the weights; in the phase FIXED, a mask. A subclass
+    implements `_select`, which is called at intervals with the density of a cubic schedule, if there is a target
+    density, and `_end_search`.
+
+    Args:
+        network: any module with synapses; see `find_synapses`.
+        optimizer: any torch optimizer that holds them, minimizes, and takes no closure.
+        density: share of the synapses to end with, in (0, 1], or None.
+        steps: optimizer steps of the whole training; None if the search never ends.
+        settle: share of `steps` after which the search ends, in (0, 1]; None: it never does.
+        ramp: share of the search after which the cubic schedule is at the density; it is then held.
+        exclude: synapses to leave dense.
+
+    Attributes:
+        settled_at: step after which the search ends, or None.
+        schedule: of the density, or None.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        density: float | None,
+        steps: int | None,
+        settle: float | None,
+        ramp: float = 1.0,
+        exclude: Exclude = (),
+    ) -> None:
+        if settle is not None:
+            check_share("settle", settle)
+        super().__init__(network, optimizer, density=density, steps=steps, exclude=exclude)
+        self.settled_at = None if settle is None else max(1, round(settle * (steps or 0)))
+        self.schedule: Polynomial | None = None
+        if density is not None and self.settled_at is not None:
+            end, every = max(1, round(ramp * self.settled_at)), interval(self.settled_at)
+            self.schedule = Polynomial(density=density, end=end, every=every)
+
+    @abstractmethod
+    def _select(self, density: float) -> None:
+        """Bring the search to this density."""
+
+    @abstractmethod
+    def _end_search(self) -> None:
+        """Write the weights, and `_fix` the synapses that are alive."""
+
+    def _fix(self, alive: Mapping[str, Tensor]) -> None:
+        """Fix these synapses; what was behind the weights is dropped."""
+        self.state = {}
+        super()._start()
+        self._keep(alive)
+        self.phase = Phase.FIXED
+
+    def _update(self) -> None:
+        if self.phase is not Phase.SEARCHING or self.settled_at is None:
+            return
+        if self.steps_done >= self.settled_at:
+            self._end_search()
+        elif self.schedule is not None and self.steps_done % self.schedule.every == 0:
+            self._select(self.schedule.density_at(self.steps_done))
+
+    def _existing(self) -> Connectivity:
+        if self.phase is Phase.FIXED:
+            return super()._existing()
+        return Connectivity({name: parameter.detach() != 0 for name, parameter in self.parameters.items()})
+
+    def _finish(self) -> None:
+        if self.phase is Phase.SEARCHING and self.settled_at is not None:
+            self._warn_early()
+            self._end_search()
+
+    def _infer_phase(self) -> Phase:
+        return Phase.FIXED if "mask" in self.state else Phase.SEARCHING

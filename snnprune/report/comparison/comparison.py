@@ -1,0 +1,139 @@
+"""Methods of pruning compared: accuracy over density, a panel for the spiking and one for the non-spiking network."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from ..style import FAINT, INK, LINE, SMALL, dress, new_figure, plain
+from .curves import SIDES, Curve, Side, levels, read_sides
+from .lines import CONTROLS, Label, Scale, line_styles, name_lines, robust_floor
+
+_ROW = 0.225  # inches, a line of text
+_DENSE: dict[str, Any] = {"color": INK, "linestyle": "solid"}
+
+Styles = Mapping[str, dict[str, Any]]
+Shifts = Mapping[str, float]
+
+
+def plot_comparison(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
+    """Draw accuracy over density: a panel for each side, a line for each method through its means over the seeds.
+
+    Bars are standard deviations over the seeds. Methods that end in -shuffled, -scratch-e, -scratch-b or -transfer
+    are controls: grey and dashed. A horizontal line is the dense network. What falls far below everything else is
+    written under the axis instead of stretching it.
+
+    Args:
+        rows: one a network, with `method`; `side`, "snn" or "ann"; `density` in (0, 1], where 1 is the dense network,
+            whatever its method is called; `seed`; and `accuracy` in [0, 1]. Other keys are ignored. Densities less than
+            5 % apart are one point.
+        title: of the picture; by default what it shows.
+
+    Raises:
+        InputError: no rows, none of a sparse network, a row without one of these keys or with another side, or a
+            density or accuracy out of its range.
+    """
+    sides = read_sides(rows)
+    methods = list(dict.fromkeys(curve.method for side in sides for curve in side.curves))
+    height = max(6.2, _ROW * (len(methods) + 5))
+    heading = title or "Accuracy of sparse networks"
+    figure = new_figure(1.0 + 7.0 * len(sides), height + 0.7, title=heading, subtitle=_subtitle(rows))
+    panels = figure.subplots(1, len(sides), sharex=True, sharey=True, squeeze=False)[0]
+    scale, styles, shifts = _scale(sides, height), line_styles(methods), _shifts(sides, methods)
+    _frame(panels[0], sides, scale)
+    for axes, side in zip(panels, sides, strict=True):
+        _draw_dense(axes, side)
+        for curve in side.curves:
+            _draw_curve(axes, curve, scale, styles[curve.method], shifts[curve.method])
+        dress(axes, x="density (log scale, sparser to the right)", title=SIDES[side.name], grid="y")
+        _shade(axes, scale)
+        _name(axes, side, scale, styles, shifts)
+    panels[0].set_ylabel("accuracy")
+    return figure
+
+
+def _subtitle(rows: Sequence[Mapping[str, Any]]) -> str:
+    seeds = len({row["seed"] for row in rows})
+    first = f"points: means of {seeds} seeds, bars: standard deviations" if seeds > 1 else "one seed"
+    controls = "; grey and dashed: controls" if any(row["method"].endswith(CONTROLS) for row in rows) else ""
+    return f"{first}\nbeside each name: accuracy at the smallest density{controls}"
+
+
+def _scale(sides: list[Side], height: float) -> Scale:
+    """From the robust floor to the highest bar; `height` of the panels in inches."""
+    curves = [curve for side in sides for curve in side.curves]
+    dense = [side.dense for side in sides if side.dense]
+    lowest = robust_floor(np.concatenate([*(curve.accuracy for curve in curves), [mean for mean, _ in dense]]))
+    highest = max([float((curve.accuracy + curve.spread).max()) for curve in curves] + [sum(pair) for pair in dense])
+    margin = max(0.04 * (highest - lowest), 0.1)
+    floor, top = lowest - margin, highest + margin
+    lows = {curve.method: float(curve.accuracy.min()) for curve in reversed(curves) if curve.accuracy.min() < floor}
+    row = (top - floor) * _ROW / (height - _ROW * len(lows))
+    return Scale(floor, top, row, sorted(lows, key=lambda method: -lows[method]))
+
+
+def _shifts(sides: list[Side], methods: list[str]) -> Shifts:
+    """A factor on the density of each method, so that the bars of one density stand side by side."""
+    starts = levels(float(density) for side in sides for curve in side.curves for density in curve.density)
+    gaps = np.diff(np.log(starts))
+    step = 0.006 * (gaps.sum() + 0.45)  # the axis is that long; an error bar and a little more
+    width = min(step * len(methods), 0.3 * gaps.min(initial=1.0))
+    return dict(zip(methods, np.exp(width * np.linspace(0.5, -0.5, len(methods))), strict=True))
+
+
+def _draw_dense(axes: Axes, side: Side) -> None:
+    if side.dense:
+        mean, spread = side.dense
+        axes.axhspan(mean - spread, mean + spread, color=INK, alpha=0.12, linewidth=0)
+        axes.axhline(mean, linewidth=1.2, **_DENSE)
+
+
+def _draw_curve(axes: Axes, curve: Curve, scale: Scale, style: dict[str, Any], shift: float) -> None:
+    x, y = curve.density * shift, scale.places(curve.method, curve.accuracy)
+    low = curve.accuracy < scale.floor
+    axes.errorbar(x, y, np.where(low, 0, curve.spread), elinewidth=1, linewidth=1.6, markersize=5.5, **style)
+    box = {"facecolor": LINE, "edgecolor": "none", "pad": 1.0}
+    for place, row, accuracy in zip(x[low], y[low], curve.accuracy[low], strict=True):
+        text = f"\N{DOWNWARDS ARROW}{accuracy:.1f}%"
+        offset = {"xytext": (-7, 0), "textcoords": "offset points", "ha": "right", "va": "center"}
+        axes.annotate(text, (place, row), fontsize=SMALL, color=INK, bbox=box, **offset)
+
+
+def _name(axes: Axes, side: Side, scale: Scale, styles: Styles, shifts: Shifts) -> None:
+    """Each curve by its end, the sparsest point, with the accuracy there."""
+    sparsest = min((float(curve.density[-1]) for curve in side.curves), default=0.0)
+    labels = []
+    for curve in side.curves:
+        density, text = float(curve.density[-1]), f"{curve.method}  {curve.accuracy[-1]:.1f}%"
+        if len(levels([sparsest, density])) > 1:
+            text += f" at {density:.2g}%"
+        y = float(scale.places(curve.method, curve.accuracy)[-1])
+        labels.append(Label(text, density * shifts[curve.method], y, styles[curve.method]))
+    if side.dense:
+        labels.append(Label(f"dense  {side.dense[0]:.1f}%", axes.get_xlim()[1], side.dense[0], _DENSE))
+    name_lines(axes, labels, scale)
+
+
+def _frame(axes: Axes, sides: list[Side], scale: Scale) -> None:
+    """The axes that all panels share: a tick at each level of density, none inside the rows below the floor."""
+    starts = levels(float(density) for side in sides for curve in side.curves for density in curve.density)
+    axes.set_xscale("log")
+    axes.set_xlim(starts[-1] * 1.25, starts[0] / 1.25)
+    axes.set_xticks(starts, [f"{density:.2g}%" for density in starts])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(scale.bottom, scale.top)
+    ticks = MaxNLocator(8, steps=(1, 2, 5, 10)).tick_values(scale.floor, scale.top)
+    ticks = [tick for tick in ticks if scale.floor <= tick <= min(scale.top, 100)]
+    rows = {scale.row_of(name): plain(name) for name in scale.below}
+    axes.set_yticks([*ticks, *rows], [f"{tick:g}%" for tick in ticks] + list(rows.values()))
+
+
+def _shade(axes: Axes, scale: Scale) -> None:
+    """Grey behind the rows below the floor: the axis stops there."""
+    if scale.below:
+        axes.axhspan(scale.bottom, scale.floor, color=LINE, linewidth=0, zorder=0)
+        across, text = axes.get_yaxis_transform(), f"below {scale.floor:.3g}%:"
+        axes.text(0.012, scale.floor - 0.2 * scale.row, text, transform=across, va="top", fontsize=SMALL, color=FAINT)

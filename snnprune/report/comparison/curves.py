@@ -1,0 +1,126 @@
+"""Rows of a comparison made into curves: means and spreads over seeds, densest point first."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...errors import InputError
+
+SIDES = {"snn": "Spiking network (SNN)", "ann": "Non-spiking network (ANN)"}
+
+_NEEDED = ("method", "side", "density", "seed", "accuracy")
+_SAME = 1.05  # densities no further apart than this factor are one level: methods miss their goal by a few synapses
+
+
+class Curve(NamedTuple):
+    """One method on one side, densest point first; all values in percent, shape (points,).
+
+    Attributes:
+        method: its name.
+        density: mean over the seeds.
+        accuracy: mean over the seeds.
+        spread: standard deviation of the accuracy over the seeds, 0 for a single one.
+    """
+
+    method: str
+    density: np.ndarray
+    accuracy: np.ndarray
+    spread: np.ndarray
+
+
+class Side(NamedTuple):
+    """What one panel shows.
+
+    Attributes:
+        name: a key of `SIDES`.
+        dense: mean and standard deviation of the dense network's accuracy in percent; None where none was trained.
+        curves: in order of appearance.
+    """
+
+    name: str
+    dense: tuple[float, float] | None
+    curves: list[Curve]
+
+
+def in_order(sides: Iterable[str]) -> list[str]:
+    """The sides that occur, SNN before ANN.
+
+    Raises:
+        InputError: none, or an unknown one.
+    """
+    found = list(dict.fromkeys(sides))
+    if unknown := [side for side in found if side not in SIDES]:
+        raise InputError(f"the side of a comparison must be one of {', '.join(SIDES)}, found {unknown[0]!r}")
+    if not found:
+        raise InputError("there is nothing to compare: give the results of at least one method")
+    return [side for side in SIDES if side in found]
+
+
+def read_sides(rows: Sequence[Mapping[str, Any]]) -> list[Side]:
+    """Means and spreads for each side, method and level of density.
+
+    Args:
+        rows: as in `plot_comparison`.
+
+    Raises:
+        InputError: as `plot_comparison`.
+    """
+    _check(rows)
+    return [_side(name, [row for row in rows if row["side"] == name]) for name in in_order(_column(rows, "side"))]
+
+
+def levels(densities: Iterable[float]) -> list[float]:
+    """The smallest density of each level, ascending."""
+    starts: list[float] = []
+    for density in sorted(densities):
+        if not starts or density > _SAME * starts[-1]:
+            starts.append(density)
+    return starts
+
+
+def _check(rows: Sequence[Mapping[str, Any]]) -> None:
+    for number, row in enumerate(rows):
+        if missing := [key for key in _NEEDED if key not in row]:
+            raise InputError(f"row {number} has no {missing[0]}; each row needs {', '.join(_NEEDED)}")
+        if not 0 < row["density"] <= 1:
+            raise InputError(f"the density of row {number} must be a share in (0, 1], found {row['density']}")
+        if not 0 <= row["accuracy"] <= 1:
+            raise InputError(f"the accuracy of row {number} must be a share in [0, 1], found {row['accuracy']}")
+    in_order(_column(rows, "side"))
+    if all(row["density"] == 1 for row in rows):
+        raise InputError("all rows have density 1: give at least one row of a sparse network")
+
+
+def _side(name: str, rows: list[Mapping[str, Any]]) -> Side:
+    dense = [100 * row["accuracy"] for row in rows if row["density"] == 1]
+    sparse = [row for row in rows if row["density"] < 1]
+    starts = levels(_column(sparse, "density"))
+    curves = [
+        _curve(method, [row for row in sparse if row["method"] == method], starts)
+        for method in dict.fromkeys(_column(sparse, "method"))
+    ]
+    return Side(name, (float(np.mean(dense)), _spread(dense)) if dense else None, curves)
+
+
+def _curve(method: str, rows: list[Mapping[str, Any]], starts: list[float]) -> Curve:
+    points: dict[int, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        points.setdefault(bisect_right(starts, row["density"]), []).append(row)
+    groups = [points[level] for level in sorted(points, reverse=True)]
+    accuracies = [[100 * row["accuracy"] for row in group] for group in groups]
+    density = np.array([100 * np.mean(_column(group, "density")) for group in groups])
+    return Curve(
+        method, density, np.array([np.mean(a) for a in accuracies]), np.array([_spread(a) for a in accuracies])
+    )
+
+
+def _column(rows: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
+    return [row[key] for row in rows]
+
+
+def _spread(values: list[float]) -> float:
+    """The sample standard deviation: with three seeds the other one is a fifth too small."""
+    return math.sqrt(np.var(values, ddof=1)) if len(values) > 1 else 0.0

@@ -1,0 +1,139 @@
+"""How alike the connectivities are that methods and seeds arrive at."""
+
+from collections.abc import Mapping
+from itertools import groupby
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from torch import Tensor
+
+from ...connectivity import Connectivity
+from ...errors import InputError
+from ..style import FAINT, GREY, INK, MEDIUM, SIGNED, SMALL, dress, new_figure, plain
+from .curves import SIDES, in_order
+
+_CHUNK = 1 << 18  # synapses at once: little memory, and counts that float32 holds exactly (up to 2 ** 24)
+_SIGNED = FuncFormatter(lambda value, _: f"{value:+.2g}" if value else "0")
+
+
+def similarity(connectivities: Mapping[str, Connectivity]) -> np.ndarray:
+    """`Connectivity.jaccard_excess` of all pairs: the Jaccard index less that of random masks as dense in each layer.
+
+    Paganini and Forde, "On Iterative Neural Network Pruning, Reinitialization, and the Similarity of Masks", 2020.
+
+    Args:
+        connectivities: label -> connectivity, all of one network's shape.
+
+    Returns:
+        shape (n, n), symmetric, in [-1, 1]; 0 is chance.
+
+    Raises:
+        InputError: no connectivities, or different shapes.
+    """
+    _check(connectivities)
+    n = len(connectivities)
+    common, chance_common, chance_union, sizes = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n)), np.zeros(n)
+    for name in next(iter(connectivities.values())):
+        masks = torch.stack([connectivity[name].flatten().cpu() for connectivity in connectivities.values()])
+        shared, prunable = _intersections(masks), masks.shape[1]
+        kept = np.diag(shared)
+        both = np.outer(kept, kept) / prunable
+        common += shared
+        sizes += kept
+        chance_common += both
+        chance_union += kept[:, None] + kept - both
+    return _ratio(common, sizes[:, None] + sizes - common) - _ratio(chance_common, chance_union)
+
+
+def plot_similarity(connectivities: Mapping[str, Mapping[str, Connectivity]], *, title: str = "") -> Figure:
+    """Draw how much each pair of connectivities has in common beyond chance: a panel for each side.
+
+    Args:
+        connectivities: side, "snn" or "ann" -> label -> connectivity. A label is a method and a seed, such as "gmp 0";
+            labels of one method that follow each other make a block.
+        title: of the picture; by default what it shows.
+
+    Raises:
+        InputError: no sides, another side, a side without connectivities, or different shapes on one side.
+    """
+    sides = in_order(connectivities)
+    matrices = [similarity(connectivities[side]) for side in sides]
+    pairs = np.concatenate([np.abs(matrix[~np.eye(len(matrix), dtype=bool)]) for matrix in matrices])
+    top = float(pairs.max(initial=0)) or 1.0
+    methods = [method for side in sides for method, _ in _blocks(connectivities[side])]
+    # inches: of a matrix, and of the names to its left and below it; cells are then square, about
+    size, names = max(4.4, 0.25 * len(methods) / len(sides)), 0.3 + 0.085 * max(map(len, methods))
+    note = "each row and column is one network, a method and a seed\ngrey: each network with itself"
+    heading = title or "How alike the remaining synapses are"
+    figure = new_figure(1.5 + (size + names) * len(sides), size + names + 0.4, title=heading, subtitle=note)
+    panels = figure.subplots(1, len(sides), squeeze=False)[0]
+    for axes, side, matrix in zip(panels, sides, matrices, strict=True):
+        _draw_matrix(axes, matrix, top)
+        dress(axes, title=SIDES[side])
+        _draw_blocks(axes, _blocks(connectivities[side]), len(matrix))
+    _draw_scale(figure, panels)
+    return figure
+
+
+def _check(connectivities: Mapping[str, Connectivity]) -> None:
+    if not connectivities:
+        raise InputError("there are no connectivities to compare: give at least one")
+    (first, one), *others = connectivities.items()
+    wanted = {name: tuple(mask.shape) for name, mask in one.items()}
+    for label, other in others:
+        found = {name: tuple(mask.shape) for name, mask in other.items()}
+        for name in {**wanted, **found}:
+            if wanted.get(name) != found.get(name):
+                shapes = f"{wanted.get(name, 'absent')} in {first!r} and {found.get(name, 'absent')} in {label!r}"
+                raise InputError(f"{name} is {shapes}: compare connectivities of one network's shape")
+
+
+def _intersections(masks: Tensor) -> np.ndarray:
+    """(n, n): the number of synapses that two masks have in common, from booleans of shape (n, synapses)."""
+    counts = torch.zeros(len(masks), len(masks), dtype=torch.float64)
+    for chunk in masks.split(_CHUNK, dim=1):
+        numbers = chunk.float()
+        counts += (numbers @ numbers.T).double()
+    return counts.numpy()
+
+
+def _ratio(common: np.ndarray, union: np.ndarray) -> np.ndarray:
+    """A Jaccard index, 1 for two empty masks."""
+    return np.divide(common, union, out=np.ones_like(union), where=union > 0)
+
+
+def _blocks(labels: Mapping[str, Connectivity]) -> list[tuple[str, int]]:
+    """Methods and the numbers of their seeds, in order: a label without its last word is the method."""
+    methods = groupby(label.rpartition(" ")[0] or label for label in labels)
+    return [(method, len(list(seeds))) for method, seeds in methods]
+
+
+def _draw_matrix(axes: Axes, matrix: np.ndarray, top: float) -> None:
+    # the diagonal, each network with itself, would only take the colours from the rest
+    shown = np.ma.masked_where(np.eye(len(matrix), dtype=bool), matrix)
+    colors = SIGNED.with_extremes(bad=GREY)
+    axes.imshow(shown, cmap=colors, vmin=-top, vmax=top, aspect="auto", interpolation="nearest")
+
+
+def _draw_blocks(axes: Axes, blocks: list[tuple[str, int]], total: int) -> None:
+    ends = np.cumsum([count for _, count in blocks])
+    middles = ends - np.array([count for _, count in blocks]) / 2 - 0.5
+    names = [plain(method) for method, _ in blocks]
+    axes.set_xticks(middles, names, rotation=90)
+    axes.set_yticks(middles, names)
+    axes.tick_params(length=0)
+    lines = {"color": FAINT, "linewidth": 0.5}
+    axes.hlines(ends[:-1] - 0.5, -0.5, total - 0.5, **lines)
+    axes.vlines(ends[:-1] - 0.5, -0.5, total - 0.5, **lines)
+    axes.spines[:].set_visible(True)
+
+
+def _draw_scale(figure: Figure, panels: np.ndarray) -> None:
+    bar = figure.colorbar(panels[0].images[0], ax=list(panels), format=_SIGNED, pad=0.02, aspect=30)
+    words = "synapses in common beyond chance (Jaccard index)\n0: as random masks with the same layer densities"
+    bar.set_label(words, labelpad=9, fontsize=MEDIUM, color=INK)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=SMALL, labelcolor=INK)

@@ -1,0 +1,1 @@
+"""A training as a film, and the pictures of what was recorded for it."""

@@ -1,0 +1,74 @@
+"""The standard set of pictures of a training run, in one folder."""
+
+import hashlib
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...connectivity import Connectivity
+from ...errors import InputError
+from ...layout import to_rows
+from ...synapses import Geometry
+from ..style import layer_label
+from .layers import plot_layers
+from .maps import plot_connectivity
+from .training import plot_training
+
+
+def plot_run(
+    folder: str | os.PathLike[str],
+    *,
+    metrics: Sequence[Mapping[str, Any]],
+    connectivity: Connectivity,
+    image_shape: tuple[int, int, int] | None = None,
+    geometries: Mapping[str, Geometry] | None = None,
+) -> list[Path]:
+    """Draw the standard set: `training.png`, `layers.png`, and `connectivity-<layer>.png` for each layer.
+
+    Args:
+        folder: where the files go; made if it is missing.
+        metrics: as in `plot_training`.
+        connectivity: at the end of the run.
+        image_shape: (channels, height, width) of the network's input; the first layer that has as many inputs gets a
+            picture of them.
+        geometries: from `synapses.geometry(network)`; needed where transposed convolutions have their axes the other
+            way round.
+
+    Returns:
+        the files, in the order above.
+
+    Raises:
+        InputError: as `plot_training`, or the folder cannot be made.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    paths = [folder / "training.png", folder / "layers.png"]
+    plot_training(paths[0], metrics)
+    plot_layers(paths[1], connectivity)
+    images = image_layer(connectivity, image_shape)
+    for name, mask in connectivity.items():
+        label = layer_label(name)
+        if geometries is not None and geometries[name].output_axis == 1:
+            mask = to_rows(mask, geometries[name]).unflatten(1, (-1, *geometries[name].kernel))
+        paths.append(folder / f"connectivity-{_file_part(label)}.png")
+        plot_connectivity(paths[-1], mask, name=label, image_shape=image_shape if name == images else None)
+    return paths
+
+
+def image_layer(connectivity: Connectivity, image_shape: tuple[int, int, int] | None) -> str | None:
+    """The first layer with one input for each pixel. A later one of that size is no image."""
+    inputs = {name: mask.shape[1] for name, mask in connectivity.items() if mask.ndim == 2}
+    fitting = [name for name, count in inputs.items() if image_shape and count == math.prod(image_shape)]
+    return fitting[0] if fitting else None
+
+
+def _file_part(name: str) -> str:
+    """A part of a file name that every file system takes, different for different names."""
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:80]
+    return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
