@@ -25,6 +25,7 @@ from benchmarks.training_step import image_shape
 from snnprune import Connectivity, criteria
 from snnprune.budget import CHIPS, count_operations, find_chip, wire
 from snnprune.budget.placement import fit
+from snnprune.runs.options import add_several
 from snnprune.storage import write_text
 from snnprune.synapses import reset_neurons
 from snnprune.training import environment
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-size", type=int, default=None, help="default: 128, for CIFAR-10 16")
     parser.add_argument("--rounds", type=int, default=None, help="default: 15, for CIFAR-10 2")
-    parser.add_argument("--models", nargs="+", default=["mnist-mlp", "cifar10-cnn"], choices=models.names())
+    add_several(parser, "--models", default=["mnist-mlp", "cifar10-cnn"], choices=models.names())
     parser.add_argument("--results", default="benchmarks/results/budget.json")
     options = parser.parse_args(arguments)
     content = {

@@ -24,6 +24,7 @@ from experiments.verdict import cell
 from snnprune import InputError
 from snnprune.runs.chips import placement_of
 from snnprune.runs.finished_run import read_run
+from snnprune.runs.options import add_several
 from snnprune.storage import write_text
 from snnprune.training import RunFolder
 
@@ -99,7 +100,7 @@ def measure(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    add_several(parser, "--seeds", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", default="runs/chips-mnist", help="folder of the run folders")

@@ -17,6 +17,7 @@ from typing import Any
 
 from experiments.train import guard
 from snnprune.runs.config import Config, Runtime
+from snnprune.runs.options import add_several
 from snnprune.runs.run import execute
 from snnprune.storage import write_text
 from snnprune.training import environment
@@ -86,7 +87,7 @@ def measure(options: argparse.Namespace) -> None:
 def main() -> int:
     """Run the script; returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    add_several(parser, "--seeds", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--out", default="runs/gradr-mnist", help="folder of the run folders")
     parser.add_argument("--results", default="docs/results", help="folder of the table")

@@ -25,6 +25,7 @@ import models
 from benchmarks.memory import in_fresh_process, peak, reset_peak, resident
 from benchmarks.training_step import Variant, image_shape
 from snnprune import Method, find_synapses, methods
+from snnprune.runs.options import add_several
 from snnprune.storage import write_text
 from snnprune.training import environment
 
@@ -143,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="cifar10-cnn", choices=models.names())
-    parser.add_argument("--methods", nargs="+", default=list(ROWS), choices=list(ROWS))
+    add_several(parser, "--methods", default=list(ROWS), choices=list(ROWS))
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--timesteps", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3, help="turns of each method (default: %(default)s)")

@@ -36,6 +36,7 @@ import models
 from benchmarks.memory import peak, reset_peak
 from snnprune import GradR, Method, find_synapses
 from snnprune.losses import mse
+from snnprune.runs.options import add_several
 from snnprune.storage import write_text
 from snnprune.synapses import reset_neurons
 from snnprune.training import environment, forward_of
@@ -171,8 +172,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12, help="turns of each variant (default: %(default)s)")
     parser.add_argument("--block", type=int, default=100, help="steps in a turn (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=5)
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    add_several(parser, "--ways", default=list(WAYS), choices=WAYS)
+    add_several(parser, "--methods", default=list(METHODS), choices=METHODS)
     parser.add_argument("--no-memory", action="store_true", help="leave the memory measurements out")
     parser.add_argument("--out", default=None, help="JSON file (default: benchmarks/results/training_step-MODEL.json)")
     parser.add_argument("--memory-of", nargs=2, default=None, help=argparse.SUPPRESS)

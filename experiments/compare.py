@@ -20,13 +20,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from experiments.guard import guard
 from experiments.protocol import Protocol, Run, read_protocol
 from experiments.results import write_results
-from experiments.train import guard
 from experiments.verdict import Result
-from snnprune import InputError
+from snnprune.errors import InputError, Stopped
+from snnprune.runs import execute
 from snnprune.runs.config import Config, Runtime
-from snnprune.runs.run import Stopped, execute
 from snnprune.training import RunFolder
 
 Remarks = Callable[[Protocol, Sequence[Result]], list[str]]

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.train import guard
+from experiments.guard import guard
 from snnprune.runs.config import Config, Runtime
 from snnprune.runs.run import execute
 

@@ -81,7 +81,7 @@ class Recorder:
             evaluated_on=data.evaluated_on,
             layer=self.layer,
             shape=tuple(to_rows(masks[self.layer], self.geometry).shape),
-            image=data.shape if image_layer(masks, data.shape) == self.layer else (),
+            image=(data.image_shape or ()) if image_layer(masks, data.image_shape) == self.layer else (),
             quantity=self.quantity,
             edges=np.outer([self.widths[name] for name in masks], np.arange(-_BINS, _BINS + 1)),
             **columns,

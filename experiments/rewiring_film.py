@@ -15,12 +15,14 @@ from typing import Any
 
 from tqdm import tqdm
 
+from experiments.guard import guard
 from experiments.recording import Recorder
-from experiments.train import guard
-from snnprune import InputError, Method
+from snnprune import Method
+from snnprune.errors import InputError, Stopped
 from snnprune.report import Footage, plot_film, plot_hidden, plot_strip, plot_turnover
-from snnprune.runs.config import Config, Runtime, add_options, fields_of, with_method
-from snnprune.runs.run import Stopped, make_trainer
+from snnprune.runs import make_trainer
+from snnprune.runs.config import Config, Runtime
+from snnprune.runs.options import add_options, config_fields, runtime_of
 from snnprune.training import RunFolder, Trainer
 
 FRAMES, MOST = 40, 400
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def film(options: argparse.Namespace, given: dict[str, Any]) -> None:
     """Train, record, and draw."""
     config = _config(given)
-    runtime = Runtime(**fields_of(Runtime, given))
+    runtime = runtime_of(given)
     trainer = make_trainer(config, runtime)
     every = _interval(trainer, options.every)
     recorder = Recorder(trainer, layer=options.layer, title=f"{config.method} trains {config.model} on {config.data}")
@@ -117,7 +119,7 @@ def draw(folder: Path, footage: Footage) -> None:
 
 def _config(given: dict[str, Any]) -> Config:
     """As experiments.train reads it; where nothing is said, what suits a film."""
-    chosen = with_method(fields_of(Config, given))
+    chosen = config_fields(given)
     small = chosen.get("data") == "digits"
     if chosen.keys().isdisjoint(("method", "density", "alpha", "options")):
         chosen["density"] = 0.1 if small else 0.03

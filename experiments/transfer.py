@@ -15,8 +15,8 @@ from dataclasses import replace
 from statistics import mean
 
 from experiments.compare import add_options, run_grid
+from experiments.guard import guard
 from experiments.protocol import SIDES, Protocol, read_protocol
-from experiments.train import guard
 from experiments.verdict import SIDE_NAMES, Result, accuracies, cell, told_apart
 from snnprune import InputError
 

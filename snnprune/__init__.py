@@ -1,15 +1,21 @@
-"""Pruning and rewiring for spiking neural networks on SpikingJelly."""
+"""Pruning and rewiring for spiking neural networks on SpikingJelly.
 
+Names are imported when they are first used, so that `import snnprune` and `--help` take no second.
+"""
+
+import importlib
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import methods
-from .connectivity import Connectivity, Difference
 from .errors import InputError
-from .methods import Dense, Fixed, GradR, Method, Pruning
-from .paths import dead_neurons, effective_connectivity
-from .synapses import Geometry, Synapses, find_synapses, geometry
 from .version import __version__
+
+if TYPE_CHECKING:
+    from . import allocation, budget, criteria, export, methods, report, runs, training
+    from .connectivity import Connectivity, Difference
+    from .methods import Dense, Fixed, GradR, Method, Pruning
+    from .paths import dead_neurons, effective_connectivity
+    from .synapses import Geometry, Synapses, find_synapses, geometry
 
 __all__ = [
     "Connectivity",
@@ -23,16 +29,34 @@ __all__ = [
     "Pruning",
     "Synapses",
     "__version__",
+    "allocation",
+    "budget",
+    "criteria",
     "dead_neurons",
     "effective_connectivity",
+    "export",
     "find_synapses",
     "geometry",
     "methods",
+    "report",
+    "runs",
+    "training",
 ]
+
+_MODULE_OF = {
+    **dict.fromkeys(("Connectivity", "Difference"), "connectivity"),
+    **dict.fromkeys(("Dense", "Fixed", "GradR", "Method", "Pruning"), "methods"),
+    **dict.fromkeys(("dead_neurons", "effective_connectivity"), "paths"),
+    **dict.fromkeys(("Geometry", "Synapses", "find_synapses", "geometry"), "synapses"),
+}
 
 
 def __getattr__(name: str) -> Any:
     if name == "Rewiring":
         warnings.warn("snnprune.Rewiring is now snnprune.Method", DeprecationWarning, stacklevel=2)
-        return Method
+        name = "Method"
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+    if name in __all__:
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

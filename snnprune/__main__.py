@@ -1,6 +1,11 @@
 """`python -m snnprune` is the command `snnprune`."""
 
+import os
 import sys
+
+# Python puts the current folder first: nothing that lies there may take the place of a library's module.
+if not sys.flags.safe_path and sys.path and sys.path[0] in ("", os.getcwd()):
+    del sys.path[0]
 
 from .cli import main
 

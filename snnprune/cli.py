@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from .errors import InputError
+from .runs.options import add_several
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chips.set_defaults(run_command=_chips)
     report = commands.add_parser("report", help="what a finished run costs, and on which chips it fits")
     report.add_argument("run", help="a run folder of experiments.train, read from the checkout")
-    report.add_argument("--chip", nargs="+", default=None, help="names of chips, or .toml files (default: all)")
+    add_several(report, "--chip", help="names of chips, or .toml files (default: all)")
     report.add_argument("--out", default=None, help="folder of report.html and report.json (default: RUN/report)")
     report.add_argument("--model", default=None, help="package.module:factory of a network of your own")
     report.add_argument("--samples", type=int, default=1000, help="images to count on (default: %(default)s)")
@@ -53,7 +54,7 @@ def _report(options: argparse.Namespace) -> str:
     from .budget.assess import assess, told
     from .report.page import render
     from .report.run.pictures import pictures_of
-    from .runs.finished_run import read_run
+    from .runs import read_run
     from .storage import write_text
 
     if options.samples < 1:

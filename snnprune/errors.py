@@ -1,4 +1,4 @@
-"""The one exception that means "what was given cannot be used"."""
+"""The exceptions of this library: wrong input, and a run that was stopped."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     Scripts print the line and exit with status 2. Anything else that is raised is a bug of ours.
     """
+
+
+class Stopped(Exception):
+    """A run was stopped before its end and can be resumed; the message says how."""

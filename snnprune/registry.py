@@ -116,7 +116,7 @@ def load_attribute(path: str, what: str) -> Any:
     try:
         return getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{what} {path!r} cannot be imported: {error}") from error
+        raise InputError(f"{what} {path} cannot be imported: {error}") from error
 
 
 def _describe(entry: object) -> str:

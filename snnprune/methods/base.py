@@ -88,6 +88,8 @@ class Method(ABC):
 
     # Kinds of state whose tensors have shapes of their own, and that not every parameter has.
     FREE_KINDS: ClassVar[tuple[str, ...]] = ()
+    # Options that decide how sparse the network becomes where no density is given.
+    INSTEAD_OF_DENSITY: ClassVar[tuple[str, ...]] = ()
     # Old name -> new name of kinds of state, for files of earlier versions.
     RENAMED_KINDS: ClassVar[Mapping[str, str]] = {}
 

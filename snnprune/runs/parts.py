@@ -1,30 +1,33 @@
 """From a config's names to the objects of a run."""
 
-import importlib
 import inspect
+from collections.abc import Callable
+from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
-import models
-
-from .. import InputError, find_synapses, methods
+from .. import methods
+from ..errors import InputError
+from ..synapses import find_synapses, probing
+from ..training import Data
 from .config import Config
+from .repository import load_typed, repository_models
 
 
 def pick_device(name: str) -> torch.device:
     """The device of that name; "auto" is CUDA where there is one.
 
     Raises:
-        InputError: not a device, or CUDA is asked for and absent.
+        InputError: not a device, or CUDA is named and absent.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise InputError(f"--device {name!r} is no device: take cpu, cuda or cuda:N") from error
+        raise InputError(f"--device {name!r} is not a device: take cpu, cuda or cuda:N") from error
     if device.type not in ("cpu", "cuda"):
         raise InputError(f"--device {name!r} is not supported: take cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -40,32 +43,62 @@ def check_names(config: Config) -> None:
     Raises:
         InputError: unknown model or method.
     """
-    methods.find(config.method)
+    find_method(config.method)
     if ":" not in config.model:
-        models.check_name(config.model)
+        repository_models().check_name(config.model)
+
+
+def check_goal(config: Config) -> None:
+    """Make sure that it is decided how sparse the network becomes.
+
+    In Python some methods have a default for that (Grad R: alpha = 0.01); a script asks, since such a training is
+    seldom what was meant.
+
+    Raises:
+        InputError: the method can be given a density or something in its place, and neither is given.
+    """
+    others = find_method(config.method).INSTEAD_OF_DENSITY
+    given = {name for name in ("density", "alpha") if getattr(config, name) is not None} | config.options.keys()
+    if others and given.isdisjoint(("density", *others)):
+        listed = " or ".join("--alpha" if name == "alpha" else f"--option {name}=..." for name in others)
+        raise InputError(f"{config.method} needs --density, such as --density 0.05, or {listed}: found neither")
+
+
+def find_method(name: str) -> type[methods.Method]:
+    """As `methods.find`; one of the user's own may lie in the current folder."""
+    if ":" in name:
+        load_typed(name, "--method")  # from now on the module is known
+    return methods.find(name)
+
+
+def network_factory(named: str) -> Callable[..., nn.Module]:
+    """A function of timesteps, neuron and classes that makes a network.
+
+    Args:
+        named: a network of the repository, or `package.module:factory` as the user typed it; that is called with those
+            of the three that it takes.
+
+    Raises:
+        InputError: unknown, or it cannot be imported.
+    """
+    if ":" not in named:
+        return partial(repository_models().build, named)
+    factory = load_typed(named, "--model")
+    taken = inspect.signature(factory).parameters
+    return lambda **options: factory(**{name: value for name, value in options.items() if name in taken})
 
 
 def build_network(config: Config, classes: int) -> nn.Module:
     """The config's network, freshly initialised, on the CPU.
 
-    A factory of the user's own (`package.module:factory`) is called with those of `timesteps`, `neuron` and `classes`
-    that it takes; the module that it returns takes images [B, C, H, W] and gives outputs [T, B, classes].
+    It takes images [B, C, H, W] and gives outputs [T, B, classes].
 
     Raises:
-        InputError: unknown model, or a factory that cannot be imported or returns no module with synapses.
+        InputError: as `network_factory`, or a factory that returns no module with synapses.
     """
-    options = {"timesteps": config.timesteps, "neuron": config.neuron, "classes": classes}
-    if ":" not in config.model:
-        return models.build(config.model, **options)
-    module_name, _, attribute = config.model.partition(":")
-    try:
-        factory = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"--model {config.model} cannot be imported: {error}") from error
-    taken = inspect.signature(factory).parameters
-    network = factory(**{name: value for name, value in options.items() if name in taken})
+    network = network_factory(config.model)(timesteps=config.timesteps, neuron=config.neuron, classes=classes)
     if not isinstance(network, nn.Module):
-        raise InputError(f"--model {config.model} returned {type(network).__name__}, a torch module is wanted")
+        raise InputError(f"--model {config.model} must return a torch module, found {type(network).__name__}")
     find_synapses(network)
     return network
 
@@ -75,3 +108,35 @@ def build_optimizer(config: Config, network: nn.Module) -> Optimizer:
     if config.weight_decay:
         return AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
     return Adam(network.parameters(), lr=config.lr, fused=True)
+
+
+def example_of(data: Data, network: nn.Module) -> Tensor:
+    """One input, as the network takes it."""
+    return data.prepare(data.train.images[:1].to(next(network.parameters()).device))
+
+
+def check_outputs(network: nn.Module, data: Data, name: str) -> None:
+    """Find a network that does not fit the data before anything is trained.
+
+    Args:
+        network: on its device.
+        data: whose inputs it gets.
+        name: of the network, for error messages.
+
+    Raises:
+        InputError: its forward pass fails, or the outputs are not one for each class.
+    """
+    images = example_of(data, network)
+    shape = "x".join(map(str, data.shape))
+    problem = f"{name} does not fit the {shape} inputs and {data.classes} classes of {data.name}"
+    with torch.no_grad(), torch.random.fork_rng(), probing(network):
+        try:
+            outputs = network(images)
+        except (RuntimeError, ValueError) as error:
+            reason, _, _ = str(error).partition("\n")
+            raise InputError(f"{problem}: {reason}") from error
+    if not isinstance(outputs, Tensor) or outputs.shape[-2:] != (1, data.classes):
+        found = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise InputError(
+            f"{problem}: outputs must be [T, 1, {data.classes}] or [1, {data.classes}] for one input, found {found}"
+        )

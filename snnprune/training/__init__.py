@@ -6,6 +6,7 @@ from .augment import augmentation, default_augmentation
 from .checkpoint import load_checkpoint, load_network, save_checkpoint
 from .data import Data, Split, calibration_batches, load
 from .folder import RunFolder, environment
+from .own_data import own_data
 from .trainer import Recipe, Trainer, steps_in_epoch
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "load",
     "load_checkpoint",
     "load_network",
+    "own_data",
     "rates",
     "save_checkpoint",
     "steps_in_epoch",

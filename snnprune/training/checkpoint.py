@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from ..errors import InputError
 from ..storage import read_tensors, write_tensors
@@ -31,6 +32,9 @@ def save_checkpoint(path: str | os.PathLike[str], trainer: Trainer) -> None:
     }
     tensors = {f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
     position = {"epoch": trainer.epoch, "batch": trainer.batch, "optimizer": numbers}
+    if isinstance(trainer.schedule, LRScheduler):
+        rates = [float(group["lr"]) for group in trainer.optimizer.param_groups]
+        position["schedule"] = {"rates": rates, "state": trainer.schedule.state_dict()}
     write_tensors(path, tensors, kind="checkpoint", metadata=position)
 
 
@@ -51,9 +55,15 @@ def load_checkpoint(path: str | os.PathLike[str], trainer: Trainer) -> None:
             f"{path} is of a training with {len(parts['progress']['losses'])} steps an epoch, "
             f"this one has {len(trainer.losses)}: take the same data and batch size"
         )
+    if isinstance(trainer.schedule, LRScheduler) != ("schedule" in position):
+        raise InputError(f"{path} is of a training with another kind of learning-rate schedule: take the same")
     trainer.method.load_state_dict(parts["method"])
     trainer.network.load_state_dict(parts["network"])
     _load_optimizer(trainer.optimizer, parts.get("optimizer", {}), position["optimizer"])
+    if isinstance(trainer.schedule, LRScheduler):
+        trainer.schedule.load_state_dict(position["schedule"]["state"])
+        for group, rate in zip(trainer.optimizer.param_groups, position["schedule"]["rates"], strict=True):
+            group["lr"] = rate
     trainer.losses.copy_(parts["progress"]["losses"])
     trainer.correct.copy_(parts["progress"]["correct"])
     trainer.epoch, trainer.batch = position["epoch"], position["batch"]

@@ -36,19 +36,25 @@ class Data:
     std: Tensor
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of an image."""
-        channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+    def shape(self) -> tuple[int, ...]:
+        """Of one input: (C, H, W) for images."""
+        return tuple(self.train.images.shape[1:])
+
+    @property
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """(C, H, W) if inputs are images, else None."""
+        return self.shape if len(self.shape) == 3 else None  # type: ignore[return-value]
 
     def prepare(self, images: Tensor, *, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Images as a network wants them: float32 with mean 0 and standard deviation 1 in every channel.
+        """Inputs as a network takes them: float32 with mean 0 and standard deviation 1 in every channel.
 
         Args:
-            images: uint8 [B, C, H, W].
+            images: uint8 [B, C, H, W]; or floating point [B, ...], which only `augment` changes.
             augment: applied to float32 images in 0..1, before their mean is taken off, so that what it fills in with
                 zeros is black.
         """
+        if images.is_floating_point():
+            return images if augment is None else augment(images)
         scaled = images.float() / 255
         if augment is not None:
             scaled = augment(scaled)
@@ -66,6 +72,7 @@ def load(
     root: str | Path | None = None,
     download: bool = True,
     validation: int = 0,
+    images: int = 0,
     seed: int = 0,
     device: str | torch.device = "cpu",
 ) -> Data:
@@ -79,6 +86,8 @@ def load(
         root: folder of the data sets in torchvision's layout; None: the environment's SNNPRUNE_DATA, else "data".
         download: fetch what is missing.
         validation: hold this many training images out and evaluate on them; the test set is then not even read.
+        images: take only the first N training and the first N evaluation images; 0: all. Images that are held
+            out are drawn from all training images.
         seed: draws the held-out images. It is not the seed of a run: all runs are to share one split.
         device: on "cuda", data that would take half of the free memory stay in pinned host memory.
 
@@ -94,6 +103,8 @@ def load(
         train, evaluation = _hold_out(train, validation, seed)
     else:
         evaluation = read(name, root, download, train=False)
+    if images:
+        train, evaluation = train.first(images), evaluation.first(images)
     train, evaluation = _place((train, evaluation), torch.device(device))
     _, classes, mean, std = SOURCES[name]
     on_device = [torch.tensor(values, dtype=torch.float32, device=device) for values in (mean, std)]

@@ -14,10 +14,10 @@ from ..errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images with their labels.
+    """Images, or other inputs, with their labels.
 
     Attributes:
-        images: uint8 [N, C, H, W], 0 to 255.
+        images: uint8 [N, C, H, W], 0 to 255; or floating point [N, ...], as the network takes them.
         labels: int64 [N].
     """
 
@@ -26,6 +26,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def first(self, count: int) -> "Split":
+        """The first `count`, or all if there are fewer."""
+        return Split(self.images[:count], self.labels[:count])
 
 
 class Source(NamedTuple):

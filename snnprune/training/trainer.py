@@ -1,5 +1,6 @@
 """The training loop: one network, one optimizer, one rewiring method, one data set."""
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from ..errors import InputError
 from ..losses import Loss, mse, rates
@@ -29,8 +31,11 @@ class Recipe:
     Attributes:
         epochs: passes over the training images.
         batch_size: images in a step; what does not fill the last batch of an epoch is left out.
-        learning_rate: at the start.
-        hold: share of the training at that rate, before it falls to 0 on a cosine; 1 is a constant rate.
+        hold: share of the training at the optimizer's learning rate, before it falls to 0 on a cosine; 1 is a constant
+            rate.
+        schedule: of the learning rate, in place of `hold`: a function of the steps done and of all steps that returns
+            the factor of the optimizer's learning rate, or a scheduler of `torch.optim.lr_scheduler` on that optimizer,
+            which is stepped once after every optimizer step.
         seed: of the order of the images.
         loss: of the outputs [T, B, classes] and the labels [B].
         augment: of images in 0..1, or None.
@@ -39,8 +44,8 @@ class Recipe:
 
     epochs: int
     batch_size: int = 128
-    learning_rate: float = 1e-3
     hold: float = 0.8
+    schedule: Callable[[int, int], float] | LRScheduler | None = None
     seed: int = 0
     loss: Loss = mse
     augment: Augmentation | None = None
@@ -67,14 +72,14 @@ class Trainer:
 
     Args:
         network: takes images [B, C, H, W], returns outputs [T, B, classes] or [B, classes]; on its device.
-        optimizer: holds the network's parameters. Its learning rate is set at every step.
+        optimizer: holds the network's parameters. Its learning rates are those at the start.
         method: hangs on that optimizer.
         data: on the network's device, or in host memory.
         recipe: how to train.
         forward: called in place of the network in training; a compiled form of it.
 
     Raises:
-        InputError: a batch larger than the training set.
+        InputError: a batch larger than the training set, or a schedule that cannot be used.
     """
 
     def __init__(
@@ -89,6 +94,9 @@ class Trainer:
     ) -> None:
         self.network, self.optimizer, self.method, self.data, self.recipe = network, optimizer, method, data, recipe
         self.forward = forward or network
+        self.rates = [float(group["lr"]) for group in optimizer.param_groups]
+        self.schedule = recipe.schedule or _HoldThenCosine(recipe.hold)
+        _check_schedule(self.schedule, optimizer)
         self.device = next(network.parameters()).device
         self.steps_per_epoch = steps_in_epoch(data, recipe.batch_size)
         self.epoch = self.batch = 0
@@ -158,16 +166,23 @@ class Trainer:
 
     def _step(self, images: Tensor, labels: Tensor) -> None:
         """One optimizer step. Nothing here waits for the device."""
-        factor = hold_then_cosine(self.steps_done, steps=self.total_steps, hold=self.recipe.hold)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * factor
+        self._set_rates()
         output = self._run(self.forward, images)
         loss = self.recipe.loss(output, labels)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        if isinstance(self.schedule, LRScheduler):
+            self.schedule.step()
         self.losses[self.batch] = loss.detach()
         self.correct += self._right(output.detach(), labels)
+
+    def _set_rates(self) -> None:
+        if isinstance(self.schedule, LRScheduler):
+            return
+        factor = self.schedule(self.steps_done, self.total_steps)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
 
     def _run(self, forward: Callable[..., Tensor], images: Tensor) -> Tensor:
         reset_neurons(self.network)
@@ -196,3 +211,30 @@ class Trainer:
                 f"{', '.join(bad)} is no longer finite after step {self.steps_done} of {self.total_steps} "
                 f"(epoch {self.epoch + 1}): lower the learning rate"
             )
+
+
+@dataclass(frozen=True)
+class _HoldThenCosine:
+    hold: float
+
+    def __call__(self, steps_done: int, total_steps: int) -> float:
+        return hold_then_cosine(steps_done, steps=total_steps, hold=self.hold)
+
+
+def _check_schedule(schedule: Callable[[int, int], float] | LRScheduler, optimizer: Optimizer) -> None:
+    if isinstance(schedule, ReduceLROnPlateau):
+        raise InputError("ReduceLROnPlateau waits for a metric that a training does not give it: take another schedule")
+    if not isinstance(schedule, LRScheduler):
+        if not callable(schedule):
+            raise InputError(
+                f"schedule must be a function of steps done and all steps, or a torch scheduler: found {schedule!r}"
+            )
+        return
+    if schedule.optimizer is not optimizer:
+        raise InputError("the learning-rate schedule is of another optimizer: make it with the one that trains")
+    try:
+        json.dumps(schedule.state_dict())
+    except TypeError as error:
+        raise InputError(
+            f"{type(schedule).__name__} cannot be saved ({error}): pass a function of steps done and all steps"
+        ) from error

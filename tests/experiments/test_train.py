@@ -18,9 +18,12 @@ import models
 from experiments import quickstart, train
 from snnprune import Connectivity, Dense, InputError
 from snnprune.export import load_csr
-from snnprune.runs import run
+from snnprune.runs import config, run
 from snnprune.runs.config import Config, Runtime
 from snnprune.training import RunFolder, load_network
+from snnprune.training.data import names
+
+ROOT = Path(__file__).parents[2]
 
 SMALL = [
     "--model",
@@ -238,8 +241,8 @@ def test_an_interrupt_outside_of_the_training_is_one_line(monkeypatch, tmp_path,
     def interrupted(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "execute", interrupted)
-    assert call(*SMALL, "--out", tmp_path) == 130
+    monkeypatch.setattr(run, "make_trainer", interrupted)
+    assert call(*SMALL, *DENSITY, "--out", tmp_path) == 130
     assert capsys.readouterr().err == "interrupted; what was saved is kept\n"
 
 
@@ -348,8 +351,8 @@ def test_options_of_the_method_are_passed_on_and_kept(tmp_path, capsys):
     assert call(*SMALL, *DENSITY, "--option", "colour=red", "--out", tmp_path / "b") == 2
     assert "gradr does not take colour: it takes alpha, sparsity, density, settle, scope" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        call(*SMALL, "--option", "scope")
-    assert "--option wants NAME=VALUE, found 'scope'" in capsys.readouterr().err
+        call(*SMALL, *DENSITY, "--option", "scope")
+    assert "--option must be NAME=VALUE, found 'scope'" in capsys.readouterr().err
 
 
 def test_tensorboard_files_are_written(tmp_path):
@@ -359,9 +362,66 @@ def test_tensorboard_files_are_written(tmp_path):
 
 def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    assert call(*SMALL, "--tensorboard", "--out", tmp_path) == 2
+    assert call(*SMALL, *DENSITY, "--tensorboard", "--out", tmp_path) == 2
     assert "--tensorboard needs tensorboard: pip install snnprune[tensorboard]" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "others"),
+    [
+        (["--method", "gradr"], "--alpha or --option sparsity=..."),
+        (["--method", "softdeepr", "--option", "temperature=0.1"], "--alpha or --option sparsity=..."),
+        (["--method", "stds"], "--option width=..."),
+        (["--method", "upr"], "--option price=..."),
+        ([], "--alpha or --option sparsity=..."),
+    ],
+)
+def test_a_method_with_two_ways_is_given_one(options, others, tmp_path, capsys):
+    assert call(*SMALL, *options, "--out", tmp_path / "run") == 2
+    error = capsys.readouterr().err
+    assert f"needs --density, such as --density 0.05, or {others}: found neither" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_from_a_file_and_those_typed_count_more(tmp_path, capsys):
+    path = tmp_path / "config.toml"
+    path.write_text('model = "digits-mlp"\ndata = "digits"\nepochs = 1\ntimesteps = 2\ndensity = 0.5\n')
+    assert call("--config", path, *DENSITY, "--images", "300", "--device", "cpu", "--out", tmp_path / "run") == 0
+    written = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (written["epochs"], written["density"], written["images"]) == (1, 0.1, 300)
+    assert summary(tmp_path / "run")["steps"] == 300 // 128
+    assert call("--config", path, "--resume", *DENSITY, "--images", "300", "--out", tmp_path / "run") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("colour = 1", "config.toml has unknown keys colour: known are model, data"),
+        ("epochs = ", "config.toml is not TOML"),
+        ('model = "mine:make"', "has model mine:make: give it as --model, a file imports no code"),
+        ('epochs = "3"', "--epochs must be of type int, found '3'"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_a_wrong_file_of_options(text, message, tmp_path, capsys):
+    path = tmp_path / "config.toml"
+    if text is not None:
+        path.write_text(text)
+    assert call("--config", path, "--out", tmp_path / "run") == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_lists_models_and_data_and_imports_no_torch(capsys):
+    assert tuple(models.names()) == config.MODELS
+    assert tuple(names()) == config.DATA
+    code = (
+        "import sys; from experiments import train\ntry: train.main(['--help'])\nfinally: print('torch' in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert all(name in shown.stdout for name in (*config.MODELS, *config.DATA))
+    assert shown.stdout.endswith("False\n")
 
 
 @pytest.mark.parametrize(
@@ -369,7 +429,7 @@ def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch, capsys):
     [
         (["--model", "resnet"], "unknown model 'resnet': known are cifar10-cnn, digits-mlp"),
         (["--model", "no.such:thing"], "--model no.such:thing cannot be imported"),
-        (["--model", f"{__name__}:not_a_network"], "returned str, a torch module is wanted"),
+        (["--model", f"{__name__}:not_a_network"], "must return a torch module, found str"),
         (["--model", "resnet", "--data", "mnist", "--data-root", "/nowhere"], "unknown model 'resnet'"),
         (["--data", "imagenet"], "unknown data 'imagenet': known are digits, mnist"),
         (["--method", "magic"], "unknown method 'magic': known are admm, deepr"),
@@ -380,10 +440,10 @@ def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch, capsys):
         (["--density", "0.1", "--alpha", "0.1"], "give density, or alpha (with sparsity), not both"),
         (["--method", "dense", "--density", "0.1"], "dense does not take density: it takes exclude"),
         (["--model", "torch.nn:Flatten"], "Flatten has no synapses"),
-        (["--model", "lenet5"], "--model lenet5 does not go with the 1x8x8 images and 10 classes of digits: "),
-        (["--model", f"{__name__}:headless"], "outputs [T, 1, 10] are wanted, found [1, 12]"),
-        (["--model", f"{__name__}:pair"], "outputs [T, 1, 10] are wanted, found tuple"),
-        (["--chip", "dynap-se2"], "--chip needs --density, and takes the place of --allocation"),
+        (["--model", "lenet5"], "--model lenet5 does not fit the 1x8x8 inputs and 10 classes of digits: "),
+        (["--model", f"{__name__}:headless"], "outputs must be [T, 1, 10] or [1, 10] for one input, found [1, 12]"),
+        (["--model", f"{__name__}:pair"], "outputs must be [T, 1, 10] or [1, 10] for one input, found tuple"),
+        (["--chip", "dynap-se2", "--alpha", "0.1"], "--chip needs --density, and takes the place of --allocation"),
         (["--chip", "odin", *DENSITY, "--allocation", "lamp"], "--chip needs --density, and takes the place of"),
         (
             ["--chip", "odin", *DENSITY, "--method", "set"],
@@ -402,13 +462,14 @@ def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch, capsys):
         (["--batch-size", "5000"], "batch size 5000 is more than the 1437 training images"),
         (["--validation", "1437"], "validation=1437"),
         (["--device", "cuda:99"], "CUDA devices; take --device cpu"),
-        (["--device", "abacus"], "--device 'abacus' is no device: take cpu, cuda or cuda:N"),
+        (["--device", "abacus"], "--device 'abacus' is not a device: take cpu, cuda or cuda:N"),
         (["--device", "meta"], "--device 'meta' is not supported"),
         (["--data", "mnist", "--data-root", "/nowhere", "--no-download"], "mnist is not in '/nowhere', or not whole"),
     ],
 )
 def test_bad_input_gets_one_line_exit_code_2_and_no_folder(options, message, tmp_path, capsys):
-    assert call(*SMALL, *options, "--out", tmp_path / "run") == 2
+    goal = [] if {"--density", "--alpha", "--method"} & set(options) else DENSITY
+    assert call(*SMALL, *options, *goal, "--out", tmp_path / "run") == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("error: ")
@@ -418,7 +479,7 @@ def test_bad_input_gets_one_line_exit_code_2_and_no_folder(options, message, tmp
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_that_is_absent(tmp_path, capsys):
-    assert call(*SMALL, "--device", "cuda", "--out", tmp_path / "run") == 2
+    assert call(*SMALL, *DENSITY, "--device", "cuda", "--out", tmp_path / "run") == 2
     assert "error: --device cuda: this machine has 0 CUDA devices; take --device cpu" in capsys.readouterr().err
 
 
@@ -477,7 +538,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path, capsys):
 
 def test_a_folder_in_use_is_refused(tmp_path, capsys):
     with RunFolder(tmp_path):
-        assert call(*SMALL, "--out", tmp_path) == 2
+        assert call(*SMALL, *DENSITY, "--out", tmp_path) == 2
     assert "is in use by another run" in capsys.readouterr().err
 
 

@@ -22,7 +22,13 @@ def make(*, model: str = "digits-mlp", method: str = "gradr", lr: float = 3e-3, 
     network = models.build(model, timesteps=3)
     chosen = (optimizer or torch.optim.Adam)(network.parameters(), lr=lr)
     options = {"density": 0.2} if method == "gradr" else {}
-    settings = Recipe(**{"epochs": EPOCHS, "batch_size": 64, "learning_rate": lr} | recipe)
+    settings = Recipe(
+        **{
+            "epochs": EPOCHS,
+            "batch_size": 64,
+        }
+        | recipe
+    )
     steps = settings.epochs * (len(DIGITS.train) // settings.batch_size)
     return Trainer(network, chosen, methods.create(method, network, chosen, steps=steps, **options), DIGITS, settings)
 
@@ -52,9 +58,7 @@ def test_it_learns_the_digits_sparsely():
 def test_an_epoch_reports_its_figures():
     trainer = make(method="dense", epochs=1)
     losses = []
-    trainer.recipe = Recipe(
-        epochs=1, batch_size=64, learning_rate=3e-3, loss=lambda o, y: losses.append(mse(o, y)) or losses[-1]
-    )
+    trainer.recipe = Recipe(epochs=1, batch_size=64, loss=lambda o, y: losses.append(mse(o, y)) or losses[-1])
     for step in trainer.train_epoch():
         assert step == trainer.steps_done
     row = trainer.finish_epoch()

@@ -72,6 +72,8 @@ class GradR(HiddenStrength):
             or as `Method`.
     """
 
+    INSTEAD_OF_DENSITY = ("alpha", "sparsity")
+
     def __init__(
         self,
         network: nn.Module,

@@ -59,6 +59,8 @@ class SoftDeepR(HiddenStrength):
         InputError: a value outside its range, or as `GradR`.
     """
 
+    INSTEAD_OF_DENSITY = ("alpha", "sparsity")
+
     def __init__(
         self,
         network: nn.Module,

@@ -50,6 +50,8 @@ class STDS(Search):
         InputError: a value outside its range, neither or both of `width` and `density`, or as `Method`.
     """
 
+    INSTEAD_OF_DENSITY = ("width",)
+
     def __init__(
         self,
         network: nn.Module,

@@ -140,6 +140,7 @@ class UPR(Search):
         InputError: a value outside its range, a convolution without batches, or as `Method`.
     """
 
+    INSTEAD_OF_DENSITY = ("price",)
     FREE_KINDS = ("neuron", "neuron_mean", "neuron_square")
 
     def __init__(

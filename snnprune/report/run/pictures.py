@@ -16,7 +16,7 @@ def pictures_of(run: FinishedRun) -> dict[str, bytes]:
         folder = Path(name)
         plot_fans(folder / "fans.png", run.connectivity, shapes)
         drawn = plot_run(
-            folder, metrics=run.rows, connectivity=run.connectivity, image_shape=run.data.shape, geometries=shapes
+            folder, metrics=run.rows, connectivity=run.connectivity, image_shape=run.data.image_shape, geometries=shapes
         )
         pictures = {"Fan-in and fan-out": (folder / "fans.png").read_bytes()}
         for path in drawn:
