@@ -49,7 +49,8 @@ class StaticInputNetwork(nn.Sequential, base.StepModule):
         """Spikes of the last layer for images [B, C, H, W]: [T, B, classes], or [B, classes] in single-step mode."""
         current = self.current(input)
         if self.step_mode == "m":
-            current = keep_strides(current).unsqueeze(0).expand(torch.Size((self.timesteps,)) + current.shape)
+            # A sum of shapes, which torch.fx traces; torch 2.6 does not compile a torch.Size that is made here.
+            current = keep_strides(current).unsqueeze(0).expand((self.timesteps,) + current.shape)  # noqa: RUF005
         return self.spikes(current)
 
     def current(self, images: Tensor) -> Tensor:
