@@ -3,6 +3,8 @@
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:  # processes side by side, and their children, share the cores
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,8 @@ def _seeded() -> None:
 def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
     """Tensors of a few dozen numbers are half as fast again on one thread; scripts and benchmarks keep the default."""
     before = torch.get_num_threads()
-    if request.node.path.parent.name in ("allocation", "budget", "criteria", "rewiring"):
+    room = request.node.path.relative_to(Path(__file__).parent).parts[0]
+    if room in ("allocation", "budget", "criteria", "methods"):
         torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
