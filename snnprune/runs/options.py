@@ -48,9 +48,8 @@ class _Several(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
     ) -> None:
-        first = f"_{self.dest}_given" not in vars(namespace)
-        setattr(namespace, f"_{self.dest}_given", True)
-        setattr(namespace, self.dest, ([] if first else getattr(namespace, self.dest)) + list(values))
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [*([] if before is self.default else before), *values])
 
 
 def config_fields(given: Mapping[str, Any]) -> dict[str, Any]:
