@@ -1,5 +1,6 @@
 """The base of all methods: it hangs on the optimizer's step and never changes the network's modules or shapes."""
 
+import html
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -202,6 +203,18 @@ class Method(ABC):
         logger.warning("finalize() after %d of %d steps: %s", self.steps_done, self.total_steps, end)
 
     # --- Public
+
+    def __repr__(self) -> str:
+        goal = "" if self.target_density is None else f"to density {self.target_density:g}, "
+        steps = (
+            f"{self.steps_done} steps" if self.total_steps is None else f"{self.steps_done} of {self.total_steps} steps"
+        )
+        # In the middle of a step the parameters may hold something else than weights.
+        now = "" if self._trained else f", {self.connectivity()!r}"
+        return f"<{type(self).__name__} {goal}{self.phase} after {steps}{now}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.connectivity()._repr_html_()}"
 
     def connectivity(self) -> Connectivity:
         """The synapses that exist now; after `finalize` those that were left."""

@@ -193,3 +193,19 @@ def test_a_training_that_goes_on_after_its_steps_is_told_once(caplog):
     assert not caplog.text
     take(network, optimizer, 3)
     assert caplog.text.count("training continues past the 3 steps given to GradR") == 1
+
+
+def test_a_method_says_what_it_is_doing():
+    network, optimizer = pair()
+    method = GradR(network, optimizer, density=0.5, steps=6)
+    assert repr(method).startswith("<GradR to density 0.5, waiting after 0 of 6 steps, Connectivity(")
+    take(network, optimizer, 2)
+    assert "searching after 2 of 6 steps" in repr(method)
+    take(network, optimizer, 4)
+    assert "fixed after 6 of 6 steps" in repr(method)
+    method.finalize()
+    assert "ended after 6 of 6 steps" in repr(method)
+    other, seen = Dense(network, optimizer), []
+    optimizer.register_step_pre_hook(lambda *_: seen.append(repr(other)))
+    take(network, optimizer, 1)
+    assert seen == ["<Dense fixed after 0 steps>"]  # nothing is counted in the middle of a step

@@ -88,7 +88,7 @@ def convolutional() -> nn.Sequential:
 
 def batch(step: int, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(step)
-    images = 3 * torch.rand(4, 8, 1, 6, 6, generator=generator)
+    images = 4 * torch.rand(2, 8, 1, 6, 6, generator=generator)
     return images.to(device), torch.randint(0, 3, (8,), generator=generator).to(device)
 
 
