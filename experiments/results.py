@@ -64,16 +64,24 @@ def read_results(path: Path) -> list[Result]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        kinds = (str, str, float, int, float, float)
-        return [
-            Result(**{name: kind(row[name]) for name, kind in zip(COLUMNS, kinds, strict=True)}, folder=Path())
-            for row in rows
-        ]
+        return [_result(row) for row in rows]
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (KeyError, TypeError, ValueError) as error:
         columns = ", ".join(COLUMNS)
         raise InputError(f"{path} is no table of a comparison ({error!r}): its columns must be {columns}") from error
+
+
+def _result(row: Mapping[str, str]) -> Result:
+    return Result(
+        method=row["method"],
+        side=row["side"],
+        density=float(row["density"]),
+        seed=int(row["seed"]),
+        accuracy=float(row["accuracy"]),
+        seconds=float(row["seconds"]),
+        folder=Path(),
+    )
 
 
 def draw_accuracy(path: Path, results: Sequence[Result], *, title: str, methods: Sequence[str] | None = None) -> None:

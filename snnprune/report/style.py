@@ -40,7 +40,8 @@ class _RoundedLayout(ConstrainedLayoutEngine):
         grids = super().execute(fig)
         for axes in fig.axes:
             left, bottom, width, height = (round(value, 6) for value in axes.get_position(original=True).bounds)
-            axes._set_position((left, bottom, width, height))  # the public one takes a panel out of the layout
+            axes.set_position((left, bottom, width, height))
+            axes.set_in_layout(True)  # or it would keep this position in the next layout
         return grids
 
 

@@ -19,7 +19,7 @@ from snnprune.report.film.gif import _paletted, make_palette, write_gif
 from snnprune.report.film.hidden import _cropped
 from snnprune.report.film.scenes import COLORS, choose_neurons, pixels, tiles, whole_map
 from snnprune.report.film.screen import Screen, progress
-from snnprune.report.film.turnover import _short
+from snnprune.report.film.turnover import short
 
 PLOTS: dict[str, Callable[..., object]] = {
     "film.gif": plot_film,
@@ -283,7 +283,7 @@ def test_stray_synapses_do_not_stretch_the_axis():
 
 
 def test_numbers_as_people_say_them():
-    assert [_short(value) for value in (1, 100, 1e3, 1e5, 1e6, 2e9)] == ["1", "100", "1 k", "100 k", "1 M", "2 G"]
+    assert [short(value) for value in (1, 100, 1e3, 1e5, 1e6, 2e9)] == ["1", "100", "1 k", "100 k", "1 M", "2 G"]
 
 
 @pytest.mark.parametrize("name", PLOTS)

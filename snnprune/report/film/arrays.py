@@ -16,10 +16,11 @@ def write_arrays(path: str | os.PathLike[str], values: Mapping[str, Any]) -> Non
     Raises:
         InputError: the file cannot be written there.
     """
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in values.items()}
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:  # numpy appends a suffix to a name, not to an open file
-            np.savez_compressed(file, **{name: np.asarray(value) for name, value in values.items()})
+            np.savez_compressed(file, **arrays)
 
     write_atomically(path, write)
 

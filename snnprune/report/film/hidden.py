@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from ..style import (
     DENSITY,
@@ -24,6 +25,7 @@ from ..style import (
     plain,
 )
 from .footage import Footage
+from .turnover import short
 
 _BINS = 160  # at most
 _STRAY = 1e-5  # share of the synapses that may lie outside of the axis
@@ -107,7 +109,10 @@ def _cropped(counts: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _draw_scale(figure: Figure, panels: np.ndarray) -> None:
-    bar = figure.colorbar(panels[0].collections[0], ax=list(panels), pad=0.02, aspect=30)
+    numbers = FuncFormatter(lambda value, _: short(value))
+    bar = figure.colorbar(panels[0].collections[0], ax=list(panels), format=numbers, pad=0.02, aspect=30)
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if bar.norm.vmax < 1e3 else (1,)))
+    bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.set_label("synapses (log scale; white: none)", labelpad=9, fontsize=MEDIUM, color=INK)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=SMALL, labelcolor=INK)

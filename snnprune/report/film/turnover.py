@@ -68,11 +68,11 @@ def draw_turnover(axes: Axes, film: Footage, index: int) -> None:
     axes.set_xlim(0, epochs[-1])
     axes.yaxis.set_major_locator(LogLocator(numticks=6))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     count_on(axes.xaxis, ticks=10)
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Abbreviate a number: 10 k, 1 M."""
     size, unit = next((pair for pair in ((1e9, " G"), (1e6, " M"), (1e3, " k")) if value >= pair[0]), (1, ""))
     return f"{value / size:g}{unit}"

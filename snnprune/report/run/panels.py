@@ -51,7 +51,9 @@ def draw_pixels(figure: Figure, axes: Axes, fans: np.ndarray) -> None:
     note = f", {len(fans)} channels summed" if len(fans) > 1 else ""
     dress(axes, title=f"Fan-out of each input pixel{note}")
     axes.spines[:].set_visible(True)
-    _finish(figure.colorbar(picture, cax=axes.inset_axes(_BESIDE)), "synapses from the pixel")
+    bar = figure.colorbar(picture, cax=axes.inset_axes(_BESIDE))
+    count_on(bar.ax.yaxis, ticks=6)
+    _finish(bar, "synapses from the pixel")
 
 
 def draw_kernel(figure: Figure, axes: Axes, mask: Tensor) -> None:
