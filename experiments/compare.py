@@ -4,7 +4,7 @@
 
 Runs methods x densities x sides x seeds, and the controls; what is done already is not run again, so the command can be
 stopped and called again at any time. Writes RESULTS.csv (one row a run), RESULTS.md (mean and spread, and which method
-is best), and figures RESULTS-accuracy.png, -layers.png, -masks.png.
+is best), RESULTS-accuracy.png and, from three methods on, RESULTS-layers.png and RESULTS-masks.png.
 """
 
 import argparse

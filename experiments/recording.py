@@ -1,4 +1,4 @@
-"""Watches a training: which synapses came and went, and how the hidden parameter is distributed."""
+"""Recording of a training: synapses that came and went, and the distribution of the hidden parameter."""
 
 import math
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ from snnprune.layout import to_rows
 from snnprune.report import Footage, image_layer, layer_label
 from snnprune.training import Trainer
 
-# Bins of a histogram on each side of 0, and how many of them make up the mean size (rms) of a layer's first values.
-_BINS, _PER_SIZE = 640, 10
+_BINS = 640  # of a histogram on each side of 0
+_PER_SIZE = 10  # bins in the root mean square of a layer's first values
 
 
 class Recorder:
-    """Records a training, frame by frame.
+    """Recorder of a training, frame by frame.
 
     Args:
-        trainer: what is watched, before its first step.
-        layer: whose connectivity is kept, a parameter's name with or without ".weight"; None: the first.
+        trainer: of the training, before its first step.
+        layer: the one whose connectivity is recorded, a parameter's name with or without ".weight"; None: the first.
         title: of the training.
 
     Raises:
@@ -30,7 +30,9 @@ class Recorder:
     """
 
     def __init__(self, trainer: Trainer, *, layer: str | None, title: str) -> None:
-        self.trainer, self.method, self.title = trainer, trainer.method, title
+        self.trainer = trainer
+        self.method = trainer.method
+        self.title = title
         self.layer = _find(layer, list(self.method.parameters))
         self.geometry = geometry(trainer.network)[self.layer]
         self.frames: list[dict[str, Any]] = []
@@ -43,13 +45,13 @@ class Recorder:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Note which synapses exist after a step, for those that are gone again at the next frame."""
+        """Note the synapses that exist after a step, to find those that are gone again at the next frame."""
         for name, parameter in self.method.parameters.items():
             self._ever[name] |= parameter != 0
 
     @torch.no_grad()
     def record(self, *, last: bool = False) -> None:
-        """Add a frame of what is now; the last one ends the rewiring."""
+        """Add a frame of the current state; the last one ends the rewiring."""
         state = dict(self.method.state)
         connectivity = (self.method.finalize() if last else self.method.connectivity()).to("cpu")
         if "hidden" in state and not self.frames:
@@ -68,7 +70,7 @@ class Recorder:
         )
 
     def footage(self, final_accuracy: float) -> Footage:
-        """What was recorded, with the accuracy at the end."""
+        """Return the recording, with the accuracy at the end."""
         data, masks = self.trainer.data, self._before
         assert masks is not None
         columns = {key: np.array([frame[key] for frame in self.frames]) for key in self.frames[0]}
@@ -88,7 +90,7 @@ class Recorder:
         )
 
     def _changes(self, now: Connectivity) -> dict[str, Any]:
-        """What came and went, in each layer; in the first frame all that is there has survived."""
+        """Return the changes in each layer; in the first frame all existing synapses have survived."""
         before, self._before = self._before or now, now
         pruned, regrown = before.diff(now)
         tried = {name: ever.cpu() & ~(before[name] | now[name]) for name, ever in self._ever.items()}
@@ -110,21 +112,21 @@ class Recorder:
         return np.packbits(to_rows(mask, self.geometry).numpy())
 
     def _count(self, name: str, mask: Tensor, hidden: Mapping[str, Tensor] | None) -> np.ndarray:
-        """A histogram of a layer's hidden parameter; where there is none, of the weights that exist."""
+        """Return a histogram of a layer's hidden parameter; where there is none, of the existing weights."""
         weight = self.method.parameters[name].detach()
         values = (weight if hidden is None else hidden[name]).float()
         if self.signs is not None:
             values = values * self.signs[name]
         values = values.cpu() if hidden is not None else values.cpu()[mask]
-        values = values[values.isfinite()]  # the trainer finds what is not, and says so
+        values = values[values.isfinite()]  # the trainer reports the others
         if name not in self.widths:
             size = float(values.square().mean().sqrt()) if values.numel() else 0.0
             self.widths[name] = (size or 1.0) / _PER_SIZE
-        places = np.ceil(values.numpy() / self.widths[name])  # exactly 0 is counted below 0: it is dormant
-        return np.bincount(np.clip(places, 1 - _BINS, _BINS).astype(int) + _BINS - 1, minlength=2 * _BINS)
+        bins = np.ceil(values.numpy() / self.widths[name])  # exactly 0 is counted below 0: it is dormant
+        return np.bincount(np.clip(bins, 1 - _BINS, _BINS).astype(int) + _BINS - 1, minlength=2 * _BINS)
 
     def _accuracy(self) -> float:
-        """On the training images since the frame before, as far as they are of the same epoch."""
+        """Return the accuracy on the training images since the previous frame, if they are of the same epoch."""
         epoch, batches, correct = self._seen
         self._seen = (self.trainer.epoch, self.trainer.batch, int(self.trainer.correct))
         if epoch == self.trainer.epoch:
@@ -135,7 +137,7 @@ class Recorder:
 
 
 def _find(layer: str | None, known: list[str]) -> str:
-    """A layer by its parameter's name or its own."""
+    """Find a layer by its parameter's name or its own."""
     if layer is None:
         return known[0]
     fitting = [name for name in known if layer in (name, layer_label(name))]

@@ -1,4 +1,4 @@
-"""The results of a comparison, written: table, page and figures, all from the run folders."""
+"""Results of a comparison as files: table, page and figures, all from the run folders."""
 
 import csv
 import io
@@ -8,13 +8,13 @@ from statistics import mean
 
 from experiments.protocol import Protocol
 from experiments.verdict import SIDE_NAMES, Result, sentences, table
-from snnprune import Connectivity
+from snnprune import Connectivity, InputError
 from snnprune.report import plot_comparison, plot_kept, plot_similarity
-from snnprune.report.style import save_figure
 from snnprune.storage import write_text
 from snnprune.training import RunFolder
 
 COLUMNS = ("method", "side", "density", "seed", "accuracy", "seconds")
+_COMPARABLE = 3  # methods; two numbers are read in the table, not in a picture
 
 
 def write_results(
@@ -28,12 +28,12 @@ def write_results(
     write_text(path.with_name(f"{path.name}.csv"), text.getvalue())
     page = markdown(protocol, results, command=command, remarks=remarks)
     write_text(path.with_name(f"{path.name}.md"), page)
-    _draw(path, protocol, results)
+    draw(path, protocol, results)
     return page
 
 
 def markdown(protocol: Protocol, results: Sequence[Result], *, command: str, remarks: Sequence[str] = ()) -> str:
-    """A table for each side, what is best there, and how, when and on what it was measured."""
+    """Return a table for each side, the best methods there, and how, when and on which machine it was measured."""
     parts = [f"# {protocol.title}"]
     for side in protocol.sides:
         chosen = [result for result in results if result.side == side]
@@ -47,35 +47,72 @@ def markdown(protocol: Protocol, results: Sequence[Result], *, command: str, rem
 
 
 def measured_with(folders: Sequence[Path]) -> str:
-    """The versions, machines and days of runs, as their folders tell."""
-    told = [RunFolder(folder).read_json("environment.json") for folder in folders]
-    versions = " and ".join(dict.fromkeys(run["torch"] for run in told))
-    machines = " and ".join(dict.fromkeys(run["gpu"] or run["processor"] for run in told))
-    days = sorted(run["date"][:10] for run in told)
+    """Return the versions, machines and days of runs, from their folders."""
+    environments = [RunFolder(folder).read_json("environment.json") for folder in folders]
+    versions = " and ".join(dict.fromkeys(run["torch"] for run in environments))
+    machines = " and ".join(dict.fromkeys(run["gpu"] or run["processor"] for run in environments))
+    days = sorted(run["date"][:10] for run in environments)
     return f"torch {versions}, {machines}, {' to '.join(dict.fromkeys((days[0], days[-1])))}"
 
 
-def _draw(path: Path, protocol: Protocol, results: Sequence[Result]) -> None:
+def read_results(path: Path) -> list[Result]:
+    """Read the CSV file of `write_results`; without the run folders, which are not in it.
+
+    Raises:
+        InputError: no such file, or not one of a comparison.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [_result(row) for row in rows]
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        columns = ", ".join(COLUMNS)
+        raise InputError(f"{path} is no table of a comparison ({error!r}): its columns must be {columns}") from error
+
+
+def _result(row: Mapping[str, str]) -> Result:
+    return Result(
+        method=row["method"],
+        side=row["side"],
+        density=float(row["density"]),
+        seed=int(row["seed"]),
+        accuracy=float(row["accuracy"]),
+        seconds=float(row["seconds"]),
+        folder=Path(),
+    )
+
+
+def draw_accuracy(path: Path, results: Sequence[Result], *, title: str, methods: Sequence[str] | None = None) -> None:
+    """Draw accuracy over density, of all methods or of some; other arguments and errors as `plot_comparison`."""
+    rows = [{column: getattr(result, column) for column in COLUMNS} for result in results]
+    plot_comparison(rows, title=title, methods=methods, path=path)
+
+
+def draw(path: Path, protocol: Protocol, results: Sequence[Result]) -> None:
+    """Draw PATH-accuracy.png and, from three methods on, PATH-layers.png and PATH-masks.png."""
     smallest = min(result.density for result in results)
     if smallest == 1:
         return  # nothing was pruned
-    rows = [{column: getattr(result, column) for column in COLUMNS} for result in results]
-    save_figure(path.with_name(f"{path.name}-accuracy.png"), plot_comparison(rows, title=protocol.title))
+    draw_accuracy(path.with_name(f"{path.name}-accuracy.png"), results, title=protocol.title)
+    pruned = [r for r in results if r.density == smallest and not r.control]
+    pruned.sort(key=lambda r: protocol.methods.index(r.method))  # the seeds of a method side by side
+    if len({result.method for result in pruned}) < _COMPARABLE:
+        return
     kept: dict[str, dict[str, dict[str, float]]] = {}
     masks: dict[str, dict[str, Connectivity]] = {}
-    for side in dict.fromkeys(result.side for result in results):
-        at = [r for r in results if (r.side, r.density, r.control) == (side, smallest, False)]
-        at.sort(key=lambda r: protocol.methods.index(r.method))  # the seeds of a method side by side
-        found = {r: Connectivity.load(r.folder / "connectivity.safetensors") for r in at}
+    for side in dict.fromkeys(result.side for result in pruned):
+        found = {r: Connectivity.load(r.folder / "connectivity.safetensors") for r in pruned if r.side == side}
         masks[side] = {f"{result.method} {result.seed}": connectivity for result, connectivity in found.items()}
         kept[side] = _layer_densities(found)
     title = f"{protocol.title}: {100 * smallest:g} % of the synapses"
-    save_figure(path.with_name(f"{path.name}-layers.png"), plot_kept(kept, title=title))
-    save_figure(path.with_name(f"{path.name}-masks.png"), plot_similarity(masks, title=title))
+    plot_kept(kept, title=title, path=path.with_name(f"{path.name}-layers.png"))
+    plot_similarity(masks, title=title, path=path.with_name(f"{path.name}-masks.png"))
 
 
 def _layer_densities(found: Mapping[Result, Connectivity]) -> dict[str, dict[str, float]]:
-    """Method -> layer -> density, the mean over the seeds."""
+    """Return method -> layer -> density, the mean over the seeds."""
     methods: dict[str, list[dict[str, float]]] = {}
     for result, connectivity in found.items():
         densities = {layer: row["density"] for layer, row in connectivity.layers().items()}

@@ -1,15 +1,16 @@
-"""Watch a training as it happens: which synapses go, which come back, and which stay.
+"""Record a training as a film: which synapses go, which come back, and which stay.
 
     python -m experiments.rewiring_film --method gradr --density 0.03 --out runs/film
 
-Trains like experiments.train and writes a film of one layer (film.gif) with a strip of it for print (strip.png), how
-many synapses came and went in every layer (turnover.png), how the hidden parameter is distributed (hidden.png), and the
-numbers behind the pictures (film.npz), from which --draw-only draws them again. Nothing is saved of the network.
+Trains like experiments.train and writes a film of one layer (film.gif) with a strip of it for print (strip.png), the
+numbers of synapses that came and went in every layer (turnover.png), the distribution of the hidden parameter
+(hidden.png), and the numbers behind the pictures (film.npz), from which --draw-only draws them again. The network is
+not saved.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ from snnprune.runs.options import add_options, config_fields, runtime_of
 from snnprune.training import RunFolder, Trainer
 
 FRAMES, MOST = 40, 400
-# For the 1,437 digits, where nothing else is said.
+# Defaults for the 1,437 digits.
 _DIGITS: dict[str, Any] = {"model": "digits-mlp", "epochs": 20, "batch_size": 32, "lr": 3e-3}
-PICTURES = {
+PICTURES: dict[str, Callable[..., object]] = {
     "film.gif": plot_film,
     "strip.png": plot_strip,
     "turnover.png": plot_turnover,
@@ -46,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     group = parser.add_argument_group("the film")
     group.add_argument("--out", default="runs/film", help="folder of the pictures (default: %(default)s)")
-    group.add_argument("--layer", help="whose synapses are shown (default: the first)")
+    group.add_argument("--layer", help="layer to show (default: the first)")
     group.add_argument(
-        "--every", type=int, metavar="STEPS", help=f"between two frames (default: about {FRAMES} frames)"
+        "--every", type=int, metavar="STEPS", help=f"steps between two frames (default: about {FRAMES} frames)"
     )
     group.add_argument("--draw-only", action="store_true", help="draw the pictures again from the film.npz in --out")
     add_options(parser, Config, Runtime, without=("out", "resume", "tensorboard", "stop_after"))
@@ -77,20 +78,20 @@ def film(options: argparse.Namespace, given: dict[str, Any]) -> None:
 
 
 def draw_again(options: argparse.Namespace, given: dict[str, Any]) -> None:
-    """Draw what was recorded before."""
-    told = [name for name in ("layer", "every") if getattr(options, name) is not None] + list(given)
-    if told:
-        flags = ", ".join("--" + name.replace("_", "-") for name in told)
-        raise InputError(f"--draw-only draws what is recorded, {flags} has no part in it: leave that out")
+    """Draw an earlier recording."""
+    unused = [name for name in ("layer", "every") if getattr(options, name) is not None] + list(given)
+    if unused:
+        flags = ", ".join("--" + name.replace("_", "-") for name in unused)
+        raise InputError(f"--draw-only draws an earlier recording, on which {flags} has no effect: leave it out")
     footage = Footage.load(Path(options.out) / "film.npz")
     with RunFolder(options.out) as folder:
         draw(folder.path, footage)
 
 
 def watch(trainer: Trainer, recorder: Recorder, every: int, *, quiet: bool = False) -> None:
-    """Train from the first step to the last and record the first, the last, and every so many between.
+    """Train from the first step to the last, and record the first, every `every`-th, and the last.
 
-    Before the first step many methods have not begun: what they take away at once is gone in the first frame.
+    Before the first step many methods have not begun: synapses that they remove at once are absent in the first frame.
     """
     with tqdm(total=trainer.total_steps, unit="step", dynamic_ncols=True, disable=True if quiet else None) as bar:
         while trainer.epoch < trainer.recipe.epochs:
@@ -103,13 +104,13 @@ def watch(trainer: Trainer, recorder: Recorder, every: int, *, quiet: bool = Fal
 
 
 def draw(folder: Path, footage: Footage) -> None:
-    """All the pictures, and a line about them."""
+    """Draw all pictures and print a line about them."""
     try:
         for name, plot in PICTURES.items():
-            plot(folder / name, footage)
+            plot(footage, path=folder / name)
     except KeyboardInterrupt as error:
         again = f"python -m experiments.rewiring_film --draw-only --out {folder}"
-        raise Stopped(f"stopped while drawing; film.npz is complete, go on with: {again}") from error
+        raise Stopped(f"stopped while drawing; film.npz is complete, continue with: {again}") from error
     size = (folder / "film.gif").stat().st_size / 1e6
     print(
         f"{footage.final_accuracy:.2%} on the {footage.evaluated_on} images with {footage.density(-1):.3%} of the "
@@ -118,7 +119,7 @@ def draw(folder: Path, footage: Footage) -> None:
 
 
 def _config(given: dict[str, Any]) -> Config:
-    """As experiments.train reads it; where nothing is said, what suits a film."""
+    """Read the options as experiments.train does, with defaults that suit a film."""
     chosen = config_fields(given)
     small = chosen.get("data") == "digits"
     if chosen.keys().isdisjoint(("method", "density", "alpha", "options")):
@@ -127,26 +128,25 @@ def _config(given: dict[str, Any]) -> Config:
 
 
 def _interval(trainer: Trainer, every: int | None) -> int:
-    """Steps between two frames.
+    """Return the steps between two frames.
 
-    By default a multiple of those between two selections of the method, so that all frames show the same moment of its
-    rhythm: right after one.
+    By default a multiple of the steps between two selections of the method, so that each frame follows a selection.
     """
     if every is None:
-        beat, wanted = _rhythm(trainer.method), max(1, round(trainer.total_steps / FRAMES))
-        return beat * max(1, round(wanted / beat)) if beat < 2 * wanted else wanted
+        period, ideal = _period(trainer.method), max(1, round(trainer.total_steps / FRAMES))
+        return period * max(1, round(ideal / period)) if period < 2 * ideal else ideal
     if every < 1:
         raise InputError(f"--every must be 1 step or more, found {every}")
     if trainer.total_steps // every > MOST:
         least = -(-trainer.total_steps // MOST)
         raise InputError(
-            f"--every {every} makes {trainer.total_steps // every:,} frames, too many: take {least} or more"
+            f"--every {every} makes {trainer.total_steps // every:,} frames, more than {MOST}: choose {least} or more"
         )
     return every
 
 
-def _rhythm(method: Method) -> int:
-    """Steps between two selections of a method; 1 where it has no rhythm."""
+def _period(method: Method) -> int:
+    """Return the steps between two selections of a method; 1 where they are not periodic."""
     return getattr(getattr(method, "schedule", None), "every", 1)
 
 

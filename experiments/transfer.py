@@ -1,10 +1,10 @@
-"""Does a connectivity found on the ANN twin serve the spiking network, and the reverse?
+"""Train connectivities that were found on the ANN twin on the spiking network, and the reverse.
 
     python -m experiments.transfer experiments/protocols/mnist.toml --method gmp --jobs 2
 
-On each side of a comparison's protocol four things are trained: the method itself, and, all from the same fresh
-weights, the connectivity that it found there, the one that it found on the other side, and one with as many synapses in
-each layer drawn at random. Runs that experiments.compare has done already are not run again. Writes RESULTS.csv,
+On each side of a comparison's protocol four networks are trained: one with the method itself and, all from the same
+fresh weights, one with the connectivity found on this side, one with that found on the other side, and one with as
+many synapses in each layer drawn at random. Finished runs of experiments.compare are used. Writes RESULTS.csv,
 RESULTS.md and figures.
 """
 
@@ -17,7 +17,7 @@ from statistics import mean
 from experiments.compare import add_options, run_grid
 from experiments.guard import guard
 from experiments.protocol import SIDES, Protocol, read_protocol
-from experiments.verdict import SIDE_NAMES, Result, accuracies, cell, told_apart
+from experiments.verdict import SIDE_NAMES, Result, accuracies, cell, distinguishable
 from snnprune import InputError
 
 
@@ -28,13 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--method", default=None, help="whose connectivities (default: control_of of the protocol)")
+    parser.add_argument(
+        "--method", default=None, help="that finds the connectivities (default: control_of in the protocol)"
+    )
     add_options(parser)
     return guard(lambda: transfer(parser.parse_args(arguments)))
 
 
 def transfer(options: argparse.Namespace) -> None:
-    """Run what is missing, write what there is, and say what came of it."""
+    """Run the missing runs, write the results, and print them."""
     protocol = read_protocol(options.protocol)
     method = options.method or protocol.control_of
     if method is None:
@@ -44,7 +46,7 @@ def transfer(options: argparse.Namespace) -> None:
 
 
 def both_ways(protocol: Protocol, method: str) -> Protocol:
-    """One method of a protocol on both sides, with the controls that tell where its connectivities serve."""
+    """Return a protocol of one method on both sides, with the controls that exchange its connectivities."""
     return replace(
         protocol,
         title=f"{protocol.title}: connectivities of {method} that change sides",
@@ -57,7 +59,10 @@ def both_ways(protocol: Protocol, method: str) -> Protocol:
 
 
 def verdicts(protocol: Protocol, results: Sequence[Result]) -> list[str]:
-    """For each side and density, how the other side's connectivity does beside the own one and chance."""
+    """Return a line for each side and density: accuracies with the other side's, the own, and a random connectivity.
+
+    With a single seed the line has no judgement.
+    """
     lines = []
     for side in protocol.sides:
         other = next(name for name in SIDES if name != side)
@@ -69,14 +74,21 @@ def verdicts(protocol: Protocol, results: Sequence[Result]) -> list[str]:
             )
             if not (own and came and drawn):
                 continue
-            told = "not told apart from"
-            if told_apart(came, own):
-                told = "better than" if mean(came) > mean(own) else "worse than"
             lines.append(
-                f"- {SIDE_NAMES[side]}, {100 * density:g} %: found on the {SIDE_NAMES[other]} {cell(came)} %, {told} "
-                f"that found here ({cell(own)} %); drawn at random {cell(drawn)} %."
+                f"- {SIDE_NAMES[side]}, {100 * density:g} %: found on the {SIDE_NAMES[other]} {cell(came)} %, "
+                f"{_beside(came, own)}; drawn at random {cell(drawn)} %."
             )
     return lines
+
+
+def _beside(came: Sequence[float], own: Sequence[float]) -> str:
+    """Return the accuracies of the own connectivity and, where there is more than one seed, the comparison with it."""
+    if min(len(came), len(own)) < 2:
+        return f"found here {cell(own)} %"
+    if not distinguishable(came, own):
+        return f"within the margin of that found here ({cell(own)} %)"
+    word = "better" if mean(came) > mean(own) else "worse"
+    return f"{word} than that found here ({cell(own)} %) by more than the margin"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Large matrices made small enough for a picture without losing their structure: sums over equal blocks."""
+"""Large matrices reduced for a picture without losing their structure: sums over equal blocks."""
 
 from typing import NamedTuple
 
@@ -9,8 +9,8 @@ class Bins(NamedTuple):
     """A matrix cut into blocks.
 
     Attributes:
-        sums: what lies in each block, shape (row blocks, column blocks).
-        cells: matrix elements in each block; fewer at the lower and right edge.
+        sums: of the elements of each block, shape (row blocks, column blocks).
+        cells: number of elements in each block; fewer at the lower and right edge.
         height: rows of a whole block.
         width: columns of a whole block.
     """
@@ -22,7 +22,7 @@ class Bins(NamedTuple):
 
 
 def bin_matrix(matrix: np.ndarray, *, limit: int | tuple[int, int]) -> Bins:
-    """Sum a matrix over equal blocks, the smallest that leave at most `limit` blocks along each axis.
+    """Sum a matrix over equal blocks, the smallest with at most `limit` blocks along each axis.
 
     Args:
         matrix: shape (rows, columns), boolean, integer or floating point.
@@ -38,14 +38,14 @@ def bin_matrix(matrix: np.ndarray, *, limit: int | tuple[int, int]) -> Bins:
 
 
 def bin_line(values: np.ndarray, size: int) -> np.ndarray:
-    """Means of a vector over blocks of `size`; the last block may be shorter."""
+    """Return means of a vector over blocks of `size`; the last block may be shorter."""
     return np.add.reduceat(values, np.arange(0, len(values), size)) / _lengths(len(values), size)
 
 
 def robust_maximum(values: np.ndarray) -> float:
-    """What 99.5 % of the values larger than 0 do not exceed, so that a few bright blocks do not hide the rest.
+    """Return the 99.5th percentile of the values above 0, so that a few extreme blocks do not hide the rest.
 
-    1 where no value is larger than 0.
+    1 where no value is above 0.
     """
     positive = values[values > 0]
     return float(np.percentile(positive, 99.5)) if positive.size else 1.0

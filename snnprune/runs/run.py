@@ -48,9 +48,6 @@ def execute(config: Config, runtime: Runtime) -> dict[str, Any]:
         InputError: something in the config or the folder is wrong; a folder that did not exist is not created.
         Stopped: by Ctrl-C or `stop_after`; the checkpoint is written.
     """
-    if not runtime.resume:
-        check_names(config)
-        check_goal(config)
     again = f"python -m experiments.train --resume --out {runtime.out}"
     return carry_out(make_trainer(config, runtime), config.to_json(), runtime, again=again)
 
@@ -94,6 +91,8 @@ def make_trainer(config: Config, runtime: Runtime) -> Trainer:
     """
     device = pick_device(runtime.device)
     check_names(config)
+    if not runtime.resume:  # runs of earlier versions may have neither
+        check_goal(config)
     data = load(
         config.data,
         root=runtime.data_root,

@@ -7,18 +7,23 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_ind
 
-from experiments import compare, transfer
+from experiments import compare, draw, transfer
 from experiments.protocol import Protocol, read_protocol
-from experiments.verdict import Result, sentences, table, told_apart
+from experiments.results import draw as draw_results
+from experiments.results import read_results
+from experiments.verdict import Result, distinguishable, sentences, table
 from snnprune import Connectivity, InputError
+from snnprune.report import plot_comparison
 
 ROOT = Path(__file__).parents[2]
 RUN = {"model": "digits-mlp", "data": "digits", "epochs": 2, "batch_size": 64, "timesteps": 2, "lr": 0.01}
@@ -78,10 +83,10 @@ def test_page_and_figures_are_written(grid):
     assert page.startswith(
         "# Digits\n\n## The spiking network\n\n| method | dense | 20 % | 10 % |\n|---|---|---|---|\n"
     )
-    assert "is best" in page
+    assert "- At 20 %, 10 % there is one seed: differences between methods are not tested." in page
     assert f"over the seeds 0. Made by `python -m experiments.compare {grid / 'digits.toml'}` with torch" in page
-    for figure in ("accuracy", "layers", "masks"):
-        assert (grid / f"table-{figure}.png").read_bytes().startswith(b"\x89PNG")
+    assert (grid / "table-accuracy.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in grid.glob("table-*.png")] == ["table-accuracy.png"]  # two methods: nothing to compare
 
 
 def test_the_controls_train_what_was_found_from_other_weights(grid):
@@ -116,7 +121,7 @@ def test_a_connectivity_can_change_sides(grid, capsys):
     assert "`python -m experiments.transfer --method gmp" in (grid / "moved.md").read_text()
     shown = capsys.readouterr().out
     assert "- ANN twin, 10 %: found on the spiking network" in shown
-    assert "not told apart from that found here" in shown  # with one seed nothing is
+    assert "margin" not in shown  # with one seed there is none
     assert "\n\n\n" not in (grid / "moved.md").read_text()
     found = Connectivity.load(grid / "runs" / "ann" / "gmp-10-0" / "connectivity.safetensors")
     assert Connectivity.load(grid / "runs" / "snn" / "gmp-transfer-10-0" / "connectivity.safetensors") == found
@@ -210,18 +215,7 @@ def test_the_committed_tables_are_whole_and_follow_from_their_rows(name):
     asked = read_protocol(ROOT / "experiments" / "protocols" / f"{name.removesuffix('-transfer')}.toml")
     if name.endswith("-transfer"):
         asked = transfer.both_ways(asked, "gmp")
-    rows = [
-        Result(
-            method=row["method"],
-            side=row["side"],
-            density=float(row["density"]),
-            seed=int(row["seed"]),
-            accuracy=float(row["accuracy"]),
-            seconds=float(row["seconds"]),
-            folder=Path(),
-        )
-        for row in csv.DictReader((ROOT / "docs" / "results" / f"{name}.csv").read_text().splitlines())
-    ]
+    rows = read_results(ROOT / "docs" / "results" / f"{name}.csv")
     cells = [(run.method, run.side, run.density, run.seed) for run in asked.runs("")]
     assert [(row.method, row.side, row.density, row.seed) for row in rows] == cells
     page = (ROOT / "docs" / "results" / f"{name}.md").read_text()
@@ -335,17 +329,27 @@ def results(**methods: list[float]) -> list[Result]:
     ]
 
 
-def test_the_best_is_told_with_its_distance_by_hand():
+def test_the_best_and_its_lead_by_hand():
     # means 98 and 97, spreads 0.1 and 0.1; t with 4 degrees of freedom is 2.776: 2.776 * sqrt(2 * 0.01 / 3) = 0.23
-    (line,) = sentences(results(a=[97.9, 98.0, 98.1], b=[96.9, 97.0, 97.1]))
-    assert line == ("- At 10 % **a** is best (98.00 ± 0.10 %), 1.00 points ahead of b: more than the margin (0.23).")
+    rows = results(a=[97.9, 98.0, 98.1], b=[96.9, 97.0, 97.1])
+    (line,) = sentences(rows)
+    assert line == "- At 10 % **a** is best (98.00 ± 0.10 %), 1.00 points ahead of b: more than the margin (0.23)."
+    assert "| a | **98.00 ± 0.10** |" in table(rows)
+    assert "| b | 97.00 ± 0.10 |" in table(rows)
 
 
-def test_what_is_not_told_apart_is_named():
+def test_methods_that_are_not_distinguishable_are_named_and_the_best_is_not_bold():
     # a has a spread of 0.28 and b none: t with one degree of freedom is 12.71, 12.71 * sqrt(0.08 / 2) = 2.54
-    (line,) = sentences(results(b=[97.9, 97.9], a=[97.8, 98.2], c=[97.0, 98.6], d=[90.0, 90.1]))
-    assert "**a** is best" in line
-    assert "0.10 points ahead of b: within the margin (2.54). Not told apart from it: b, c." in line
+    rows = results(b=[97.9, 97.9], a=[97.8, 98.2], c=[97.0, 98.6], d=[90.0, 90.1])
+    (line,) = sentences(rows)
+    assert line.startswith("- At 10 % a has the highest mean")
+    assert "0.10 points ahead of b: within the margin (2.54). Not distinguishable from it: b, c." in line
+    assert "**" not in table(rows) + line
+
+
+def test_a_method_that_varies_is_named_although_the_second_is_behind():
+    (line,) = sentences(results(a=[98.0, 98.0], b=[97.0, 97.0], c=[90.0, 99.0]))
+    assert line.endswith("1.00 points ahead of b: more than the margin (0.00). Not distinguishable from it: c.")
 
 
 @given(st.integers(0, 10_000), st.integers(2, 6), st.integers(2, 6))
@@ -353,24 +357,93 @@ def test_the_margin_is_that_of_welchs_test(seed, n, m):
     numbers = np.random.default_rng(seed)
     first, second = numbers.normal(98, 0.1, n).tolist(), numbers.normal(98, 0.3, m).tolist()
     apart = ttest_ind(first, second, equal_var=False).pvalue < 0.05
-    assert told_apart(first, second) == apart
+    assert distinguishable(first, second) == apart
 
 
 def test_without_any_spread_every_difference_counts():
-    assert told_apart([98.0, 98.0], [97.9, 97.9])
-    assert not told_apart([98.0, 98.0], [98.0, 98.0])
+    assert distinguishable([98.0, 98.0], [97.9, 97.9])
+    assert not distinguishable([98.0, 98.0], [98.0, 98.0])
 
 
-def test_one_seed_says_nothing_of_chance():
-    (line,) = sentences(results(a=[98.0], b=[97.0]))
-    assert line.endswith("1.00 points ahead of b: one seed, so nothing can be said of chance.")
+def test_one_seed_says_nothing_of_differences():
+    rows = results(a=[98.0], b=[97.0])
+    assert sentences(rows) == ["- At 10 % there is one seed: differences between methods are not tested."]
+    assert "**" not in table(rows)
+    assert sentences(results(a=[98.0], b=[97.0, 97.0])) == sentences(rows)
 
 
-def test_controls_never_win_and_a_lone_method_needs_no_verdict():
+def test_controls_never_win_and_a_lone_method_exceeds_none():
     rows = results(a=[90.0, 91.0], a_scratch_e=[99.0, 99.0])
     assert sentences(rows) == []
-    assert "| a | **90.50 ± 0.71** |" in table(rows)
+    assert "| a | 90.50 ± 0.71 |" in table(rows)
     assert "| a-scratch-e | 99.00 ± 0.00 |" in table(rows)
+
+
+def transferred(own: list[float], came: list[float]) -> str:
+    """The line about a transfer at 10 % to the spiking side."""
+    rows = results(gmp_scratch_e=own, gmp_transfer=came, gmp_shuffled=[90.0] * len(own))
+    (line,) = transfer.verdicts(transfer.both_ways(protocol(densities=[0.1]), "gmp"), rows)
+    return line
+
+
+def test_a_transfer_is_judged_by_the_margin_and_not_with_one_seed():
+    start = "- spiking network, 10 %: found on the ANN twin"
+    assert transferred([98.0], [97.0]) == f"{start} 97.00 %, found here 98.00 %; drawn at random 90.00 %."
+    assert f"{start} 97.05 ± 0.07 %, worse than that found here (98.00 ± 0.00 %) by more than" in transferred(
+        [98.0, 98.0], [97.0, 97.1]
+    )
+    assert "better than that found here" in transferred([97.0, 97.0], [98.0, 98.0])
+    assert "%, within the margin of that found here (97.50 ± 0.71 %); drawn" in transferred([97.0, 98.0], [97.0, 99.0])
+
+
+# --- Pictures
+
+
+def test_layers_and_masks_are_drawn_from_three_methods_on(tmp_path):
+    made = results(a=[90.0, 91.0], b=[90.0, 91.0], c=[90.0, 91.0])
+    made = [replace(result, folder=tmp_path / f"{result.method}{result.seed}") for result in made]
+    for result in made:
+        result.folder.mkdir()
+        Connectivity({"fc.weight": torch.rand(5, 5) < 0.3}).save(result.folder / "connectivity.safetensors")
+    asked = protocol(methods=list("abc"), method={name: {"method": "gmp"} for name in "abc"})
+    draw_results(tmp_path / "two", asked, made[:4])
+    draw_results(tmp_path / "three", asked, made)
+    names = ["three-accuracy.png", "three-layers.png", "three-masks.png", "two-accuracy.png"]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == names
+
+
+def test_a_table_is_drawn_again_by_the_script(tmp_path, capsys):
+    table_of = ROOT / "docs" / "results" / "mnist.csv"
+    (tmp_path / "r.csv").write_bytes(table_of.read_bytes())
+    (tmp_path / "r.md").write_text("# A title\n")
+    assert call(draw, tmp_path / "r.csv") == 0
+    options = ["--methods", "gradr", "gmp", "--title", "Two", "--out", tmp_path / "b.svg"]
+    assert call(draw, tmp_path / "r.csv", *options) == 0
+    assert capsys.readouterr().out == f"wrote {tmp_path / 'r-accuracy.png'}\nwrote {tmp_path / 'b.svg'}\n"
+    plot_comparison(
+        [vars(row) for row in read_results(table_of)], title="Two", methods=["gradr", "gmp"], path=tmp_path / "c.svg"
+    )
+    assert (tmp_path / "b.svg").read_bytes() == (tmp_path / "c.svg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (None, [], "cannot read"),
+        ("method,side\ngmp,snn\n", [], "is no table of a comparison (KeyError('density'))"),
+        ("method,side,density,seed,accuracy,seconds\ngmp,snn,much,0,0.9,1\n", [], "its columns must be method, side"),
+        ("method,side,density,seed,accuracy,seconds\ngmp,snn,0.1,0,0.9,1\n", ["--methods", "set"], "no method 'set'"),
+        ("method,side,density,seed,accuracy,seconds\ngmp,snn,0.1,0,0.9,1\n", ["--out", "a.gif"], "choose one of .png"),
+    ],
+)
+def test_a_table_that_cannot_be_drawn_is_one_line(content, options, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "r.csv").write_text(content)
+    assert call(draw, "r.csv", *options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert [path.name for path in tmp_path.iterdir()] == ([] if content is None else ["r.csv"])
 
 
 # --- On real digits

@@ -71,7 +71,7 @@ def test_draw_only_draws_the_same_bytes(film: Path, tmp_path: Path, capsys):
 
 @pytest.mark.parametrize("method", ["gradr", "stds", "rigl", "gmp", "snip", "admm"])
 def test_what_is_recorded_adds_up(method: str, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(rewiring_film, "PICTURES", {"film.gif": lambda path, _: path.touch()})
+    monkeypatch.setattr(rewiring_film, "PICTURES", {"film.gif": lambda _, path: path.touch()})
     footage = make(tmp_path, "--method", method, *DENSITY, "--every", "20")
     survived, pruned, regrown, present = footage.survived, footage.pruned, footage.regrown, footage.present
     assert (survived[1:] + pruned[1:] == present[:-1]).all()
@@ -102,7 +102,7 @@ def test_watching_changes_nothing(film: Path, tmp_path: Path):
 
 
 def test_a_strength_above_0_is_a_synapse_that_exists(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(rewiring_film, "PICTURES", {"film.gif": lambda path, _: path.touch()})
+    monkeypatch.setattr(rewiring_film, "PICTURES", {"film.gif": lambda _, path: path.touch()})
     footage = make(tmp_path, "--alpha", "0.1", "--every", "5")
     assert footage.quantity == "strength"
     assert not footage.fixed.any()
@@ -121,7 +121,7 @@ def test_what_is_dormant_after_a_selection_is_at_0(film: Path):
 
 
 def test_the_dead_zone_is_recorded(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(rewiring_film, "PICTURES", {"film.gif": lambda path, _: path.touch()})
+    monkeypatch.setattr(rewiring_film, "PICTURES", {"film.gif": lambda _, path: path.touch()})
     footage = make(tmp_path, "--method", "stds", *DENSITY, "--every", "5")
     assert footage.quantity == "hidden"
     assert np.array_equal(np.isnan(footage.zone), footage.fixed)
@@ -202,13 +202,13 @@ def test_values_that_are_not_finite_are_left_out():
     [
         (["--layer", "conv9"], "unknown layer 'conv9': known are fc1, fc2"),
         (["--every", "0"], "--every must be 1 step or more, found 0"),
-        (["--every", "1", "--epochs", "30"], "--every 1 makes 660 frames, too many: take 2 or more"),
+        (["--every", "1", "--epochs", "30"], "--every 1 makes 660 frames, more than 400: choose 2 or more"),
         (["--method", "magic"], "unknown method 'magic'"),
         (["--method", "rigl"], "rigl needs density"),
         (["--epochs", "0"], "--epochs must be above 0, found 0"),
         (
             ["--draw-only"],
-            "--draw-only draws what is recorded, --data, --epochs, --batch-size, --timesteps, --lr has no",
+            "--draw-only draws an earlier recording, on which --data, --epochs, --batch-size, --timesteps, --lr has",
         ),
     ],
 )
@@ -224,7 +224,7 @@ def test_drawing_what_is_not_there_and_what_is_not_asked_for(tmp_path: Path, cap
     assert call("--draw-only", "--out", tmp_path / "none") == 2
     assert "no film at" in capsys.readouterr().err
     assert call("--draw-only", "--layer", "fc2", "--every", "3", "--quiet", "--out", tmp_path) == 2
-    assert "--layer, --every, --quiet has no part in it: leave that out" in capsys.readouterr().err
+    assert "--layer, --every, --quiet has no effect: leave it out" in capsys.readouterr().err
     assert files(tmp_path) == []
 
 
@@ -257,7 +257,7 @@ def test_ctrl_c_in_the_drawing_leaves_whole_files(
         patch.setattr(owner, "savefig" if owner is Figure else "save", interrupt)
         assert call("--draw-only", "--out", tmp_path) == 130
     error = capsys.readouterr().err
-    assert error.startswith("stopped while drawing; film.npz is complete, go on with: ")
+    assert error.startswith("stopped while drawing; film.npz is complete, continue with: ")
     assert error.endswith(f"python -m experiments.rewiring_film --draw-only --out {tmp_path}\n")
     assert files(tmp_path) == left
     assert call("--draw-only", "--out", tmp_path) == 0

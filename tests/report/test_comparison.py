@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,13 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.markers import CARETDOWN
 
 from snnprune import Connectivity, InputError
-from snnprune.report import plot_comparison, plot_kept, plot_similarity, save_figure, similarity
+from snnprune.report import plot_comparison, plot_kept, plot_similarity, similarity
 from snnprune.report.comparison.lines import line_styles, robust_floor
+from snnprune.report.style import BLUE, ORANGE
 
 ACCURACIES = {"gmp": (0.98, 0.96), "set": (0.975, 0.95), "gmp-shuffled": (0.97, 0.93)}
 TWO = {"fc1.weight": 0.005, "fc2.weight": 0.4}
@@ -120,6 +123,52 @@ def test_a_collapsed_method_is_written_below_the_axis_instead_of_stretching_it()
     assert names(axes)[-1] == "synflow  10.0%"
 
 
+def spread(method: str, accuracies: tuple[float, ...]) -> list[dict]:
+    """A row for each accuracy, at 1 % on the spiking side."""
+    return [
+        {"method": method, "side": "snn", "density": 0.01, "seed": seed, "accuracy": accuracy}
+        for seed, accuracy in enumerate(accuracies)
+    ]
+
+
+def test_a_bar_that_leaves_the_axis_is_cut_and_marked():
+    figure = plot_comparison(rows(sides=("snn",)) + spread("wide", (0.98, 0.94, 0.90)))
+    (axes,) = figure.axes
+    floor = axes.get_ylim()[0]
+    marks = [line for line in axes.lines if line.get_marker() == CARETDOWN and len(line.get_xdata())]
+    assert [line.get_ydata().tolist() for line in marks] == [[floor]]
+    _, _, (bars,) = axes.containers[-1].lines
+    assert bars.get_segments()[0][:, 1] == pytest.approx([floor, 98])
+    assert "a triangle: it continues below the axis" in figure.texts[1].get_text()
+
+
+def test_no_bar_is_marked_where_all_are_whole():
+    figure = plot_comparison(rows())
+    assert not [line for line in figure.axes[0].lines if line.get_marker() == CARETDOWN and len(line.get_xdata())]
+    assert "triangle" not in figure.texts[1].get_text()
+
+
+def test_methods_can_be_chosen_and_have_their_colours_in_that_order():
+    axes = plot_comparison(rows(), methods=["set", "gmp"]).axes[0]
+    assert names(axes) == ["dense  98.5%", "gmp  96.0%", "set  95.0%"]
+    colours = [to_hex(container.lines[0].get_color()).upper() for container in axes.containers]
+    assert colours == [BLUE, ORANGE]
+    assert axes.containers[0].lines[0].get_ydata() == pytest.approx([97.5, 95])
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        (["gmp", "none"], "no method 'none' in these rows: choose from dense, gmp, set, gmp-shuffled"),
+        ([], "no sparse network to draw: choose at least one method"),
+        (["dense"], "no sparse network to draw"),
+    ],
+)
+def test_methods_that_are_not_in_the_rows_are_refused(methods: list[str], message: str):
+    with pytest.raises(InputError, match=message):
+        plot_comparison(rows(), methods=methods)
+
+
 def test_without_a_collapsed_method_there_is_nothing_below_the_axis():
     axes = plot_comparison(rows()).axes[0]
     assert not [text for text in texts(axes) if "below" in text]
@@ -157,7 +206,7 @@ def test_densities_that_miss_their_goal_by_a_little_are_one_point():
     ids=["one row", "all alike", "dense twice", "a side without sparse networks", "all collapsed"],
 )
 def test_odd_comparisons_are_drawn(tmp_path: Path, results: list[dict]):
-    save_figure(tmp_path / "a.png", plot_comparison(results))
+    plot_comparison(results, path=tmp_path / "a.png")
     assert min(imread(tmp_path / "a.png").shape[:2]) > 900
 
 
@@ -251,7 +300,7 @@ def test_methods_are_blocks_with_one_name_each_and_lines_between_them():
     assert [path.vertices[0, 1] for path in axes.collections[0].get_paths()] == [2.5, 5.5]
 
 
-def test_the_matrix_is_drawn_as_given_without_its_diagonal_and_chance_is_the_middle_of_the_scale():
+def test_the_matrix_is_drawn_as_given_without_its_diagonal():
     masks = {"gmp 0": random(0.2), "gmp 1": random(0.2), "set 0": random(0.4)}
     figure = plot_similarity({"ann": masks, "snn": {"gmp": random(0.1)}})
     snn, ann, bar = figure.axes
@@ -259,9 +308,21 @@ def test_the_matrix_is_drawn_as_given_without_its_diagonal_and_chance_is_the_mid
     off = ~np.eye(3, dtype=bool)
     assert shown[off] == pytest.approx(similarity(masks)[off])
     assert np.isnan(shown.diagonal()).all()
-    assert sum(ann.images[0].get_clim()) == 0
     assert snn.images[0].get_clim() == ann.images[0].get_clim()
     assert "beyond chance" in bar.get_ylabel()
+
+
+def test_chance_is_the_middle_of_the_colours_only_where_similarities_lie_well_below_it():
+    halves = {"a 0": torch.arange(9).view(3, 3) < 4, "b 0": torch.arange(9).view(3, 3) > 4}
+    apart = {label: Connectivity({"w": mask}) for label, mask in halves.items()}
+    low, high = plot_similarity({"snn": apart}).axes[0].images[0].get_clim()
+    assert low == -high < 0
+    alike = {"a 0": random(0.2)} | {f"b {i}": random(0.2) for i in range(2)}
+    alike["b 1"] = alike["a 0"]
+    picture = plot_similarity({"snn": alike}).axes[0].images[0]
+    assert picture.get_clim()[0] == 0
+    assert picture.get_clim()[1] == pytest.approx(similarity(alike)[0, 2])
+    assert picture.cmap(0.0)[:3] == (1, 1, 1)
 
 
 def test_sixty_labels_stay_on_the_picture_and_apart():
@@ -295,11 +356,19 @@ def test_connectivities_that_cannot_be_compared_are_refused(masks: dict, message
 # --- All of them
 
 
-def test_equal_input_gives_equal_bytes_and_titles_are_shown(tmp_path: Path):
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_equal_input_gives_equal_bytes_and_titles_are_shown(tmp_path: Path, suffix: str):
     masks = {"snn": {"gmp 0": random(0.1), "gmp 1": random(0.1)}}
     for plot, shown in ((plot_comparison, rows()), (plot_kept, {"snn": {"gmp": TWO}}), (plot_similarity, masks)):
         for name, title in {"a": "", "b": "", "c": "Costs $5 or $6"}.items():
-            save_figure(tmp_path / name, plot(shown, title=title))
-        first, second, third = ((tmp_path / name).read_bytes() for name in "abc")
+            assert isinstance(plot(shown, title=title, path=tmp_path / f"{name}.{suffix}"), Figure)
+        first, second, third = ((tmp_path / f"{name}.{suffix}").read_bytes() for name in "abc")
         assert first == second
         assert first != third
+
+
+@pytest.mark.parametrize("plot", [plot_comparison, plot_kept, plot_similarity])
+def test_an_unknown_suffix_is_refused_first(tmp_path: Path, plot: Callable[..., Figure]):
+    with pytest.raises(InputError, match=r"choose one of \.png, \.svg, \.pdf$"):
+        plot({}, path=tmp_path / "a.eps")
+    assert not list(tmp_path.iterdir())

@@ -18,10 +18,10 @@ from snnprune.report.film.footage import ABSENT, CAME, STAYED, TRIED, WENT
 from snnprune.report.film.gif import _paletted, make_palette, write_gif
 from snnprune.report.film.hidden import _cropped
 from snnprune.report.film.scenes import COLORS, choose_neurons, pixels, tiles, whole_map
-from snnprune.report.film.screen import Screen, standing
-from snnprune.report.film.turnover import _short
+from snnprune.report.film.screen import Screen, progress
+from snnprune.report.film.turnover import short
 
-PLOTS: dict[str, Callable[[Path, Footage], None]] = {
+PLOTS: dict[str, Callable[..., object]] = {
     "film.gif": plot_film,
     "strip.png": plot_strip,
     "turnover.png": plot_turnover,
@@ -170,8 +170,8 @@ def test_what_is_saved_is_what_was_there(tmp_path: Path):
 @pytest.mark.parametrize(
     ("other", "told"),
     [
-        ({"steps": FILM.steps[:2]}, r"steps has shape \(2,\), \(4,\) is wanted"),
-        ({"masks": FILM.masks[:, :3]}, r"masks has shape \(4, 3\), \(4, 9\) is wanted"),
+        ({"steps": FILM.steps[:2]}, r"steps has shape \(2,\), expected \(4,\)"),
+        ({"masks": FILM.masks[:, :3]}, r"masks has shape \(4, 3\), expected \(4, 9\)"),
         ({"layer": "fc9.weight"}, "4 frames of fc9.weight in a network of fc1.weight, fc2.weight"),
         ({"title": np.array([object()])}, "is no film of snnprune, or it is damaged"),
     ],
@@ -200,7 +200,7 @@ def test_a_missing_a_damaged_and_another_file_are_refused(tmp_path: Path):
 def test_every_kind_of_film_is_drawn(kind: str, tmp_path: Path):
     film = KINDS[kind]
     for name, plot in PLOTS.items():
-        plot(tmp_path / name, film)
+        plot(film, path=tmp_path / name)
         if name.endswith(".png"):
             picture = imread(tmp_path / name)
             assert min(picture.shape[:2]) > 250
@@ -210,12 +210,12 @@ def test_every_kind_of_film_is_drawn(kind: str, tmp_path: Path):
 
 
 def test_a_film_loops_and_rests_on_its_last_frame(tmp_path: Path):
-    plot_film(tmp_path / "film.gif", FILM)
+    plot_film(FILM, path=tmp_path / "film.gif")
     with Image.open(tmp_path / "film.gif") as image:
         assert image.info["loop"] == 0
         times = [frame.info["duration"] for frame in ImageSequence.Iterator(image)]
     assert times == [600, 200, 200, 3000]
-    plot_film(tmp_path / "film.gif", replace(footage(frames=5), pruned=0 * footage(frames=5).pruned))
+    plot_film(replace(footage(frames=5), pruned=0 * footage(frames=5).pruned), path=tmp_path / "film.gif")
     with Image.open(tmp_path / "film.gif") as image:
         assert image.n_frames == 5
 
@@ -224,13 +224,13 @@ def test_frames_without_a_change_are_shown_for_a_shorter_time(tmp_path: Path):
     film = footage(frames=5)
     for changes in (film.pruned, film.regrown, film.tried):
         changes[2:] = 0
-    plot_film(tmp_path / "film.gif", film)
+    plot_film(film, path=tmp_path / "film.gif")
     with Image.open(tmp_path / "film.gif") as image:
         assert [frame.info["duration"] for frame in ImageSequence.Iterator(image)] == [600, 200, 80, 80, 3000]
 
 
 def test_a_viewer_sees_every_frame_as_it_was_drawn(tmp_path: Path):
-    plot_film(tmp_path / "film.gif", FILM)
+    plot_film(FILM, path=tmp_path / "film.gif")
     screen = Screen(FILM)
     for number, found in enumerate(frames_of(tmp_path / "film.gif")):
         drawn = screen.show(number)
@@ -257,10 +257,10 @@ def test_the_nearest_colour_is_exact():
 
 
 def test_where_the_training_stands():
-    assert standing(FILM, 0) == f"epoch 0.1 of 2, density {FILM.density(0):.2%}"
-    assert standing(FILM, 1) == f"epoch 0.8 of 2, density {FILM.density(1):.2%}, training accuracy 50.0%"
-    assert standing(FILM, 3).endswith("test accuracy 90.00%")
-    assert standing(replace(FILM, final_accuracy=math.nan), 3).endswith("training accuracy 50.0%")
+    assert progress(FILM, 0) == f"epoch 0.1 of 2, density {FILM.density(0):.2%}"
+    assert progress(FILM, 1) == f"epoch 0.8 of 2, density {FILM.density(1):.2%}, training accuracy 50.0%"
+    assert progress(FILM, 3).endswith("test accuracy 90.00%")
+    assert progress(replace(FILM, final_accuracy=math.nan), 3).endswith("training accuracy 50.0%")
 
 
 @pytest.mark.parametrize("size", [1, 3, 100, BINS])
@@ -283,14 +283,14 @@ def test_stray_synapses_do_not_stretch_the_axis():
 
 
 def test_numbers_as_people_say_them():
-    assert [_short(value) for value in (1, 100, 1e3, 1e5, 1e6, 2e9)] == ["1", "100", "1 k", "100 k", "1 M", "2 G"]
+    assert [short(value) for value in (1, 100, 1e3, 1e5, 1e6, 2e9)] == ["1", "100", "1 k", "100 k", "1 M", "2 G"]
 
 
 @pytest.mark.parametrize("name", PLOTS)
 def test_equal_films_give_equal_bytes_and_others_another_picture(name: str, tmp_path: Path):
     for file, film in {"a": FILM, "b": footage(), "c": footage(seed=1)}.items():
-        PLOTS[name](tmp_path / file, film)
-    first, second, third = ((tmp_path / file).read_bytes() for file in "abc")
+        PLOTS[name](film, path=tmp_path / f"{file}-{name}")
+    first, second, third = ((tmp_path / f"{file}-{name}").read_bytes() for file in "abc")
     assert first == second
     assert first != third
 
@@ -298,9 +298,18 @@ def test_equal_films_give_equal_bytes_and_others_another_picture(name: str, tmp_
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_place_that_cannot_be_written_is_refused(name: str, tmp_path: Path):
     with pytest.raises(InputError, match="cannot write"):
-        PLOTS[name](tmp_path / "missing" / name, FILM)
+        PLOTS[name](FILM, path=tmp_path / "missing" / name)
     with pytest.raises(InputError, match="cannot write"):
         FILM.save(tmp_path / "missing" / "film.npz")
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_suffix_of_another_format_is_refused_before_anything_is_drawn(name: str, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(Footage, "density", lambda *_: pytest.fail("drawn"))
+    with pytest.raises(InputError, match=r"a\.jpeg has the suffix '\.jpeg'") as error:
+        PLOTS[name](FILM, path=tmp_path / "a.jpeg")
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_gif_of_equal_frames_is_written(tmp_path: Path):

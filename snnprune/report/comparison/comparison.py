@@ -1,16 +1,18 @@
-"""Methods of pruning compared: accuracy over density, a panel for the spiking and one for the non-spiking network."""
+"""Comparison of methods: accuracy over density, a panel for the spiking and one for the non-spiking network."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.markers import CARETDOWN
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from ..style import FAINT, INK, LINE, SMALL, dress, new_figure, plain
-from .curves import SIDES, Curve, Side, levels, read_sides
-from .lines import CONTROLS, Label, Scale, line_styles, name_lines, robust_floor
+from ..style import FAINT, INK, LINE, SMALL, check_suffix, dress, finish, new_figure, plain
+from .curves import SIDES, Curve, Side, choose_methods, levels, read_sides
+from .lines import CONTROLS, Label, Scale, cut_bars, line_styles, name_lines, robust_floor
 
 _ROW = 0.225  # inches, a line of text
 _DENSE: dict[str, Any] = {"color": INK, "linestyle": "solid"}
@@ -19,30 +21,46 @@ Styles = Mapping[str, dict[str, Any]]
 Shifts = Mapping[str, float]
 
 
-def plot_comparison(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
+def plot_comparison(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    title: str = "",
+    methods: Sequence[str] | None = None,
+    path: str | os.PathLike[str] | None = None,
+) -> Figure:
     """Draw accuracy over density: a panel for each side, a line for each method through its means over the seeds.
 
-    Bars are standard deviations over the seeds. Methods that end in -shuffled, -scratch-e, -scratch-b or -transfer
-    are controls: grey and dashed. A horizontal line is the dense network. What falls far below everything else is
-    written under the axis instead of stretching it.
+    Bars are standard deviations over the seeds; a triangle marks a bar that continues below the axis. Methods that end
+    in -shuffled, -scratch-e, -scratch-b or -transfer are controls: grey and dashed. A horizontal line is the dense
+    network. Accuracies far below all others are written under the axis instead of stretching it.
 
     Args:
         rows: one a network, with `method`; `side`, "snn" or "ann"; `density` in (0, 1], where 1 is the dense network,
             whatever its method is called; `seed`; and `accuracy` in [0, 1]. Other keys are ignored. Densities less than
             5 % apart are one point.
-        title: of the picture; by default what it shows.
+        title: of the picture; by default "Accuracy of sparse networks".
+        methods: names of the methods to draw, in the order of their colours; by default all. The dense network is
+            drawn in any case.
+        path: the file to replace; its suffix decides the format, .png, .svg or .pdf. None: nothing is written.
+
+    Returns:
+        the figure.
 
     Raises:
-        InputError: no rows, none of a sparse network, a row without one of these keys or with another side, or a
-            density or accuracy out of its range.
+        InputError: no rows, none of a sparse network, a row without one of these keys or with another side, a
+            density or accuracy out of its range, or an unknown method; an unknown suffix, or the file cannot be
+            written.
     """
+    check_suffix(path)
+    rows = rows if methods is None else choose_methods(rows, methods)
     sides = read_sides(rows)
-    methods = list(dict.fromkeys(curve.method for side in sides for curve in side.curves))
-    height = max(6.2, _ROW * (len(methods) + 5))
+    drawn = list(dict.fromkeys(curve.method for side in sides for curve in side.curves))
+    height = max(6.2, _ROW * (len(drawn) + 5))
     heading = title or "Accuracy of sparse networks"
-    figure = new_figure(1.0 + 7.0 * len(sides), height + 0.7, title=heading, subtitle=_subtitle(rows))
+    scale, styles, shifts = _scale(sides, height), line_styles(drawn), _shifts(sides, drawn)
+    note = _subtitle(rows, sides, scale)
+    figure = new_figure(1.0 + 7.0 * len(sides), height + 0.7, title=heading, subtitle=note)
     panels = figure.subplots(1, len(sides), sharex=True, sharey=True, squeeze=False)[0]
-    scale, styles, shifts = _scale(sides, height), line_styles(methods), _shifts(sides, methods)
     _frame(panels[0], sides, scale)
     for axes, side in zip(panels, sides, strict=True):
         _draw_dense(axes, side)
@@ -52,18 +70,20 @@ def plot_comparison(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Fi
         _shade(axes, scale)
         _name(axes, side, scale, styles, shifts)
     panels[0].set_ylabel("accuracy")
-    return figure
+    return finish(figure, path)
 
 
-def _subtitle(rows: Sequence[Mapping[str, Any]]) -> str:
+def _subtitle(rows: Sequence[Mapping[str, Any]], sides: list[Side], scale: Scale) -> str:
     seeds = len({row["seed"] for row in rows})
     first = f"points: means of {seeds} seeds, bars: standard deviations" if seeds > 1 else "one seed"
+    if any(cut_bars(curve, scale).any() for side in sides for curve in side.curves):
+        first += " (a triangle: it continues below the axis)"
     controls = "; grey and dashed: controls" if any(row["method"].endswith(CONTROLS) for row in rows) else ""
     return f"{first}\nbeside each name: accuracy at the smallest density{controls}"
 
 
 def _scale(sides: list[Side], height: float) -> Scale:
-    """From the robust floor to the highest bar; `height` of the panels in inches."""
+    """Return a scale from the robust floor to the highest bar; `height` of the panels in inches."""
     curves = [curve for side in sides for curve in side.curves]
     dense = [side.dense for side in sides if side.dense]
     lowest = robust_floor(np.concatenate([*(curve.accuracy for curve in curves), [mean for mean, _ in dense]]))
@@ -76,10 +96,10 @@ def _scale(sides: list[Side], height: float) -> Scale:
 
 
 def _shifts(sides: list[Side], methods: list[str]) -> Shifts:
-    """A factor on the density of each method, so that the bars of one density stand side by side."""
+    """Return a factor on the density of each method, so that the bars of one density are side by side."""
     starts = levels(float(density) for side in sides for curve in side.curves for density in curve.density)
     gaps = np.diff(np.log(starts))
-    step = 0.006 * (gaps.sum() + 0.45)  # the axis is that long; an error bar and a little more
+    step = 0.006 * (gaps.sum() + 0.45)  # of the axis' length: an error bar and a gap
     width = min(step * len(methods), 0.3 * gaps.min(initial=1.0))
     return dict(zip(methods, np.exp(width * np.linspace(0.5, -0.5, len(methods))), strict=True))
 
@@ -92,25 +112,29 @@ def _draw_dense(axes: Axes, side: Side) -> None:
 
 
 def _draw_curve(axes: Axes, curve: Curve, scale: Scale, style: dict[str, Any], shift: float) -> None:
-    x, y = curve.density * shift, scale.places(curve.method, curve.accuracy)
-    low = curve.accuracy < scale.floor
-    axes.errorbar(x, y, np.where(low, 0, curve.spread), elinewidth=1, linewidth=1.6, markersize=5.5, **style)
+    x, y = curve.density * shift, scale.positions(curve.method, curve.accuracy)
+    low, cut = curve.accuracy < scale.floor, cut_bars(curve, scale)
+    down = np.minimum(curve.spread, np.abs(curve.accuracy - scale.floor))
+    bars = np.where(low, 0, [down, curve.spread])
+    axes.errorbar(x, y, bars, elinewidth=1, linewidth=1.6, markersize=5.5, **style)
+    edge = {"linestyle": "none", "marker": CARETDOWN, "markersize": 8, "color": style["color"], "zorder": 4}
+    axes.plot(x[cut], np.full(cut.sum(), scale.floor), clip_on=False, in_layout=False, **edge)
     box = {"facecolor": LINE, "edgecolor": "none", "pad": 1.0}
-    for place, row, accuracy in zip(x[low], y[low], curve.accuracy[low], strict=True):
+    for density, row, accuracy in zip(x[low], y[low], curve.accuracy[low], strict=True):
         text = f"\N{DOWNWARDS ARROW}{accuracy:.1f}%"
         offset = {"xytext": (-7, 0), "textcoords": "offset points", "ha": "right", "va": "center"}
-        axes.annotate(text, (place, row), fontsize=SMALL, color=INK, bbox=box, **offset)
+        axes.annotate(text, (density, row), fontsize=SMALL, color=INK, bbox=box, **offset)
 
 
 def _name(axes: Axes, side: Side, scale: Scale, styles: Styles, shifts: Shifts) -> None:
-    """Each curve by its end, the sparsest point, with the accuracy there."""
+    """Write the name of each curve beside its end, the sparsest point, with the accuracy there."""
     sparsest = min((float(curve.density[-1]) for curve in side.curves), default=0.0)
     labels = []
     for curve in side.curves:
         density, text = float(curve.density[-1]), f"{curve.method}  {curve.accuracy[-1]:.1f}%"
         if len(levels([sparsest, density])) > 1:
             text += f" at {density:.2g}%"
-        y = float(scale.places(curve.method, curve.accuracy)[-1])
+        y = float(scale.positions(curve.method, curve.accuracy)[-1])
         labels.append(Label(text, density * shifts[curve.method], y, styles[curve.method]))
     if side.dense:
         labels.append(Label(f"dense  {side.dense[0]:.1f}%", axes.get_xlim()[1], side.dense[0], _DENSE))
@@ -118,7 +142,7 @@ def _name(axes: Axes, side: Side, scale: Scale, styles: Styles, shifts: Shifts) 
 
 
 def _frame(axes: Axes, sides: list[Side], scale: Scale) -> None:
-    """The axes that all panels share: a tick at each level of density, none inside the rows below the floor."""
+    """Set the axes that all panels share: a tick at each level of density, none inside the rows below the floor."""
     starts = levels(float(density) for side in sides for curve in side.curves for density in curve.density)
     axes.set_xscale("log")
     axes.set_xlim(starts[-1] * 1.25, starts[0] / 1.25)
@@ -132,7 +156,7 @@ def _frame(axes: Axes, sides: list[Side], scale: Scale) -> None:
 
 
 def _shade(axes: Axes, scale: Scale) -> None:
-    """Grey behind the rows below the floor: the axis stops there."""
+    """Shade the rows below the floor, where the axis stops."""
     if scale.below:
         axes.axhspan(scale.bottom, scale.floor, color=LINE, linewidth=0, zorder=0)
         across, text = axes.get_yaxis_transform(), f"below {scale.floor:.3g}%:"

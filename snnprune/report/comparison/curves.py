@@ -1,4 +1,4 @@
-"""Rows of a comparison made into curves: means and spreads over seeds, densest point first."""
+"""Curves from the rows of a comparison: means and spreads over seeds, densest point first."""
 
 import math
 from bisect import bisect_right
@@ -12,7 +12,7 @@ from ...errors import InputError
 SIDES = {"snn": "Spiking network (SNN)", "ann": "Non-spiking network (ANN)"}
 
 _NEEDED = ("method", "side", "density", "seed", "accuracy")
-_SAME = 1.05  # densities no further apart than this factor are one level: methods miss their goal by a few synapses
+_SAME = 1.05  # densities within this factor are one level: methods miss their target by a few synapses
 
 
 class Curve(NamedTuple):
@@ -32,11 +32,11 @@ class Curve(NamedTuple):
 
 
 class Side(NamedTuple):
-    """What one panel shows.
+    """Content of one panel.
 
     Attributes:
         name: a key of `SIDES`.
-        dense: mean and standard deviation of the dense network's accuracy in percent; None where none was trained.
+        dense: mean and standard deviation of the dense network's accuracy in percent; None where there is none.
         curves: in order of appearance.
     """
 
@@ -46,7 +46,7 @@ class Side(NamedTuple):
 
 
 def in_order(sides: Iterable[str]) -> list[str]:
-    """The sides that occur, SNN before ANN.
+    """Return the sides that occur, SNN before ANN.
 
     Raises:
         InputError: none, or an unknown one.
@@ -60,7 +60,7 @@ def in_order(sides: Iterable[str]) -> list[str]:
 
 
 def read_sides(rows: Sequence[Mapping[str, Any]]) -> list[Side]:
-    """Means and spreads for each side, method and level of density.
+    """Return means and spreads for each side, method and level of density.
 
     Args:
         rows: as in `plot_comparison`.
@@ -72,8 +72,25 @@ def read_sides(rows: Sequence[Mapping[str, Any]]) -> list[Side]:
     return [_side(name, [row for row in rows if row["side"] == name]) for name in in_order(_column(rows, "side"))]
 
 
+def choose_methods(rows: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return the rows of some methods in their order, after those of the dense network.
+
+    Raises:
+        InputError: no methods, or an unknown one (the known ones are listed).
+    """
+    _check(rows)
+    known = list(dict.fromkeys(_column(rows, "method")))
+    if unknown := [name for name in methods if name not in known]:
+        raise InputError(f"there is no method {unknown[0]!r} in these rows: choose from {', '.join(known)}")
+    dense = [row for row in rows if row["density"] == 1]
+    chosen = [row for name in dict.fromkeys(methods) for row in rows if row["method"] == name and row["density"] < 1]
+    if not chosen:
+        raise InputError("there is no sparse network to draw: choose at least one method with a density below 1")
+    return dense + chosen
+
+
 def levels(densities: Iterable[float]) -> list[float]:
-    """The smallest density of each level, ascending."""
+    """Return the smallest density of each level, ascending."""
     starts: list[float] = []
     for density in sorted(densities):
         if not starts or density > _SAME * starts[-1]:
@@ -122,5 +139,5 @@ def _column(rows: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
 
 
 def _spread(values: list[float]) -> float:
-    """The sample standard deviation: with three seeds the other one is a fifth too small."""
+    """Return the sample standard deviation: with three seeds that of the population is a fifth too small."""
     return math.sqrt(np.var(values, ddof=1)) if len(values) > 1 else 0.0

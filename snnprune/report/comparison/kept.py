@@ -1,5 +1,6 @@
-"""Which layers each method of pruning keeps: a table in colours."""
+"""Density of each layer with each method: a table in colours."""
 
+import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,24 +10,45 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from ...errors import InputError
-from ..style import DENSITY, INK, LINE, MEDIUM, PERCENT, SMALL, dress, layer_label, new_figure, plain
+from ..style import (
+    DENSITY,
+    INK,
+    LINE,
+    MEDIUM,
+    PERCENT,
+    SMALL,
+    check_suffix,
+    dress,
+    finish,
+    layer_label,
+    new_figure,
+    plain,
+)
 from .curves import SIDES, in_order
 
 Densities = Mapping[str, Mapping[str, float]]  # method -> layer -> density
 
 
-def plot_kept(densities: Mapping[str, Densities], *, title: str = "") -> Figure:
+def plot_kept(
+    densities: Mapping[str, Densities], *, title: str = "", path: str | os.PathLike[str] | None = None
+) -> Figure:
     """Draw the density of each layer: a panel for each side, methods as rows, layers as columns.
 
-    Colours are on a log scale that all panels share; white is an empty layer, grey one that the method has not.
+    Colours have a log scale that all panels share; an empty layer is white, one that a method does not have is grey.
 
     Args:
         densities: side, "snn" or "ann" -> method -> layer's name -> its density in [0, 1], such as the mean over seeds.
-        title: of the picture; by default what it shows.
+        title: of the picture; by default "What each method keeps".
+        path: the file to replace; its suffix decides the format, .png, .svg or .pdf. None: nothing is written.
+
+    Returns:
+        the figure.
 
     Raises:
-        InputError: no sides, another side, a side without methods or layers, or a density outside [0, 1].
+        InputError: no sides, another side, a side without methods or layers, or a density outside [0, 1]; an
+            unknown suffix, or the file cannot be written.
     """
+    check_suffix(path)
     sides = in_order(densities)
     tables = [_table(side, densities[side]) for side in sides]
     values = 100 * np.concatenate([table.ravel() for table in tables])
@@ -44,7 +66,7 @@ def plot_kept(densities: Mapping[str, Densities], *, title: str = "") -> Figure:
         axes.spines[:].set(visible=True, color=LINE)
         axes.tick_params(length=0)
     _draw_scale(figure, panels)
-    return figure
+    return finish(figure, path)
 
 
 def _layers(methods: Densities) -> list[str]:
@@ -52,7 +74,7 @@ def _layers(methods: Densities) -> list[str]:
 
 
 def _table(side: str, methods: Densities) -> np.ndarray:
-    """(methods, layers): densities, nan where a method has no such layer."""
+    """Return densities (methods, layers), nan where a method has no such layer."""
     layers = _layers(methods)
     if not layers:
         raise InputError(f"there are no layers of {side} to plot: give at least one method with one layer")
@@ -63,8 +85,8 @@ def _table(side: str, methods: Densities) -> np.ndarray:
 
 
 def _draw_table(axes: Axes, methods: Densities, table: np.ndarray, norm: LogNorm) -> None:
-    """One panel, from a table in percent."""
-    # a log scale has no place for 0: far below its start is drawn as "under"
+    """Draw one panel, from a table in percent."""
+    # a log scale has no 0: a value far below its start is drawn as "under"
     shown = np.ma.masked_invalid(np.where(table == 0, 1e-9, table))
     colors = DENSITY.with_extremes(under="white", bad=LINE)
     axes.imshow(shown, cmap=colors, norm=norm, aspect="auto", interpolation="nearest")

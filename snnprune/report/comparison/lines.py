@@ -1,4 +1,4 @@
-"""Many lines in one panel that stay legible: a style for each, a scale for all, and names beside the panel."""
+"""Many legible lines in one panel: a style for each, a scale for all, and names beside the panel."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from scipy.optimize import isotonic_regression
 
 from ..style import BLUE, INK, ORANGE, SMALL, plain
+from .curves import Curve
 
 CONTROLS = ("-shuffled", "-scratch-e", "-scratch-b", "-transfer")
 _COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4FA3", "#8A5A3C")
@@ -20,9 +21,9 @@ class Label(NamedTuple):
     """A line's name beside the panel.
 
     Attributes:
-        text: what is written.
-        x: where the line ends, data coordinates.
-        y: the same.
+        text: of the name.
+        x: of the line's end, data coordinates.
+        y: of the line's end, data coordinates.
         style: of the line.
     """
 
@@ -33,7 +34,7 @@ class Label(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """A y axis from `floor` to `top`, and below it a row that says so and one for each line that falls lower.
+    """A y axis from `floor` to `top`, and below it a row that gives the floor and one for each line that falls lower.
 
     Attributes:
         floor: data coordinates.
@@ -49,31 +50,36 @@ class Scale(NamedTuple):
 
     @property
     def bottom(self) -> float:
-        """Where the axis ends with its rows."""
+        """Lower end of the axis with its rows."""
         return self.floor - self.row * (len(self.below) + 1.2) if self.below else self.floor
 
-    def places(self, name: str, values: np.ndarray) -> np.ndarray:
-        """Where a line's points are drawn: those below the floor in its row."""
+    def positions(self, name: str, values: np.ndarray) -> np.ndarray:
+        """y of a line's points: those below the floor lie in its row."""
         return np.where(values < self.floor, self.row_of(name), values)
 
     def row_of(self, name: str) -> float:
-        """The middle of a line's row; nan where it has none."""
+        """y of the middle of a line's row; nan where it has none."""
         return self.floor - self.row * (self.below.index(name) + 1.6) if name in self.below else float("nan")
 
 
 def robust_floor(values: np.ndarray) -> float:
-    """The smallest value that an axis can start at while three quarters of all values fill a quarter of it or more.
+    """Return the smallest start of an axis on which three quarters of the values still fill a quarter or more.
 
     Args:
         values: in percent, shape (points,), at least one.
     """
     quartile, top = float(np.percentile(values, 25)), float(values.max())
-    limit = quartile - 3 * max(top - quartile, 0.5)  # half a point: an axis for lines that are all alike
+    limit = quartile - 3 * max(top - quartile, 0.5)  # half a point: lines that are all alike still get an axis
     return float(values[values >= limit].min())
 
 
+def cut_bars(curve: Curve, scale: Scale) -> np.ndarray:
+    """Whether the bar of each point of a curve crosses the floor, bool (points,)."""
+    return (curve.accuracy >= scale.floor) & (curve.accuracy - curve.spread < scale.floor)
+
+
 def line_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour, dashes and marker of each line: controls grey and dashed, all others in colour.
+    """Return colour, dashes and marker of each line: controls grey and dashed, all others in colour.
 
     No two are alike among 264 lines and 22 controls.
     """
@@ -89,7 +95,7 @@ def line_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def name_lines(axes: Axes, labels: Sequence[Label], scale: Scale) -> None:
-    """Write the names to the right of a panel in the order of the lines' ends, with thin lines that lead to them."""
+    """Write the names to the right of a panel in the order of the lines' ends, joined to them by thin lines."""
     labels = sorted(labels, key=lambda label: label.y)
     across = axes.get_yaxis_transform()
     for label, y in zip(labels, _spread([label.y for label in labels], scale), strict=True):
@@ -101,8 +107,8 @@ def name_lines(axes: Axes, labels: Sequence[Label], scale: Scale) -> None:
         axes.text(1.12, y, plain(label.text), transform=across, va="center", fontsize=SMALL, color=INK)
 
 
-def _spread(wanted: list[float], scale: Scale) -> np.ndarray:
-    """Ascending places a row apart, with the smallest sum of squared distances from the wanted ones."""
-    steps = scale.row * np.arange(len(wanted))
-    free = isotonic_regression(np.array(wanted) - steps).x
+def _spread(ideal: list[float], scale: Scale) -> np.ndarray:
+    """Return ascending positions a row apart, with the smallest sum of squared distances from the ideal ones."""
+    steps = scale.row * np.arange(len(ideal))
+    free = isotonic_regression(np.array(ideal) - steps).x
     return steps + np.clip(free, scale.bottom + scale.row / 2, scale.top - steps[-1])

@@ -1,5 +1,6 @@
-"""How alike the connectivities are that methods and seeds arrive at."""
+"""Similarity of the connectivities that methods and seeds find."""
 
+import os
 from collections.abc import Mapping
 from itertools import groupby
 
@@ -12,15 +13,16 @@ from torch import Tensor
 
 from ...connectivity import Connectivity
 from ...errors import InputError
-from ..style import FAINT, GREY, INK, MEDIUM, SIGNED, SMALL, dress, new_figure, plain
+from ..style import DENSITY, FAINT, GREY, INK, MEDIUM, SIGNED, SMALL, check_suffix, dress, finish, new_figure, plain
 from .curves import SIDES, in_order
 
 _CHUNK = 1 << 18  # synapses at once: little memory, and counts that float32 holds exactly (up to 2 ** 24)
+_NOISE = 0.1  # share of the largest similarity; smaller ones below chance are drawn as chance
 _SIGNED = FuncFormatter(lambda value, _: f"{value:+.2g}" if value else "0")
 
 
 def similarity(connectivities: Mapping[str, Connectivity]) -> np.ndarray:
-    """`Connectivity.jaccard_excess` of all pairs: the Jaccard index less that of random masks as dense in each layer.
+    """Return `Connectivity.jaccard_excess` of all pairs: the Jaccard index minus that of equally dense random masks.
 
     Paganini and Forde, "On Iterative Neural Network Pruning, Reinitialization, and the Similarity of Masks", 2020.
 
@@ -48,51 +50,63 @@ def similarity(connectivities: Mapping[str, Connectivity]) -> np.ndarray:
     return _ratio(common, sizes[:, None] + sizes - common) - _ratio(chance_common, chance_union)
 
 
-def plot_similarity(connectivities: Mapping[str, Mapping[str, Connectivity]], *, title: str = "") -> Figure:
-    """Draw how much each pair of connectivities has in common beyond chance: a panel for each side.
+def plot_similarity(
+    connectivities: Mapping[str, Mapping[str, Connectivity]],
+    *,
+    title: str = "",
+    path: str | os.PathLike[str] | None = None,
+) -> Figure:
+    """Draw the similarity beyond chance of each pair of connectivities: a panel for each side.
+
+    White is chance. Colours have two directions only where similarities below chance are more than noise.
 
     Args:
         connectivities: side, "snn" or "ann" -> label -> connectivity. A label is a method and a seed, such as "gmp 0";
             labels of one method that follow each other make a block.
-        title: of the picture; by default what it shows.
+        title: of the picture; by default "How alike the remaining synapses are".
+        path: the file to replace; its suffix decides the format, .png, .svg or .pdf. None: nothing is written.
+
+    Returns:
+        the figure.
 
     Raises:
-        InputError: no sides, another side, a side without connectivities, or different shapes on one side.
+        InputError: no sides, another side, a side without connectivities, or different shapes on one side;
+            an unknown suffix, or the file cannot be written.
     """
+    check_suffix(path)
     sides = in_order(connectivities)
     matrices = [similarity(connectivities[side]) for side in sides]
-    pairs = np.concatenate([np.abs(matrix[~np.eye(len(matrix), dtype=bool)]) for matrix in matrices])
-    top = float(pairs.max(initial=0)) or 1.0
+    scale = _scale(np.concatenate([matrix[~np.eye(len(matrix), dtype=bool)] for matrix in matrices]))
     methods = [method for side in sides for method, _ in _blocks(connectivities[side])]
-    # inches: of a matrix, and of the names to its left and below it; cells are then square, about
+    # inches: of a matrix, and of the names to its left and below it; cells are then about square
     size, names = max(4.4, 0.25 * len(methods) / len(sides)), 0.3 + 0.085 * max(map(len, methods))
     note = "each row and column is one network, a method and a seed\ngrey: each network with itself"
     heading = title or "How alike the remaining synapses are"
     figure = new_figure(1.5 + (size + names) * len(sides), size + names + 0.4, title=heading, subtitle=note)
     panels = figure.subplots(1, len(sides), squeeze=False)[0]
     for axes, side, matrix in zip(panels, sides, matrices, strict=True):
-        _draw_matrix(axes, matrix, top)
+        _draw_matrix(axes, matrix, scale)
         dress(axes, title=SIDES[side])
         _draw_blocks(axes, _blocks(connectivities[side]), len(matrix))
     _draw_scale(figure, panels)
-    return figure
+    return finish(figure, path)
 
 
 def _check(connectivities: Mapping[str, Connectivity]) -> None:
     if not connectivities:
         raise InputError("there are no connectivities to compare: give at least one")
     (first, one), *others = connectivities.items()
-    wanted = {name: tuple(mask.shape) for name, mask in one.items()}
+    expected = {name: tuple(mask.shape) for name, mask in one.items()}
     for label, other in others:
         found = {name: tuple(mask.shape) for name, mask in other.items()}
-        for name in {**wanted, **found}:
-            if wanted.get(name) != found.get(name):
-                shapes = f"{wanted.get(name, 'absent')} in {first!r} and {found.get(name, 'absent')} in {label!r}"
+        for name in {**expected, **found}:
+            if expected.get(name) != found.get(name):
+                shapes = f"{expected.get(name, 'absent')} in {first!r} and {found.get(name, 'absent')} in {label!r}"
                 raise InputError(f"{name} is {shapes}: compare connectivities of one network's shape")
 
 
 def _intersections(masks: Tensor) -> np.ndarray:
-    """(n, n): the number of synapses that two masks have in common, from booleans of shape (n, synapses)."""
+    """Return the number of common synapses of all pairs (n, n), from booleans of shape (n, synapses)."""
     counts = torch.zeros(len(masks), len(masks), dtype=torch.float64)
     for chunk in masks.split(_CHUNK, dim=1):
         numbers = chunk.float()
@@ -101,21 +115,27 @@ def _intersections(masks: Tensor) -> np.ndarray:
 
 
 def _ratio(common: np.ndarray, union: np.ndarray) -> np.ndarray:
-    """A Jaccard index, 1 for two empty masks."""
+    """Return a Jaccard index, 1 for two empty masks."""
     return np.divide(common, union, out=np.ones_like(union), where=union > 0)
 
 
 def _blocks(labels: Mapping[str, Connectivity]) -> list[tuple[str, int]]:
-    """Methods and the numbers of their seeds, in order: a label without its last word is the method."""
+    """Return methods with their numbers of seeds, in order: a label without its last word is the method."""
     methods = groupby(label.rpartition(" ")[0] or label for label in labels)
     return [(method, len(list(seeds))) for method, seeds in methods]
 
 
-def _draw_matrix(axes: Axes, matrix: np.ndarray, top: float) -> None:
-    # the diagonal, each network with itself, would only take the colours from the rest
+def _scale(pairs: np.ndarray) -> tuple[float, float]:
+    """Return the limits of the colours: (0, top), or (-top, top) where values below 0 are more than noise."""
+    top = float(np.abs(pairs).max(initial=0)) or 1.0
+    return (-top if pairs.min(initial=0) < -_NOISE * top else 0.0), top
+
+
+def _draw_matrix(axes: Axes, matrix: np.ndarray, scale: tuple[float, float]) -> None:
+    # the diagonal, each network with itself, would only take colours from the rest
     shown = np.ma.masked_where(np.eye(len(matrix), dtype=bool), matrix)
-    colors = SIGNED.with_extremes(bad=GREY)
-    axes.imshow(shown, cmap=colors, vmin=-top, vmax=top, aspect="auto", interpolation="nearest")
+    colors = (SIGNED if scale[0] < 0 else DENSITY).with_extremes(bad=GREY)
+    axes.imshow(shown, cmap=colors, vmin=scale[0], vmax=scale[1], aspect="auto", interpolation="nearest")
 
 
 def _draw_blocks(axes: Axes, blocks: list[tuple[str, int]], total: int) -> None:

@@ -1,1 +1,1 @@
-"""A training as a film, and the pictures of what was recorded for it."""
+"""A training as a film, and pictures of its recording."""

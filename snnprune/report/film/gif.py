@@ -1,4 +1,4 @@
-"""Moving pictures as GIF: one palette for all frames, so that nothing flickers and equal input gives equal bytes."""
+"""Animated GIFs: one palette for all frames, so that nothing flickers and equal input gives equal bytes."""
 
 import io
 import os
@@ -10,18 +10,18 @@ from PIL import Image
 
 from ...storage import write_atomically
 
-_SHADES = 16  # of each colour on its way to white; 12 colours and a ramp of 60 fit
+_SHADES = 16  # from white to each colour; 12 colours and a ramp of 60 fit into 255
 
 
 def make_palette(colors: Iterable[str], ramp: np.ndarray) -> np.ndarray:
-    """A palette of colours with their shades towards white, for text whose edges are smooth, and a ramp.
+    """Return a palette: colours with their shades towards white, for smooth edges of text, and a ramp.
 
     Args:
-        colors: that everything is drawn in, 12 at most.
+        colors: at most 12.
         ramp: further colours, RGB [n, 3] in 0..1.
 
     Returns:
-        uint8 [n, 3], at most 255 of them.
+        uint8 [n, 3], n at most 255.
     """
     weights = np.linspace(0, 1, _SHADES)[:, None]
     shades = [weights * np.array(to_rgb(color)) + 1 - weights for color in colors]
@@ -46,18 +46,18 @@ def write_gif(
     """
     first, *others = [_paletted(frame, palette) for frame in frames]
     content = io.BytesIO()
-    # What does not change from one frame to the next becomes transparent, in a colour that is none of the palette.
+    # Unchanged pixels become transparent: the transparent colour must not be one of the palette.
     look = {"loop": 0, "optimize": True, "transparency": len(palette)}
     first.save(content, "GIF", save_all=True, append_images=others, duration=list(durations), **look)
     write_atomically(path, lambda temporary: temporary.write_bytes(content.getvalue()))
 
 
 def _paletted(frame: np.ndarray, palette: np.ndarray) -> Image.Image:
-    """A frame with the nearest colours of a palette; Pillow's own search is only near, and makes white grey."""
+    """Convert a frame to the nearest colours of a palette; Pillow's own search is approximate: it makes white grey."""
     numbers = frame.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
-    found, places = np.unique(numbers, return_inverse=True)
+    found, index = np.unique(numbers, return_inverse=True)
     colors = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1).astype(int)
     nearest = np.array([((palette - color) ** 2).sum(axis=1).argmin() for color in colors], dtype=np.uint8)
-    image = Image.fromarray(nearest[places].reshape(frame.shape[:2]))
+    image = Image.fromarray(nearest[index].reshape(frame.shape[:2]))
     image.putpalette(palette.tobytes())
     return image

@@ -1,4 +1,4 @@
-"""The distribution of what decides over a synapse, over the course of a training."""
+"""Distribution of the hidden parameter, or of the weights, over the course of a training."""
 
 import math
 import os
@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from ..style import (
     DENSITY,
@@ -15,17 +16,20 @@ from ..style import (
     MEDIUM,
     ORANGE,
     SMALL,
+    check_suffix,
     count_on,
     dress,
+    finish,
     layer_label,
     new_figure,
     plain,
-    save_figure,
 )
 from .footage import Footage
+from .turnover import short
 
-_BINS, _STRAY = 160, 1e-5  # how many at most; which share of the synapses is not worth a longer axis
-# What is counted: title, axis, and a few words on how to read it.
+_BINS = 160  # at most
+_STRAY = 1e-5  # share of the synapses that may lie outside of the axis
+# Quantity: title, label of the axis, note.
 _WORDS = {
     "strength": ("Hidden strengths", "strength", "alive above 0, dormant below"),
     "hidden": ("Hidden parameters", "hidden parameter", "absent synapses start from 0 after each selection"),
@@ -34,18 +38,22 @@ _WORDS = {
 }
 
 
-def plot_hidden(path: str | os.PathLike[str], film: Footage) -> None:
-    """Draw for each layer how the hidden parameter is distributed, from frame to frame; colours count on a log scale.
+def plot_hidden(film: Footage, *, path: str | os.PathLike[str] | None = None) -> Figure:
+    """Draw for each layer the distribution of the hidden parameter, frame by frame; counts have a log scale.
 
-    Once a method has given its hidden parameter up, it is the weights that are counted.
+    Once a method has discarded its hidden parameter, the weights are counted.
 
     Args:
-        path: the PNG file to replace.
         film: a recorded training.
+        path: the file to replace; its suffix decides the format, .png, .svg or .pdf. None: nothing is written.
+
+    Returns:
+        the figure.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: an unknown suffix, or the file cannot be written.
     """
+    check_suffix(path)
     title, label, note = _WORDS["zone" if np.isfinite(film.zone).any() else film.quantity]
     columns = 1 if len(film.layers) < 4 else 2
     rows = -(-len(film.layers) // columns)
@@ -61,7 +69,7 @@ def plot_hidden(path: str | os.PathLike[str], film: Footage) -> None:
     for axes in panels[-columns:]:
         axes.set_xlabel("epoch")
     _draw_scale(figure, panels)
-    save_figure(path, figure)
+    return finish(figure, path)
 
 
 def _draw(axes: Axes, film: Footage, index: int, norm: LogNorm) -> None:
@@ -76,20 +84,20 @@ def _draw(axes: Axes, film: Footage, index: int, norm: LogNorm) -> None:
     if film.fixed.any():
         start = borders[int(film.fixed.argmax())]
         axes.axvline(start, color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
-        place = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "va": "top"}
-        axes.annotate("fixed: weights from here", (start, 1), (4, -4), fontsize=SMALL, color=FAINT, **place)
+        corner = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "va": "top"}
+        axes.annotate("fixed: weights from here", (start, 1), (4, -4), fontsize=SMALL, color=FAINT, **corner)
     axes.set_xlim(0, borders[-1])
     count_on(axes.xaxis, ticks=10)
 
 
 def _borders(epochs: np.ndarray) -> np.ndarray:
-    """Where each frame's column begins and ends: half way to its neighbours."""
+    """Return the edges of the frames' columns: half-way between neighbours."""
     last = epochs[-1] + (np.diff(epochs)[-1] / 2 if len(epochs) > 1 else epochs[-1])
     return np.concatenate([[0], (epochs[1:] + epochs[:-1]) / 2, [last]])
 
 
 def _cropped(counts: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The bins around 0 outside of which there are only stray synapses; fewer and wider ones where they are many."""
+    """Return the bins around 0 without those that hold only stray synapses; merged where they are too many."""
     stray = _STRAY * counts.sum(axis=1, keepdims=True)
     middle = counts.shape[1] // 2
     empty = [int((side.cumsum(axis=1) <= stray).sum(axis=1).min()) for side in (counts, counts[:, ::-1])]
@@ -101,7 +109,10 @@ def _cropped(counts: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _draw_scale(figure: Figure, panels: np.ndarray) -> None:
-    bar = figure.colorbar(panels[0].collections[0], ax=list(panels), pad=0.02, aspect=30)
+    numbers = FuncFormatter(lambda value, _: short(value))
+    bar = figure.colorbar(panels[0].collections[0], ax=list(panels), format=numbers, pad=0.02, aspect=30)
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if bar.norm.vmax < 1e3 else (1,)))
+    bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.set_label("synapses (log scale; white: none)", labelpad=9, fontsize=MEDIUM, color=INK)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=SMALL, labelcolor=INK)

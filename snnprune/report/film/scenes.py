@@ -1,4 +1,4 @@
-"""What one frame of a film shows of a layer, as arrays of colours: tiles, maps, pixels."""
+"""Pictures of a layer in one frame of a film, as arrays of colours: tiles, maps, pixels."""
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -7,7 +7,7 @@ from ..binning import bin_matrix, robust_maximum
 from ..style import DENSITY, GREY, ORANGE
 from .footage import ABSENT, CAME, STAYED, TRIED, WENT, Footage
 
-# What stays and what comes stands out; what goes, and what is only tried, is paler.
+# Synapses that stay or come stand out; those that go, and those only tried, are paler.
 COLORS = {STAYED: "#5C6369", CAME: ORANGE, WENT: "#7CC4EE", TRIED: "#F8D9B8"}
 WORDS = {STAYED: "stayed", CAME: "came", WENT: "went", TRIED: "came and went again"}
 _PAINTS = np.array([to_rgb(COLORS.get(kind, "white")) for kind in range(ABSENT, TRIED + 1)])
@@ -15,9 +15,9 @@ _ZOOM = 24  # an image smaller than this is magnified, so that the line between 
 
 
 def choose_neurons(film: Footage, count: int) -> np.ndarray:
-    """Postsynaptic units of the kept layer, evenly from that with most synapses in the end to that with fewest.
+    """Return postsynaptic units of the recorded layer, spread evenly over their ranking by synapses at the end.
 
-    Those that have none in the end are left out, where there are enough others.
+    Those without a synapse at the end are left out where there are enough others.
     """
     fans = film.mask(len(film) - 1).sum(axis=1)
     order = np.argsort(-fans, kind="stable")
@@ -26,7 +26,7 @@ def choose_neurons(film: Footage, count: int) -> np.ndarray:
 
 
 def tiles(film: Footage, frame: int, neurons: np.ndarray, columns: int) -> np.ndarray:
-    """The receptive fields of some neurons beside and below each other, a thin line apart, RGB [height, width, 3].
+    """Return receptive fields of some neurons on a grid with thin lines, RGB [height, width, 3].
 
     Where the image has several channels, a pixel has the mean of their colours.
     """
@@ -43,16 +43,16 @@ def tiles(film: Footage, frame: int, neurons: np.ndarray, columns: int) -> np.nd
 
 
 def pixels(film: Footage, frame: int) -> tuple[np.ndarray, int]:
-    """How many synapses leave each pixel, as colours, RGB [height, width, 3]; and the number at the darkest."""
+    """Return the fan-out of each pixel as colours, RGB [height, width, 3], and the largest one."""
     counts = film.mask(frame).sum(axis=0).reshape(film.image).sum(axis=0)
     darkest = int(counts.max())
     return DENSITY(counts / max(darkest, 1))[..., :3], darkest
 
 
 def whole_map(film: Footage, frame: int, *, limit: tuple[int, int]) -> np.ndarray:
-    """The whole connectivity, RGB; a matrix with more rows or columns than `limit` has the mean colours of its blocks.
+    """Return the whole connectivity, RGB; one larger than `limit` (rows, columns) has the mean colours of its blocks.
 
-    Means of sparse blocks are pale: they are strengthened until the fullest blocks have their whole colour.
+    Means of sparse blocks are pale: they are scaled up until the fullest blocks have their full colour.
     """
     changes = film.changes(frame)
     bins = {kind: bin_matrix(changes == kind, limit=limit) for kind in COLORS}

@@ -1,4 +1,4 @@
-"""The screen of a film: one figure for all frames, every part at fixed pixels, so that nothing jumps."""
+"""Screen of a film: one figure for all frames, every part at fixed pixels, so that nothing jumps."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ from .turnover import draw_turnover
 _DPI, _WIDTH, _HEIGHT = 100, 1010, 690
 _LEFT, _GAP, _TOP, _TALL = 28, 32, 114, 344
 _COLUMNS, _ROWS = 5, 3  # of tiles
-_LEGEND = {STAYED: 0, CAME: 190, WENT: 370, TRIED: 550}  # where each colour is explained, from the left
+_LEGEND = {STAYED: 0, CAME: 190, WENT: 370, TRIED: 550}  # pixels from the left to each colour's explanation
 
 
 class Screen:
@@ -35,16 +35,16 @@ class Screen:
         self.canvas = FigureCanvasAgg(self.figure)
         self.neurons = choose_neurons(film, _COLUMNS * _ROWS)
         self._write(_LEFT, 16, plain(f"{layer_label(film.layer)}: {film.title}"), LARGE, fontweight="bold")
-        self.standing = self._write(_LEFT, 51, "", MEDIUM, color=FAINT)
+        self.progress = self._write(_LEFT, 51, "", MEDIUM, color=FAINT)
         self.caption = self._write(_LEFT, _TOP - 24, "", SMALL)
         self.pictures = self._pictures()
         self.numbers = {kind: self._legend(kind, left) for kind, left in _LEGEND.items()}
         self.future = self._timeline()
 
     def show(self, frame: int) -> np.ndarray:
-        """The picture of a frame, RGB, uint8 [height, width, 3]."""
+        """Return the picture of a frame, RGB, uint8 [height, width, 3]."""
         film = self.film
-        self.standing.set_text(standing(film, frame))
+        self.progress.set_text(progress(film, frame))
         self.caption.set_text(self._caption(frame))
         for axes, scene in zip(self.pictures, self._scenes(frame), strict=True):
             axes.images[0].set_data(scene)
@@ -73,7 +73,7 @@ class Screen:
         return f"Receptive fields of {len(self.neurons)} neurons{end}"
 
     def _pictures(self) -> list[Axes]:
-        """Panels beside each other; where it would be seen, a whole number of screen pixels for each of the scene's."""
+        """Make the panels, side by side; a factor below 4 is a whole number, or pixels would differ in size visibly."""
         panels, left = [], _LEFT
         for scene in self._scenes(0):
             (height, width), room = scene.shape[:2], _WIDTH - left - _LEFT
@@ -82,7 +82,7 @@ class Screen:
             size = (width * scale, height * scale) if self.film.image else (room, _TALL)
             if panels:
                 self._write(left, _TOP - 24, self._tiles_caption(), SMALL)
-            axes = self._place(left, _TOP, *size)
+            axes = self._axes_at(left, _TOP, *size)
             axes.imshow(scene, interpolation="nearest", aspect="auto")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set(color=FAINT, linewidth=0.8)
@@ -91,16 +91,16 @@ class Screen:
         return panels
 
     def _legend(self, kind: int, left: int) -> Text:
-        """A coloured square below the panels, and the text beside it."""
+        """Draw a coloured square below the panels, and return the text beside it."""
         left, top = _LEFT + 52 + left, _TOP + _TALL + 22
         corner = (left / _WIDTH, 1 - (top + 15) / _HEIGHT)
         self.figure.add_artist(Rectangle(corner, 13 / _WIDTH, 13 / _HEIGHT, facecolor=COLORS[kind]))
         return self._write(left + 20, top, "", SMALL)
 
     def _timeline(self) -> Rectangle:
-        """The whole course below the panels, and what covers its future."""
+        """Draw the whole course below the panels, and return the cover of its future."""
         film, top = self.film, _TOP + _TALL + 54
-        axes = self._place(_LEFT + 52, top, _WIDTH - 2 * _LEFT - 52, _HEIGHT - top - 52)
+        axes = self._axes_at(_LEFT + 52, top, _WIDTH - 2 * _LEFT - 52, _HEIGHT - top - 52)
         draw_turnover(axes, film, film.index)
         dress(axes, x="epoch", grid="y")
         cover = Rectangle((0, 0), 2 * film.epochs[-1], 1.2, transform=axes.get_xaxis_transform(), zorder=5)
@@ -108,7 +108,7 @@ class Screen:
         axes.add_patch(cover)
         return cover
 
-    def _place(self, left: float, top: float, width: float, height: float) -> Axes:
+    def _axes_at(self, left: float, top: float, width: float, height: float) -> Axes:
         low = _HEIGHT - top - height
         return self.figure.add_axes((left / _WIDTH, low / _HEIGHT, width / _WIDTH, height / _HEIGHT))
 
@@ -117,8 +117,8 @@ class Screen:
         return self.figure.text(left / _WIDTH, 1 - top / _HEIGHT, text, va="top", fontsize=size, **look)
 
 
-def standing(film: Footage, frame: int) -> str:
-    """Where the training stands, in a line."""
+def progress(film: Footage, frame: int) -> str:
+    """Return epoch, density and accuracy at a frame, in one line."""
     words = [f"epoch {film.epochs[frame]:.1f} of {film.epochs[-1]:.0f}", f"density {film.density(frame):.2%}"]
     if frame == len(film) - 1 and not math.isnan(film.final_accuracy):
         words.append(f"{film.evaluated_on} accuracy {film.final_accuracy:.2%}")

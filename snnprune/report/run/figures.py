@@ -1,4 +1,4 @@
-"""The standard set of pictures of a training run, in one folder."""
+"""Standard set of pictures of a training run, in one folder."""
 
 import hashlib
 import math
@@ -29,16 +29,16 @@ def plot_run(
     """Draw the standard set: `training.png`, `layers.png`, and `connectivity-<layer>.png` for each layer.
 
     Args:
-        folder: where the files go; made if it is missing.
+        folder: of the files; made if it is missing.
         metrics: as in `plot_training`.
         connectivity: at the end of the run.
-        image_shape: (channels, height, width) of the network's input; the first layer that has as many inputs gets a
+        image_shape: (channels, height, width) of the network's input; the first layer with as many inputs gets a
             picture of them.
-        geometries: from `synapses.geometry(network)`; needed where transposed convolutions have their axes the other
-            way round.
+        geometries: from `synapses.geometry(network)`; needed for transposed convolutions, whose axes are the other way
+            round.
 
     Returns:
-        the files, in the order above.
+        paths of the files, all PNG, in the order above.
 
     Raises:
         InputError: as `plot_training`, or the folder cannot be made.
@@ -49,26 +49,26 @@ def plot_run(
     except OSError as error:
         raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
     paths = [folder / "training.png", folder / "layers.png"]
-    plot_training(paths[0], metrics)
-    plot_layers(paths[1], connectivity)
+    plot_training(metrics, path=paths[0])
+    plot_layers(connectivity, path=paths[1])
     images = image_layer(connectivity, image_shape)
     for name, mask in connectivity.items():
         label = layer_label(name)
         if geometries is not None and geometries[name].output_axis == 1:
             mask = to_rows(mask, geometries[name]).unflatten(1, (-1, *geometries[name].kernel))
         paths.append(folder / f"connectivity-{_file_part(label)}.png")
-        plot_connectivity(paths[-1], mask, name=label, image_shape=image_shape if name == images else None)
+        plot_connectivity(mask, name=label, image_shape=image_shape if name == images else None, path=paths[-1])
     return paths
 
 
 def image_layer(connectivity: Connectivity, image_shape: tuple[int, int, int] | None) -> str | None:
-    """The first layer with one input for each pixel. A later one of that size is no image."""
+    """Return the first layer with one input for each pixel; a later one of that size is no image."""
     inputs = {name: mask.shape[1] for name, mask in connectivity.items() if mask.ndim == 2}
     fitting = [name for name, count in inputs.items() if image_shape and count == math.prod(image_shape)]
     return fitting[0] if fitting else None
 
 
 def _file_part(name: str) -> str:
-    """A part of a file name that every file system takes, different for different names."""
+    """Return a part of a file name that is valid on every file system, different for different names."""
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:80]
     return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""The connectivity map of one layer: which postsynaptic unit is connected to which presynaptic one."""
+"""Connectivity map of one layer: which postsynaptic unit is connected to which presynaptic one."""
 
 import math
 import os
@@ -6,43 +6,49 @@ import os
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from torch import Tensor
 
 from ...errors import InputError
 from ..binning import Bins, bin_matrix, robust_maximum
-from ..comparison.panels import draw_fan_in, draw_fan_out, draw_kernel, draw_pixels, draw_scale
-from ..style import DENSITY, SIGNED, count_on, dress, new_figure, save_figure
+from ..style import DENSITY, SIGNED, check_suffix, count_on, dress, finish, new_figure
+from .panels import draw_fan_in, draw_fan_out, draw_kernel, draw_pixels, draw_scale
 
-_BINS = 800  # along an axis: about one a pixel
+_BINS = 350  # along an axis: two pixels or more for each, or a sparse map is lost between them
 
 
 def plot_connectivity(
-    path: str | os.PathLike[str],
     mask: Tensor,
     *,
     name: str,
     image_shape: tuple[int, int, int] | None = None,
     weights: Tensor | None = None,
-) -> None:
+    path: str | os.PathLike[str] | None = None,
+) -> Figure:
     """Draw which synapses of one layer exist, with the fan-in of each output and the fan-out of each input beside it.
 
-    A matrix larger than the picture is binned, and each bin shows its density. For a convolution each pair of channels
-    shows how much of its kernel is kept, and a second picture how often each kernel position is.
+    A matrix with more than 350 rows or columns is binned; colours show the density of each bin, up to that of the
+    fullest bins. For a convolution each pair of channels shows the share of its kernel that is kept, and a second
+    picture the density of each kernel position.
 
     Args:
-        path: the PNG file to replace.
         mask: boolean, true where a synapse exists, shape (postsynaptic, presynaptic) or, for a convolution,
             (postsynaptic, presynaptic, *kernel). Bring a transposed convolution into this order first.
         name: of the layer, for the title.
         image_shape: (channels, height, width) of the network's input. Where that is the number of presynaptic units,
             the fan-out of each pixel is shown as an image, summed over channels.
         weights: of the shape of `mask`. With them the map shows the mean weight of the existing synapses.
+        path: the file to replace; its suffix decides the format, .png, .svg or .pdf. None: nothing is written.
+
+    Returns:
+        the figure.
 
     Raises:
-        InputError: a mask that is not boolean, has no elements or fewer than two axes; weights of another shape; or
-            the file cannot be written.
+        InputError: a mask that is not boolean, has no elements or fewer than two axes; weights of another shape;
+            an unknown suffix, or the file cannot be written.
     """
+    check_suffix(path)
     _check(mask, name, weights)
     mask, counts = mask.cpu(), _per_pair(mask)
     bins, taps = bin_matrix(counts, limit=_BINS), math.prod(mask.shape[2:])
@@ -62,8 +68,8 @@ def plot_connectivity(
     if is_image:
         draw_pixels(figure, figure.add_subplot(grid[1, 4]), counts.sum(axis=0).reshape(image_shape))
     elif side:
-        draw_kernel(figure.add_subplot(grid[1, 4]), mask)
-    save_figure(path, figure)
+        draw_kernel(figure, figure.add_subplot(grid[1, 4]), mask)
+    return finish(figure, path)
 
 
 def _check(mask: Tensor, name: str, weights: Tensor | None) -> None:
@@ -79,7 +85,7 @@ def _check(mask: Tensor, name: str, weights: Tensor | None) -> None:
 
 
 def _per_pair(values: Tensor) -> np.ndarray:
-    """(postsynaptic, presynaptic): the sum over the kernel of each pair."""
+    """Return the sum over the kernel of each pair, (postsynaptic, presynaptic)."""
     values = values.cpu()
     return (values if values.ndim == 2 else values.flatten(2).sum(2)).numpy()
 
@@ -94,7 +100,7 @@ def _summary(mask: Tensor, counts: np.ndarray) -> str:
 
 
 def _draw_density(axes: Axes, bins: Bins, taps: int) -> tuple[AxesImage, str]:
-    """The picture, and what its colours mean: nothing to explain where each cell is one synapse, there or not."""
+    """Draw densities; return the picture and a label of its colours, "" where a cell is one synapse or none."""
     density = bins.sums / (bins.cells * taps)
     if bins.height * bins.width > 1:
         label = f"density in bin ({bins.height} x {bins.width} {'pairs' if taps > 1 else 'synapses'})"
@@ -114,7 +120,7 @@ def _draw_weights(axes: Axes, bins: Bins, mask: Tensor, weights: Tensor) -> tupl
 
 
 def _frame(axes: Axes, picture: AxesImage, shape: tuple[int, ...], bins: Bins, unit: str) -> None:
-    """Count in units, not in bins, with the first unit at the upper left."""
+    """Number the axes in units, not in bins, with the first unit at the upper left."""
     (rows, columns), (drawn_rows, drawn_columns) = shape, bins.sums.shape
     picture.set_extent((-0.5, drawn_columns * bins.width - 0.5, drawn_rows * bins.height - 0.5, -0.5))
     axes.set_xlim(-0.5, columns - 0.5)

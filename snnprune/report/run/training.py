@@ -1,4 +1,4 @@
-"""The course of a training run: how density falls and what becomes of accuracy."""
+"""The course of a training run: density and accuracy over the epochs."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,25 +6,43 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from ...errors import InputError
-from ..style import BLUE, GREY, INK, MEDIUM, ORANGE, PERCENT, SMALL, count_on, dress, new_figure, save_figure
+from ..style import (
+    BLUE,
+    GREY,
+    INK,
+    MEDIUM,
+    ORANGE,
+    PERCENT,
+    SMALL,
+    check_suffix,
+    count_on,
+    dress,
+    finish,
+    new_figure,
+)
 
 _NEEDED = ("epoch", "density", "train_accuracy")
 
 
-def plot_training(path: str | os.PathLike[str], metrics: Sequence[Mapping[str, Any]]) -> None:
+def plot_training(metrics: Sequence[Mapping[str, Any]], *, path: str | os.PathLike[str] | None = None) -> Figure:
     """Draw density (log scale) and accuracy over the epochs of a training run.
 
     Args:
-        path: the PNG file to replace.
         metrics: one row an epoch with `epoch`, `density` and `train_accuracy`, and `evaluation_accuracy` where the
-            network was evaluated; densities and accuracies in [0, 1]. Other keys are ignored.
+            network was evaluated on held-out data; densities and accuracies in [0, 1]. Other keys are ignored.
+        path: the file to replace; its suffix decides the format, .png, .svg or .pdf. None: nothing is written.
+
+    Returns:
+        the figure.
 
     Raises:
-        InputError: no rows, a row without one of these keys, or the file cannot be written.
+        InputError: no rows, a row without one of these keys, an unknown suffix, or the file cannot be written.
     """
+    check_suffix(path)
     if not metrics:
         raise InputError("there are no metrics to plot: give one row for each epoch")
     if missing := [f"row {i} has no {key}" for i, row in enumerate(metrics) for key in _NEEDED if key not in row]:
@@ -37,11 +55,11 @@ def plot_training(path: str | os.PathLike[str], metrics: Sequence[Mapping[str, A
     margin = max(0.5, 0.02 * (epochs.max() - epochs.min()))
     lower.set_xlim(epochs.min() - margin, epochs.max() + margin)
     count_on(lower.xaxis, ticks=10)
-    save_figure(path, figure)
+    return finish(figure, path)
 
 
 def _draw_density(axes: Axes, epochs: np.ndarray, density: np.ndarray) -> None:
-    shown = np.where(density > 0, density, np.nan)  # nothing left has no place on a log scale
+    shown = np.where(density > 0, density, np.nan)  # a log scale has no 0
     axes.plot(epochs, shown, color=BLUE, **_line(len(epochs)))
     low = float(np.nanmin(shown)) if np.isfinite(shown).any() else 1.0
     axes.set_yscale("log")
@@ -59,7 +77,7 @@ def _draw_accuracy(axes: Axes, epochs: np.ndarray, train: np.ndarray, evaluation
     axes.plot(epochs, train, color=GREY, label="training data", **_line(len(epochs)))
     known = np.isfinite(evaluation)
     if known.any():
-        axes.plot(epochs[known], evaluation[known], color=ORANGE, label="evaluation data", **_line(int(known.sum())))
+        axes.plot(epochs[known], evaluation[known], color=ORANGE, label="held-out data", **_line(int(known.sum())))
     axes.yaxis.set_major_formatter(PERCENT)
     axes.legend(frameon=False, fontsize=SMALL, labelcolor=INK)
     dress(axes, x="epoch", y="accuracy", grid="y")
@@ -77,5 +95,5 @@ def _line(points: int) -> dict[str, Any]:
 def _last(row: Mapping[str, Any]) -> str:
     parts = [f"density {row['density']:.3%}", f"training accuracy {row['train_accuracy']:.2%}"]
     if row.get("evaluation_accuracy") is not None:
-        parts.append(f"evaluation accuracy {row['evaluation_accuracy']:.2%}")
+        parts.append(f"held-out accuracy {row['evaluation_accuracy']:.2%}")
     return f"after epoch {row['epoch']}: {', '.join(parts)}"

@@ -1,0 +1,45 @@
+"""Draw accuracy over density from the CSV file of a comparison.
+
+    python -m experiments.draw docs/results/mnist.csv --methods gradr gmp rigl --out three.png
+
+The runs themselves are not needed. The suffix of the picture decides its format: .png, .svg or .pdf.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.results import draw_accuracy, read_results
+from experiments.train import guard
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the script; returns its exit status: 0 done, 2 wrong input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.draw", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("table", type=Path, help="RESULTS.csv of experiments.compare or experiments.transfer")
+    parser.add_argument("--methods", nargs="+", help="methods to draw, in the order of their colours (default: all)")
+    parser.add_argument("--title", help="of the picture (default: that of the RESULTS.md beside the table)")
+    parser.add_argument("--out", type=Path, help="file of the picture (default: RESULTS-accuracy.png)")
+    return guard(lambda: draw(parser.parse_args(arguments)))
+
+
+def draw(options: argparse.Namespace) -> None:
+    """Read the table, draw, and report the file."""
+    table: Path = options.table
+    out = options.out or table.with_name(f"{table.stem}-accuracy.png")
+    title = _heading(table.with_suffix(".md")) if options.title is None else options.title
+    draw_accuracy(out, read_results(table), title=title, methods=options.methods)
+    print(f"wrote {out}")
+
+
+def _heading(page: Path) -> str:
+    """Return the first heading of a page; "" where there is no page, or it has none."""
+    lines = page.read_text(encoding="utf-8").splitlines() if page.is_file() else []
+    return next((line.removeprefix("# ") for line in lines if line.startswith("# ")), "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
