@@ -140,7 +140,7 @@ def test_several_jobs_find_the_same(grid, tmp_path):
         assert Connectivity.load(one) == Connectivity.load(other)
 
 
-def test_runs_that_fail_are_told(tmp_path, capsys):
+def test_runs_that_fail_are_reported(tmp_path, capsys):
     (tmp_path / "bad.toml").write_text(
         PROTOCOL.replace('"combined"', '"taylor"')
         .partition("[method")[0]
@@ -148,10 +148,10 @@ def test_runs_that_fail_are_told(tmp_path, capsys):
         .replace("[0.2, 0.1]", '[0.1]\nsides = ["ann"]')
     )
     assert call(compare, tmp_path / "bad.toml", "--out", tmp_path / "runs", "--compile", "off") == 2
-    told = capsys.readouterr().err
-    assert "no run succeeded" in told
-    assert "lower the learning rate" in told
-    assert "has no connectivity: that run failed" in told
+    message = capsys.readouterr().err
+    assert "no run succeeded" in message
+    assert "lower the learning rate" in message
+    assert "has no connectivity: that run failed" in message
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -245,10 +245,10 @@ def test_what_goes_wrong_with_one_run_is_not_the_others_trouble(tmp_path, monkey
     text = "\n".join(line for line in text.splitlines() if not line.startswith("control"))
     (tmp_path / "p.toml").write_text(text.replace("[0.2, 0.1]", '[0.1]\nsides = ["ann"]'))
     assert call(compare, tmp_path / "p.toml", "--out", tmp_path / "runs", "--compile", "off") == 2
-    told = capsys.readouterr()
-    assert "1 of 2 runs failed and are not in the table" in told.err
-    assert "gmp-10-0: MemoryError: no room" in told.err
-    assert "| random |" in told.out
+    message = capsys.readouterr()
+    assert "1 of 2 runs failed and are not in the table" in message.err
+    assert "gmp-10-0: MemoryError: no room" in message.err
+    assert "| random |" in message.out
 
 
 def test_a_chip_can_be_one_methods_own_or_for_all():
@@ -262,7 +262,7 @@ def test_a_chip_can_be_one_methods_own_or_for_all():
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"methods": []}, "methods must be a list with one entry or more"),
         ({"seeds": 3}, "seeds must be a list"),
@@ -288,24 +288,24 @@ def test_a_chip_can_be_one_methods_own_or_for_all():
         ({"methods": ["gradr"], "method": {"gradr": {"alpha": 0.1}}}, "with it gradr ends at a density of its own"),
     ],
 )
-def test_a_wrong_protocol_is_told_in_one_line(changes, told):
-    with pytest.raises(InputError, match=told) as error:
+def test_a_wrong_protocol_is_reported_in_one_line(changes, message):
+    with pytest.raises(InputError, match=message) as error:
         protocol(**changes)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("methods = [", "is no TOML"),
         ("colour = 'red'\n" + PROTOCOL, "the protocol has unknown colour: known are title, methods"),
     ],
 )
-def test_a_wrong_file_is_told_by_name(text, told, tmp_path, capsys):
+def test_a_wrong_file_is_reported_by_name(text, message, tmp_path, capsys):
     (tmp_path / "p.toml").write_text(text)
     assert call(compare, tmp_path / "p.toml") == 2
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert "p.toml" in error
 
 

@@ -96,9 +96,9 @@ def test_a_dense_training_is_filmed_too(tmp_path: Path):
 def test_watching_changes_nothing(film: Path, tmp_path: Path):
     options = [*SMALL, *DENSITY, "--model", "digits-mlp", "--out", str(tmp_path)]
     assert train.main(options) == 0
-    wanted = Connectivity.load(tmp_path / "connectivity.safetensors")
+    expected = Connectivity.load(tmp_path / "connectivity.safetensors")
     footage = Footage.load(film / "film.npz")
-    assert np.array_equal(footage.mask(len(footage) - 1), wanted["fc1.weight"].numpy())
+    assert np.array_equal(footage.mask(len(footage) - 1), expected["fc1.weight"].numpy())
 
 
 def test_a_strength_above_0_is_a_synapse_that_exists(tmp_path: Path, monkeypatch):
@@ -154,7 +154,7 @@ def test_what_suits_a_film_where_nothing_is_said():
 
 
 @pytest.mark.parametrize(
-    ("method", "steps", "wanted"),
+    ("method", "steps", "expected"),
     [
         (SimpleNamespace(schedule=SimpleNamespace(every=91)), 7020, 182),
         (SimpleNamespace(schedule=SimpleNamespace(every=100)), 7020, 200),
@@ -164,8 +164,8 @@ def test_what_suits_a_film_where_nothing_is_said():
         (SimpleNamespace(schedule=SimpleNamespace(every=1)), 20, 1),
     ],
 )
-def test_frames_keep_time_with_the_method(method: object, steps: int, wanted: int):
-    assert rewiring_film._interval(SimpleNamespace(method=method, total_steps=steps), None) == wanted
+def test_frames_keep_time_with_the_method(method: object, steps: int, expected: int):
+    assert rewiring_film._interval(SimpleNamespace(method=method, total_steps=steps), None) == expected
 
 
 def test_the_accuracy_is_that_since_the_frame_before():
@@ -178,8 +178,8 @@ def test_the_accuracy_is_that_since_the_frame_before():
             recorder.record()
         watched.finish_epoch()
     one, two, three, *_ = right[1:]
-    wanted = [one, two - one, three - two, right[4], right[5] - right[4], right[6] - right[5]]
-    assert [frame["accuracy"] for frame in recorder.frames] == [count / 400 for count in wanted]
+    expected = [one, two - one, three - two, right[4], right[5] - right[4], right[6] - right[5]]
+    assert [frame["accuracy"] for frame in recorder.frames] == [count / 400 for count in expected]
     recorder.record()
     assert np.isnan(recorder.frames[-1]["accuracy"])
 
@@ -198,7 +198,7 @@ def test_values_that_are_not_finite_are_left_out():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--layer", "conv9"], "unknown layer 'conv9': known are fc1, fc2"),
         (["--every", "0"], "--every must be 1 step or more, found 0"),
@@ -212,11 +212,11 @@ def test_values_that_are_not_finite_are_left_out():
         ),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_no_folder(options: list[str], told: str, tmp_path: Path, capsys):
+def test_bad_input_is_one_line_and_leaves_no_folder(options: list[str], message: str, tmp_path: Path, capsys):
     assert call(*SMALL, *options, "--out", tmp_path / "film") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
-    assert told in line
+    assert message in line
     assert not (tmp_path / "film").exists()
 
 
@@ -264,7 +264,7 @@ def test_ctrl_c_in_the_drawing_leaves_whole_files(
     assert (tmp_path / "strip.png").read_bytes() == (film / "strip.png").read_bytes()
 
 
-def test_a_folder_that_cannot_be_made_is_told_before_the_training(tmp_path: Path, capsys):
+def test_a_folder_that_cannot_be_made_is_reported_before_the_training(tmp_path: Path, capsys):
     (tmp_path / "file").touch()
     assert call(*SMALL, *DENSITY, "--out", tmp_path / "file" / "film") == 2
     assert "error: cannot write to" in capsys.readouterr().err

@@ -46,7 +46,7 @@ def texts(axes: Axes) -> list[str]:
 
 
 def names(axes: Axes) -> list[str]:
-    """What stands beside a panel, from top to bottom."""
+    """Names beside a panel, from top to bottom."""
     beside = [text for text in axes.texts if text.get_position()[0] == 1.12]
     return [text.get_text() for text in sorted(beside, key=lambda text: -text.get_position()[1])]
 
@@ -84,7 +84,7 @@ def test_the_dense_network_is_a_labelled_line_across_the_panel_with_a_band():
     assert "dense  98.5%" in names(axes)
 
 
-def test_names_stand_in_the_order_of_the_accuracies_at_the_smallest_density():
+def test_names_are_in_the_order_of_the_accuracies_at_the_smallest_density():
     axes = plot_comparison(rows()).axes[0]
     assert names(axes) == ["dense  98.5%", "gmp  96.0%", "set  95.0%", "gmp-shuffled  93.0%"]
 
@@ -100,7 +100,7 @@ def test_the_names_of_24_methods_that_are_all_alike_do_not_overlap():
     assert boxes[-1].y1 < figure.bbox.y1
 
 
-def test_the_bars_of_one_density_stand_side_by_side():
+def test_the_bars_of_one_density_are_side_by_side():
     axes = plot_comparison(rows()).axes[0]
     places = [container.lines[0].get_xdata()[0] for container in axes.containers]
     assert len(set(places)) == 3
@@ -184,7 +184,7 @@ def test_three_quarters_of_the_values_fill_a_quarter_of_the_axis(values: np.ndar
     assert values.max() - floor <= max(4 * (values.max() - quartile), 1.5 + values.max() - quartile) + 1e-9
 
 
-def test_a_method_that_stops_before_the_smallest_density_tells_where():
+def test_a_method_that_stops_before_the_smallest_density_has_its_last_one_written():
     assert "set  95.0% at 10%" in names(plot_comparison(rows({"gmp": (0.98, 0.96), "set": (0.95,)})).axes[0])
 
 
@@ -275,8 +275,8 @@ def test_densities_that_cannot_be_plotted_are_refused(densities: dict, message: 
 def test_the_similarity_of_each_pair_is_its_jaccard_excess():
     masks = {str(density): random(density) for density in (0, 0, 0.01, 0.1, 0.1, 0.5, 0.9, 1)}
     masks |= {"none": random(0), "like 0.1": masks["0.1"]}
-    wanted = [[one.jaccard_excess(other) for other in masks.values()] for one in masks.values()]
-    assert similarity(masks) == pytest.approx(np.array(wanted), abs=1e-12)
+    expected = [[one.jaccard_excess(other) for other in masks.values()] for one in masks.values()]
+    assert similarity(masks) == pytest.approx(np.array(expected), abs=1e-12)
 
 
 def test_the_similarity_of_a_layer_larger_than_a_chunk_is_exact():

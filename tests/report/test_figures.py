@@ -54,11 +54,11 @@ def images(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
 
 
 def test_the_map_of_a_linear_layer_is_its_mask(tmp_path: Path, images: list[np.ndarray]):
-    wanted = mask(3, 8)
-    plot_connectivity(wanted, name="fc1", image_shape=(2, 2, 2), path=tmp_path / "a.png")
+    expected = mask(3, 8)
+    plot_connectivity(expected, name="fc1", image_shape=(2, 2, 2), path=tmp_path / "a.png")
     drawn(tmp_path / "a.png")
-    assert images[0].tolist() == wanted.float().tolist()
-    assert images[1].tolist() == wanted.sum(0).view(2, 2, 2).sum(0).float().tolist()
+    assert images[0].tolist() == expected.float().tolist()
+    assert images[1].tolist() == expected.sum(0).view(2, 2, 2).sum(0).float().tolist()
 
 
 def test_the_map_of_a_large_layer_shows_densities(tmp_path: Path, images: list[np.ndarray]):
@@ -92,19 +92,19 @@ def test_the_colours_of_pixels_and_of_large_kernels_are_labelled(shape: tuple, i
 
 
 def test_the_map_of_a_convolution_shows_shares_of_kernels(tmp_path: Path, images: list[np.ndarray]):
-    wanted = torch.zeros(2, 1, 2, 2, dtype=torch.bool)
-    wanted[0, 0, 0] = True
-    wanted[1, 0, 0, 0] = True
-    plot_connectivity(wanted, name="conv1", image_shape=(1, 1, 1), path=tmp_path / "a.png")
+    expected = torch.zeros(2, 1, 2, 2, dtype=torch.bool)
+    expected[0, 0, 0] = True
+    expected[1, 0, 0, 0] = True
+    plot_connectivity(expected, name="conv1", image_shape=(1, 1, 1), path=tmp_path / "a.png")
     drawn(tmp_path / "a.png")
     assert images[0].tolist() == [[0.5], [0.25]]
     assert images[1].tolist() == [[1, 0.5], [0, 0]]
 
 
 def test_the_map_of_weights_shows_means_of_existing_synapses(tmp_path: Path, images: list[np.ndarray]):
-    wanted = torch.tensor([[[True, True]], [[False, True]], [[False, False]]])
+    expected = torch.tensor([[[True, True]], [[False, True]], [[False, False]]])
     weights = torch.tensor([[[1.0, 2.0]], [[9.0, -4.0]], [[9.0, 9.0]]], dtype=torch.bfloat16)
-    plot_connectivity(wanted, name="conv1", weights=weights, path=tmp_path / "a.png")
+    plot_connectivity(expected, name="conv1", weights=weights, path=tmp_path / "a.png")
     drawn(tmp_path / "a.png")
     assert np.nan_to_num(images[0]).tolist() == [[1.5], [-4.0], [0.0]]
     assert np.isnan(images[0]).tolist() == [[False], [False], [True]]

@@ -157,9 +157,9 @@ def test_what_is_saved_is_what_was_there(tmp_path: Path):
     FILM.save(tmp_path / "film.npz")
     found = Footage.load(tmp_path / "film.npz")
     for entry in fields(Footage):
-        wanted, there = getattr(FILM, entry.name), getattr(found, entry.name)
-        assert type(wanted) is type(there)
-        assert np.array_equal(np.asarray(wanted), np.asarray(there), equal_nan=np.asarray(wanted).dtype.kind == "f")
+        expected, there = getattr(FILM, entry.name), getattr(found, entry.name)
+        assert type(expected) is type(there)
+        assert np.array_equal(np.asarray(expected), np.asarray(there), equal_nan=np.asarray(expected).dtype.kind == "f")
     found.save(tmp_path / "again.npz")
     assert (tmp_path / "film.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
     footage(image=()).save(tmp_path / "film.npz")
@@ -168,7 +168,7 @@ def test_what_is_saved_is_what_was_there(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "message"),
     [
         ({"steps": FILM.steps[:2]}, r"steps has shape \(2,\), expected \(4,\)"),
         ({"masks": FILM.masks[:, :3]}, r"masks has shape \(4, 3\), expected \(4, 9\)"),
@@ -176,10 +176,10 @@ def test_what_is_saved_is_what_was_there(tmp_path: Path):
         ({"title": np.array([object()])}, "is no film of snnprune, or it is damaged"),
     ],
 )
-def test_numbers_that_do_not_fit_together_are_refused(other: dict, told: str, tmp_path: Path):
+def test_numbers_that_do_not_fit_together_are_refused(other: dict, message: str, tmp_path: Path):
     arrays = {entry.name: np.asarray(getattr(FILM, entry.name)) for entry in fields(Footage)} | other
     np.savez(tmp_path / "film.npz", **arrays)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         Footage.load(tmp_path / "film.npz")
 
 
@@ -256,7 +256,7 @@ def test_the_nearest_colour_is_exact():
     assert shown.tolist() == [[[255, 255, 255], [255, 255, 255], [213, 94, 0], [0, 0, 0]]]
 
 
-def test_where_the_training_stands():
+def test_the_progress_of_the_training_in_one_line():
     assert progress(FILM, 0) == f"epoch 0.1 of 2, density {FILM.density(0):.2%}"
     assert progress(FILM, 1) == f"epoch 0.8 of 2, density {FILM.density(1):.2%}, training accuracy 50.0%"
     assert progress(FILM, 3).endswith("test accuracy 90.00%")

@@ -68,7 +68,7 @@ def plot_hidden(film: Footage, *, path: str | os.PathLike[str] | None = None) ->
         axes.set_axis_off()
     for axes in panels[-columns:]:
         axes.set_xlabel("epoch")
-    _draw_scale(figure, panels)
+    _draw_scale(figure, panels, norm)
     return finish(figure, path)
 
 
@@ -108,10 +108,11 @@ def _cropped(counts: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.add.reduceat(counts[:, :last], starts, axis=1), edges[np.append(starts, last)]
 
 
-def _draw_scale(figure: Figure, panels: np.ndarray) -> None:
+def _draw_scale(figure: Figure, panels: np.ndarray, norm: LogNorm) -> None:
     numbers = FuncFormatter(lambda value, _: short(value))
     bar = figure.colorbar(panels[0].collections[0], ax=list(panels), format=numbers, pad=0.02, aspect=30)
-    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if bar.norm.vmax < 1e3 else (1,)))
+    steps = (1, 2, 5) if norm.inverse(1.0) < 1e3 else (1,)
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=steps))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.set_label("synapses (log scale; white: none)", labelpad=9, fontsize=MEDIUM, color=INK)
     bar.outline.set_visible(False)
