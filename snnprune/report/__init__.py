@@ -2,7 +2,8 @@
 
 from .comparison.comparison import plot_comparison
 from .comparison.kept import plot_kept
-from .comparison.overlap import plot_similarity, similarity
+from .comparison.overlap import plot_similarity
+from .comparison.similarity import similarity
 from .film.film import plot_film, plot_strip
 from .film.footage import Footage
 from .film.hidden import plot_hidden

@@ -16,7 +16,8 @@ from matplotlib.markers import CARETDOWN
 
 from snnprune import Connectivity, InputError
 from snnprune.report import plot_comparison, plot_kept, plot_similarity, similarity
-from snnprune.report.comparison.lines import line_styles, robust_floor
+from snnprune.report.comparison.lines import line_styles
+from snnprune.report.comparison.scale import robust_floor
 from snnprune.report.style import BLUE, ORANGE
 
 ACCURACIES = {"gmp": (0.98, 0.96), "set": (0.975, 0.95), "gmp-shuffled": (0.97, 0.93)}

@@ -12,9 +12,9 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from ..style import FAINT, INK, LINE, SMALL, check_suffix, dress, finish, new_figure, plain
 from .curves import SIDES, Curve, Side, choose_methods, levels, read_sides
-from .lines import CONTROLS, Label, Scale, cut_bars, line_styles, name_lines, robust_floor
+from .lines import CONTROLS, Label, line_styles, name_lines
+from .scale import ROW, Scale, cut_bars, make_scale
 
-_ROW = 0.225  # inches, a line of text
 _DENSE: dict[str, Any] = {"color": INK, "linestyle": "solid"}
 
 Styles = Mapping[str, dict[str, Any]]
@@ -55,9 +55,9 @@ def plot_comparison(
     rows = rows if methods is None else choose_methods(rows, methods)
     sides = read_sides(rows)
     drawn = list(dict.fromkeys(curve.method for side in sides for curve in side.curves))
-    height = max(6.2, _ROW * (len(drawn) + 5))
+    height = max(6.2, ROW * (len(drawn) + 5))
     heading = title or "Accuracy of sparse networks"
-    scale, styles, shifts = _scale(sides, height), line_styles(drawn), _shifts(sides, drawn)
+    scale, styles, shifts = make_scale(sides, height), line_styles(drawn), _shifts(sides, drawn)
     note = _subtitle(rows, sides, scale)
     figure = new_figure(1.0 + 7.0 * len(sides), height + 0.7, title=heading, subtitle=note)
     panels = figure.subplots(1, len(sides), sharex=True, sharey=True, squeeze=False)[0]
@@ -80,19 +80,6 @@ def _subtitle(rows: Sequence[Mapping[str, Any]], sides: list[Side], scale: Scale
         first += " (a triangle: it continues below the axis)"
     controls = "; grey and dashed: controls" if any(row["method"].endswith(CONTROLS) for row in rows) else ""
     return f"{first}\nbeside each name: accuracy at the smallest density{controls}"
-
-
-def _scale(sides: list[Side], height: float) -> Scale:
-    """Return a scale from the robust floor to the highest bar; `height` of the panels in inches."""
-    curves = [curve for side in sides for curve in side.curves]
-    dense = [side.dense for side in sides if side.dense]
-    lowest = robust_floor(np.concatenate([*(curve.accuracy for curve in curves), [mean for mean, _ in dense]]))
-    highest = max([float((curve.accuracy + curve.spread).max()) for curve in curves] + [sum(pair) for pair in dense])
-    margin = max(0.04 * (highest - lowest), 0.1)
-    floor, top = lowest - margin, highest + margin
-    lows = {curve.method: float(curve.accuracy.min()) for curve in reversed(curves) if curve.accuracy.min() < floor}
-    row = (top - floor) * _ROW / (height - _ROW * len(lows))
-    return Scale(floor, top, row, sorted(lows, key=lambda method: -lows[method]))
 
 
 def _shifts(sides: list[Side], methods: list[str]) -> Shifts:

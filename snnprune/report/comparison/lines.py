@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from scipy.optimize import isotonic_regression
 
 from ..style import BLUE, INK, ORANGE, SMALL, plain
-from .curves import Curve
+from .scale import Scale
 
 CONTROLS = ("-shuffled", "-scratch-e", "-scratch-b", "-transfer")
 _COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4FA3", "#8A5A3C")
@@ -31,51 +31,6 @@ class Label(NamedTuple):
     x: float
     y: float
     style: dict[str, Any]
-
-
-class Scale(NamedTuple):
-    """A y axis from `floor` to `top`, and below it a row that gives the floor and one for each line that falls lower.
-
-    Attributes:
-        floor: data coordinates.
-        top: data coordinates.
-        row: height of a line of text in data coordinates.
-        below: the names of the rows, the highest first.
-    """
-
-    floor: float
-    top: float
-    row: float
-    below: list[str]
-
-    @property
-    def bottom(self) -> float:
-        """Lower end of the axis with its rows."""
-        return self.floor - self.row * (len(self.below) + 1.2) if self.below else self.floor
-
-    def positions(self, name: str, values: np.ndarray) -> np.ndarray:
-        """y of a line's points: those below the floor lie in its row."""
-        return np.where(values < self.floor, self.row_of(name), values)
-
-    def row_of(self, name: str) -> float:
-        """y of the middle of a line's row; nan where it has none."""
-        return self.floor - self.row * (self.below.index(name) + 1.6) if name in self.below else float("nan")
-
-
-def robust_floor(values: np.ndarray) -> float:
-    """Return the smallest start of an axis on which three quarters of the values still fill a quarter or more.
-
-    Args:
-        values: in percent, shape (points,), at least one.
-    """
-    quartile, top = float(np.percentile(values, 25)), float(values.max())
-    limit = quartile - 3 * max(top - quartile, 0.5)  # half a point: lines that are all alike still get an axis
-    return float(values[values >= limit].min())
-
-
-def cut_bars(curve: Curve, scale: Scale) -> np.ndarray:
-    """Whether the bar of each point of a curve crosses the floor, bool (points,)."""
-    return (curve.accuracy >= scale.floor) & (curve.accuracy - curve.spread < scale.floor)
 
 
 def line_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
