@@ -11,15 +11,16 @@ from .runs.options import add_several
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status: 0 done, 2 wrong input."""
     parser = argparse.ArgumentParser(
-        prog="snnprune", description="What a pruned spiking network needs and where it fits."
+        prog="snnprune", description="The cost of a pruned spiking network, and the chips that it fits."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    chips = commands.add_parser("chips", help="list the chips that are known, or explain some of them")
+    chips = commands.add_parser("chips", help="list the known chips, or explain some of them")
     chips.add_argument("chip", nargs="*", help="names of chips, or .toml files of your own")
     chips.set_defaults(run_command=_chips)
-    report = commands.add_parser("report", help="what a finished run costs, and on which chips it fits")
+    report = commands.add_parser("report", help="report the cost of a finished run, and the chips that it fits")
     report.add_argument("run", help="a run folder of experiments.train, read from the checkout")
     add_several(report, "--chip", help="names of chips, or .toml files (default: all)")
+    report.add_argument("--dense", metavar="RUN", help="run folder of the dense network, whose accuracy is shown")
     report.add_argument("--out", default=None, help="folder of report.html and report.json (default: RUN/report)")
     report.add_argument("--model", default=None, help="package.module:factory of a network of your own")
     report.add_argument("--samples", type=int, default=1000, help="images to count on (default: %(default)s)")
@@ -43,29 +44,49 @@ def _chips(options: argparse.Namespace) -> str:
     known = [find_chip(name) for name in CHIPS.names()]
     rows = [("chip", "name", "a synapse that is absent frees", "weight bits")]
     rows += [(c.key, f"{c.name} ({c.maker})", c.zeros, ", ".join(map(str, c.weight_bits.value))) for c in known]
-    return f"{aligned(rows, left=(0, 1, 2, 3))}\n\nsnnprune chips NAME tells the limits of one, with their sources."
+    return f"{aligned(rows, left=(0, 1, 2, 3))}\n\nsnnprune chips NAME shows the limits of one, with their sources."
 
 
 def _report(options: argparse.Namespace) -> str:
     import json
     from pathlib import Path
 
-    from .budget import CHIPS
-    from .budget.assess import assess, told
-    from .report.page import render
-    from .report.run.pictures import pictures_of
+    from .budget import assess
+    from .report import report_pictures, save_page
     from .runs import read_run
     from .storage import write_text
+    from .synapses import geometry
 
     if options.samples < 1:
         raise InputError(f"--samples must be 1 or more, found {options.samples}")
     out = Path(options.out or Path(options.run) / "report")
     run = read_run(options.run, model=options.model, data_root=options.data_root)
-    content = assess(run, options.chip or CHIPS.names(), samples=options.samples)
+    known = {**run.summary, "dense_accuracy": _dense_accuracy(options.dense, run.config["data"])}
+    batches = list(run.batches(options.samples))
+    result = assess(run.network, batches, connectivity=run.connectivity, chips=options.chip, run=known)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {out}: {error.strerror or error}; choose another --out") from error
-    write_text(out / "report.json", json.dumps(content, indent=1) + "\n")
-    write_text(out / "report.html", render(content, pictures_of(run)))
-    return f"{told(run, content)}\nThe page is {out / 'report.html'}; all numbers are in report.json beside it"
+    pictures = report_pictures(
+        run.connectivity, geometry(run.network), image_shape=run.data.image_shape, figures=run.folder / "figures"
+    )
+    write_text(out / "report.json", json.dumps(result.to_json(), indent=1) + "\n")
+    save_page(result, out / "report.html", pictures=pictures)
+    return f"{result}\nThe page is {out / 'report.html'}; all numbers are in report.json beside it"
+
+
+def _dense_accuracy(folder: str | None, data: str) -> float | None:
+    """Accuracy of the dense run to compare with."""
+    from .training import RunFolder
+
+    if folder is None:
+        return None
+    summary = RunFolder(folder).read_json("summary.json")
+    accuracy = summary.get("accuracy")
+    if summary.get("density") != 1 or summary.get("data") != data or not isinstance(accuracy, float):
+        raise InputError(
+            f"--dense must be a finished dense run on {data}, found density {summary.get('density')} on "
+            f"{summary.get('data')} in {folder}"
+        )
+    return accuracy

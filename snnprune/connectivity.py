@@ -11,7 +11,7 @@ from .errors import InputError
 from .selection import keep_largest
 from .storage import read_tensors, write_tensors
 from .synapses import Exclude, Geometry, find_synapses
-from .text import aligned
+from .text import aligned, html_table
 
 
 class Difference(NamedTuple):
@@ -165,6 +165,12 @@ class Connectivity(Mapping[str, Tensor]):
 
     def table(self, geometries: Mapping[str, Geometry] | None = None) -> str:
         """A per-layer table as text, with expanded connections when `geometries` are given."""
+        return aligned(self._rows(geometries), left=(0, 1))
+
+    def _repr_html_(self) -> str:
+        return html_table(self._rows(), left=(0, 1))
+
+    def _rows(self, geometries: Mapping[str, Geometry] | None = None) -> list[tuple[str, ...]]:
         connections = self.connections(geometries) if geometries is not None else {}
         rows = [("layer", "shape", "synapses", "of", "density", *(("connections", "of") if connections else ()))]
         for name, row in self.layers().items():
@@ -175,7 +181,7 @@ class Connectivity(Mapping[str, Tensor]):
             )
         total = tuple(f"{sum(counts):,}" for counts in zip(*connections.values(), strict=True))
         rows.append(("total", "", f"{self.nonzero:,}", f"{self.prunable:,}", f"{self.density:.3%}", *total))
-        return aligned(rows, left=(0, 1))
+        return rows
 
     # --- Comparison
 

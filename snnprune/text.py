@@ -1,16 +1,35 @@
-"""Tables as plain text."""
+"""Tables as plain text, and as HTML for notebooks."""
 
 from collections.abc import Collection, Sequence
+from html import escape
 
 
 def aligned(rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
-    """Rows with their columns one below another: those in `left` to the left, the others to the right."""
+    """Rows of text with aligned columns.
+
+    Args:
+        rows: cells, the heads first.
+        left: indices of the columns that are aligned to the left; the others are aligned to the right.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(
-            cell.ljust(width) if place in left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def html_table(rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
+    """The same rows as an HTML table, escaped; arguments as in `aligned`."""
+    lines = []
+    for index, row in enumerate(rows):
+        kind = "th" if index == 0 else "td"
+        cells = (
+            f"<{kind} style='text-align:{'left' if column in left else 'right'}'>{escape(cell)}</{kind}>"
+            for column, cell in enumerate(row)
+        )
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return f"<table><thead>{lines[0]}</thead><tbody>{''.join(lines[1:])}</tbody></table>"

@@ -1,5 +1,6 @@
 """What a network costs and where it fits: operations that really happen, energy with its assumptions, chips."""
 
+from .assess import Assessment, assess
 from .chip import CHIPS, Chip, Fact, find_chip, read_chip
 from .energy import COSTS, Cost, Energy, estimate_energy
 from .operations import LayerOperations, Operations, count_operations
@@ -11,6 +12,7 @@ from .wiring import Wired, wire
 __all__ = [
     "CHIPS",
     "COSTS",
+    "Assessment",
     "Chip",
     "Cost",
     "Energy",
@@ -19,6 +21,7 @@ __all__ = [
     "Operations",
     "Placement",
     "Wired",
+    "assess",
     "count_operations",
     "estimate_energy",
     "find_chip",

@@ -13,7 +13,7 @@ from ..criteria import Batches
 from ..errors import InputError
 from ..probe import inputs_of, undisturbed
 from ..synapses import Exclude, Synapses, find_synapses, reset_neurons
-from ..text import aligned
+from ..text import aligned, html_table
 
 Static = Literal["once", "each-step"]
 
@@ -45,7 +45,7 @@ class LayerOperations:
         return float(self.per_sample.mean())
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Operations:
     """What all synapses of a network do.
 
@@ -77,8 +77,18 @@ class Operations:
         """float64 [N]: their distribution."""
         return self._of(spiking=True)
 
+    def __repr__(self) -> str:
+        sums = f"{self.synaptic_operations:,.0f} additions, {self.multiply_accumulates:,.0f} multiply-accumulates"
+        return f"Operations({sums} a sample; {self.samples:,} samples, {self.timesteps} time steps)"
+
+    def _repr_html_(self) -> str:
+        return html_table(self._rows(), left=(0, 2))
+
     def table(self) -> str:
         """A row for each layer: operations of a sample, their kind, and the share of what a dense layer would need."""
+        return aligned(self._rows(), left=(0, 2))
+
+    def _rows(self) -> list[tuple[str, ...]]:
         rows = [("layer", "operations", "kind", "if dense", "share", "inputs not 0")]
         for name, layer in self.layers.items():
             share = f"{layer.mean / layer.if_dense:.2%}" if layer.if_dense else ""
@@ -86,7 +96,7 @@ class Operations:
                 ", once" if layer.static and len(layer.per_step) == 1 else ""
             )
             rows.append((name, f"{layer.mean:,.0f}", kind, f"{layer.if_dense:,.0f}", share, f"{layer.events:,.0f}"))
-        return aligned(rows, left=(0, 2))
+        return rows
 
     def _of(self, *, spiking: bool) -> Tensor:
         nothing = torch.zeros(self.samples, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Pictures of sparse networks. Only this package imports matplotlib."""
+"""Pictures of sparse networks, and the page of a report. Only this package imports matplotlib."""
 
 from .comparison.comparison import plot_comparison
 from .comparison.kept import plot_kept
@@ -8,9 +8,12 @@ from .film.film import plot_film, plot_strip
 from .film.footage import Footage
 from .film.hidden import plot_hidden
 from .film.turnover import plot_turnover
+from .page import save_page
+from .run.fans import plot_fans
 from .run.figures import image_layer, plot_run
 from .run.layers import plot_layers
 from .run.maps import plot_connectivity
+from .run.pictures import report_pictures
 from .run.training import plot_training
 from .style import layer_label, save_figure
 
@@ -20,6 +23,7 @@ __all__ = [
     "layer_label",
     "plot_comparison",
     "plot_connectivity",
+    "plot_fans",
     "plot_film",
     "plot_hidden",
     "plot_kept",
@@ -29,6 +33,8 @@ __all__ = [
     "plot_strip",
     "plot_training",
     "plot_turnover",
+    "report_pictures",
     "save_figure",
+    "save_page",
     "similarity",
 ]

@@ -53,7 +53,8 @@ def test_a_report_of_a_run(run, tmp_path, capsys):
     assert "64 inputs of the network, the limit is 16" in told["chips"]["xylo-audio-2"]["reasons"]
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
     shown = capsys.readouterr().out
-    assert "dynap-se2: fits; takes 1 of 4 cores" in shown
+    assert "dynap-se2: fits by size; takes 1 of 4 cores" in shown
+    assert "not checked: weights rounded to 4 bits, the neuron model (LIFNode), analog inputs of fc1" in shown
     assert "connections" in shown
 
 

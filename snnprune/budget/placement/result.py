@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ...text import html_table
 from ..chip import Chip
 from .tiles import Tile
 
 Verdict = Literal["fits", "needs-more-chips", "cannot"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Placement:
     """Where a network goes on a chip, or why it does not.
 
@@ -39,6 +40,14 @@ class Placement:
     shared: tuple[tuple[int, ...], ...] = ()
     changes: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Placement({self.chip.name}: {self.verdict}; {'; '.join(self.reasons)})"
+
+    def _repr_html_(self) -> str:
+        rows = [("chip", "verdict", "why", "what would help")]
+        rows += [(self.chip.name, self.verdict, "; ".join(self.reasons), "; ".join(self.changes))]
+        return html_table(rows, left=range(4))
 
     def __str__(self) -> str:
         """Verdict, reasons and what would help."""

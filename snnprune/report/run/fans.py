@@ -1,34 +1,42 @@
-"""How many inputs and targets the neurons of each layer have."""
+"""Fan-in and fan-out of each layer."""
 
 import os
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ...connectivity import Connectivity
 from ...layout import to_columns, to_rows
 from ...synapses import Geometry
-from ..style import BLUE, FAINT, SMALL, count_on, dress, layer_label, new_figure, plain, save_figure
+from ..style import BLUE, FAINT, SMALL, check_suffix, count_on, dress, finish, layer_label, new_figure, plain
 
 _BINS = 40
+_AXES = {"fan-in": ("synapses into a neuron", "neurons"), "fan-out": ("synapses out of an input", "inputs")}
 
 
-def plot_fans(path: str | os.PathLike[str], connectivity: Connectivity, geometries: Mapping[str, Geometry]) -> None:
-    """Draw for each layer how its neurons' fan-in, and its inputs' fan-out, are distributed; the means are marked.
+def plot_fans(
+    connectivity: Connectivity, geometries: Mapping[str, Geometry], *, path: str | os.PathLike[str] | None = None
+) -> Figure:
+    """Draw the distributions of each layer's fan-in (of its neurons) and fan-out (of its inputs), with their means.
 
     For convolutions, neurons and inputs are channels, and shared weights count once.
 
     Args:
-        path: the PNG file to replace.
         connectivity: which synapses exist.
         geometries: of its layers.
+        path: the file to replace; its suffix decides the format, .png, .svg or .pdf. None: nothing is written.
+
+    Returns:
+        the figure.
 
     Raises:
-        InputError: the file cannot be written there.
+        InputError: an unknown suffix, or the file cannot be written.
     """
+    check_suffix(path)
     names = list(connectivity)
     note = "left: synapses into each neuron; right: synapses out of each input; dashed: the mean"
-    figure = new_figure(9.5, 1.9 * len(names) + 0.3, title="Fan-in and fan-out", subtitle=note)
+    figure = new_figure(9.5, 2.3 * len(names) + 0.3, title="Fan-in and fan-out", subtitle=note)
     panels = figure.subplots(len(names), 2, squeeze=False)
     for row, name in zip(panels, names, strict=True):
         mask = connectivity[name].cpu()
@@ -37,8 +45,12 @@ def plot_fans(path: str | os.PathLike[str], connectivity: Connectivity, geometri
             bins = np.linspace(-0.5, counts.max() + 0.5, min(_BINS, int(counts.max()) + 1) + 1)
             axes.hist(counts, bins=bins, color=BLUE)
             axes.axvline(counts.mean(), color=FAINT, linewidth=1.2, linestyle=(0, (4, 3)))
-            dress(axes, title=f"{plain(layer_label(name))}: {words}, at most {counts.max():,}")
-            axes.title.set_fontsize(SMALL)
+            x, y = (
+                ("synapses into a neuron", "neurons") if words == "fan-in" else ("synapses out of an input", "inputs")
+            )
+            dress(axes, x=x, y=y, title=f"{plain(layer_label(name))}: {words}, at most {counts.max():,}")
+            for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
+                text.set_fontsize(SMALL)
             count_on(axes.xaxis, ticks=6)
             count_on(axes.yaxis, ticks=3)
-    save_figure(path, figure)
+    return finish(figure, path)

@@ -51,14 +51,37 @@ def plot_run(
     paths = [folder / "training.png", folder / "layers.png"]
     plot_training(metrics, path=paths[0])
     plot_layers(connectivity, path=paths[1])
+    maps = plot_maps(folder, connectivity, list(connectivity), image_shape=image_shape, geometries=geometries)
+    return [*paths, *maps.values()]
+
+
+def plot_maps(
+    folder: Path,
+    connectivity: Connectivity,
+    layers: Sequence[str],
+    *,
+    image_shape: tuple[int, int, int] | None,
+    geometries: Mapping[str, Geometry] | None,
+) -> dict[str, Path]:
+    """Draw `connectivity-<layer>.png` for some layers; other arguments as in `plot_run`.
+
+    Returns:
+        layer -> file.
+    """
     images = image_layer(connectivity, image_shape)
-    for name, mask in connectivity.items():
-        label = layer_label(name)
+    paths = {}
+    for name in layers:
+        mask, label = connectivity[name], layer_label(name)
         if geometries is not None and geometries[name].output_axis == 1:
             mask = to_rows(mask, geometries[name]).unflatten(1, (-1, *geometries[name].kernel))
-        paths.append(folder / f"connectivity-{_file_part(label)}.png")
-        plot_connectivity(mask, name=label, image_shape=image_shape if name == images else None, path=paths[-1])
+        paths[name] = map_path(folder, name)
+        plot_connectivity(mask, name=label, image_shape=image_shape if name == images else None, path=paths[name])
     return paths
+
+
+def map_path(folder: Path, layer: str) -> Path:
+    """Return the file of a layer's map."""
+    return folder / f"connectivity-{_file_part(layer_label(layer))}.png"
 
 
 def image_layer(connectivity: Connectivity, image_shape: tuple[int, int, int] | None) -> str | None:

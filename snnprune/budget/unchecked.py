@@ -1,0 +1,35 @@
+"""Properties of a network that a placement by size does not check."""
+
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from .chip import Chip
+from .operations import Operations
+
+
+def not_checked(network: nn.Module, operations: Operations, chip: Chip) -> list[str]:
+    """What must still be looked at before a network that fits by size runs on a chip, for this network alone.
+
+    Args:
+        network: any module.
+        operations: counted on real inputs; tells analog inputs and graded spikes.
+        chip: its weight bits are named.
+    """
+    first, *later = operations.layers.items()
+    graded = [name.removesuffix(".weight") for name, layer in later if not layer.spiking]
+    bits = ", ".join(map(str, chip.weight_bits.value))
+    found = [f"weights rounded to {bits} bits", f"the neuron model ({', '.join(_neurons(network)) or 'none found'})"]
+    if norms := sorted({type(module).__name__ for module in network.modules() if isinstance(module, _NormBase)}):
+        found.append(f"normalisation folded into weights ({', '.join(norms)})")
+    if not first[1].spiking:
+        found.append(f"analog inputs of {first[0].removesuffix('.weight')}")
+    if graded:
+        found.append(f"graded spikes into {', '.join(graded)}")
+    return found
+
+
+def _neurons(network: nn.Module) -> list[str]:
+    """Types of neurons: SpikingJelly's, and the rectifiers of a twin."""
+    from spikingjelly.activation_based.neuron import BaseNode
+
+    return sorted({type(module).__name__ for module in network.modules() if isinstance(module, BaseNode | nn.ReLU)})
