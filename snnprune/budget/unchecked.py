@@ -17,8 +17,10 @@ def not_checked(network: nn.Module, operations: Operations, chip: Chip) -> list[
     """
     first, *later = operations.layers.items()
     graded = [name.removesuffix(".weight") for name, layer in later if not layer.spiking]
-    bits = ", ".join(map(str, chip.weight_bits.value))
-    found = [f"weights rounded to {bits} bits", f"the neuron model ({', '.join(_neurons(network)) or 'none found'})"]
+    found = [
+        f"weights rounded to {chip.weight_bits.value[-1]} bits",
+        f"the neuron model ({', '.join(_neurons(network)) or 'none found'})",
+    ]
     if norms := sorted({type(module).__name__ for module in network.modules() if isinstance(module, _NormBase)}):
         found.append(f"normalisation folded into weights ({', '.join(norms)})")
     if not first[1].spiking:
