@@ -1,3 +1,3 @@
-"""What is measured against what, each benchmark in one run. Results are committed with date and machine."""
+"""Benchmarks: variants side by side in one run. Results are committed with date and machine."""
 
 import experiments as experiments  # how threads wait must be settled before torch is imported

@@ -1,4 +1,4 @@
-"""What a budget costs: counting operations beside a plain evaluation, and placing a network on every chip.
+"""Cost of a budget: counting operations beside a plain evaluation, and placing a network on every chip.
 
     python -m benchmarks.budget
 

@@ -54,7 +54,7 @@ def protocol(chip: str, seeds: Sequence[int]) -> Protocol:
 
 
 def row(chip: str, run: Run, data_root: str | None) -> dict[str, Any]:
-    """What came of one run, and how it fits the chip, whether it was pruned for it or not."""
+    """Result of one run, and its placement on the chip, whether it was pruned for it or not."""
     summary = RunFolder(run.folder).read_json("summary.json")
     finished = read_run(run.folder, data_root=data_root)
     placement = placement_of(chip, finished.network, finished.connectivity, finished.example())

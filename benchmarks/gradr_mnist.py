@@ -78,9 +78,9 @@ def measure(options: argparse.Namespace) -> None:
     writer.writerows([row[column] for column in COLUMNS] for row in rows)
     results = Path(options.results)
     write_text(results / "gradr-mnist.csv", text.getvalue())
-    told = environment()
-    threads = f"{told['threads']} thread" + ("s" if told["threads"] > 1 else "")
-    note = f"torch {told['torch']}, {told['processor']}, {threads}, {told['date'][:10]}"
+    made = environment()
+    threads = f"{made['threads']} thread" + ("s" if made["threads"] > 1 else "")
+    note = f"torch {made['torch']}, {made['processor']}, {threads}, {made['date'][:10]}"
     write_text(results / "gradr-mnist.md", table(rows) + f"\nMeasured with {note}.\n")
 
 

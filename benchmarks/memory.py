@@ -23,7 +23,7 @@ def reset_peak() -> None:
 
 
 def in_fresh_process(work: Callable[..., Any], *arguments: Any) -> Any:
-    """What `work` returns when a process that did nothing else calls it."""
+    """The result of `work`, called in a process that did nothing else."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(work, *arguments).result()
 

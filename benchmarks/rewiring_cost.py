@@ -1,4 +1,4 @@
-"""What each method adds to a training step, in time and memory, on the CIFAR-10 network of Grad R.
+"""Cost of each method in a training step, in time and memory, on the CIFAR-10 network of Grad R.
 
     python -m benchmarks.rewiring_cost
 
@@ -86,7 +86,7 @@ def measure_times(model: str, rows: list[str], rounds: int, block: int) -> dict[
 
 
 def measure_memory(model: str, row: str) -> tuple[float, float]:
-    """What a method holds between steps, and at the peak of its life beyond plain Adam, in copies of the weights."""
+    """Memory of a method between steps, and at its peak beyond plain Adam, in copies of the weights."""
     Subject(model, None, SHORT).step()  # what a first step takes once and for all is none of the method's
     subject = Subject(model, None, SHORT)
     subject.step()

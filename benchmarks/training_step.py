@@ -1,4 +1,4 @@
-"""What a training step costs, and what Grad R adds to it: every way of running side by side, in one process.
+"""Cost of a training step, and the part that Grad R adds: every way of running side by side, in one process.
 
     python -m benchmarks.training_step --model mnist-mlp
 
@@ -194,8 +194,8 @@ def main() -> None:
     show(rows)
     path = Path(options.out or f"benchmarks/results/training_step-{options.model}-{options.device}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = {name: value for name, value in vars(options).items() if name not in ("memory_of", "out", "no_memory")}
-    content = {"options": told, "environment": environment() | {"load": os.getloadavg()[0]}, "rows": rows}
+    kept = {name: value for name, value in vars(options).items() if name not in ("memory_of", "out", "no_memory")}
+    content = {"options": kept, "environment": environment() | {"load": os.getloadavg()[0]}, "rows": rows}
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 

@@ -51,7 +51,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """What is compared, and what is equal for all.
+    """A comparison: its methods, densities, sides and seeds, and the options that all runs share.
 
     Attributes:
         title: of tables and figures.
@@ -109,7 +109,7 @@ class Protocol:
         # Each run has a folder of its own, named after what the grid varies.
         percents = [f"{100 * density:g} %" for density in self.densities]
         for name, given in {"methods": self.methods, "densities": percents, "seeds": self.seeds}.items():
-            if twice := [entry for place, entry in enumerate(given) if entry in given[:place]]:
+            if twice := [entry for index, entry in enumerate(given) if entry in given[:index]]:
                 raise InputError(f"{name} has {twice[0]} twice")
         for name in self.methods:
             self._check_method(name)
@@ -149,7 +149,7 @@ class Protocol:
 
     @property
     def _unpruned(self) -> dict[str, Any]:
-        """What all runs share without what only a pruned one can be told: no chip for "dense", or for a control."""
+        """Shared options, minus those that only pruned runs accept: no chip for "dense", or for a control."""
         return {name: value for name, value in self.run.items() if name not in EITHER}
 
     def _control(self, control: str, side: str, density: float, seed: int, out: str | os.PathLike[str]) -> Run:
@@ -177,7 +177,7 @@ def read_protocol(path: str | os.PathLike[str]) -> Protocol:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: give a protocol file (docs/compare.md shows one)") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no TOML: {error}") from error
+        raise InputError(f"{path} is not TOML: {error}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -8,7 +8,7 @@ from torch import nn
 from .neurons import Neuron
 
 Layers = dict[str, nn.Module]
-# The layers of a network with these neurons and so many classes.
+# (neuron, number of classes) -> layers
 Maker = Callable[[Neuron, int], Layers]
 
 

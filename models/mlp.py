@@ -24,7 +24,7 @@ def mnist_mlp(neuron: Neuron, classes: int) -> Layers:
 
 
 def of_sizes(name: str) -> tuple[Maker, int] | None:
-    """What makes the network that a name spells out, and its number of classes; None for any other name.
+    """The maker of the network whose sizes a name spells out, and its number of classes; None for any other name.
 
     "784-512-10" has 784 inputs, 512 neurons and 10 classes; with "P7-16-128-10" the 28x28 pixels of an image are first
     averaged over 7x7, which leaves 16.

@@ -54,7 +54,7 @@ class StaticInputNetwork(nn.Sequential, base.StepModule):
         return self.spikes(current)
 
     def current(self, images: Tensor) -> Tensor:
-        """What drives the first neuron at every time step, [B, ...], for images [B, C, H, W]."""
+        """Current into the first neuron at every time step, [B, ...], for images [B, C, H, W]."""
         for layer in islice(self, self.static_layers):
             images = layer(images)
         return images

@@ -10,24 +10,23 @@ from torch import Tensor, nn
 
 from .strides import keep_strides
 
-# >>> compiling.py
 logger = logging.getLogger(__name__)
 
 
 class CompiledOrEager:
     """Calls the compiled form of something; if its first call fails, the thing itself from then on.
 
-    The first failure in a process is told in one line; where one compiles nothing, the others do not either.
+    The first failure in a process is logged in one line; later ones are not, since their cause is the same.
 
     Args:
         eager: a module or function.
         options: for torch.compile.
     """
 
-    _told = False
+    _logged = False
 
     def __init__(self, eager: Callable[..., Any], **options: Any) -> None:
-        # The backends tell of their own troubles (no GPU, no Triton) on the first call; our one line is enough.
+        # The backends log their own problems (no GPU, no Triton) on the first call; our one line is enough.
         for name in ("torch._library.triton", "torch.utils.cpp_extension"):
             logging.getLogger(name).setLevel(logging.ERROR)
         self._eager, self._call, self._proven = eager, torch.compile(eager, **options), False
@@ -38,12 +37,12 @@ class CompiledOrEager:
         try:
             result = self._call(*args)
         except Exception as error:  # whatever a missing or broken compiler raises
-            if not CompiledOrEager._told:
+            if not CompiledOrEager._logged:
                 reason = (str(error).strip().splitlines() or [""])[0][:120]
                 logger.warning(
-                    "going on without torch.compile, which failed here (%s: %s)", type(error).__name__, reason
+                    "continuing without torch.compile, which failed here (%s: %s)", type(error).__name__, reason
                 )
-                CompiledOrEager._told = True
+                CompiledOrEager._logged = True
             self._call = self._eager
             result = self._eager(*args)
         self._proven = True
@@ -68,7 +67,6 @@ def _as_tensor(value: Any) -> Any:
     return torch.as_tensor(value) if isinstance(value, int | float) else value
 
 
-# >>> compiling.py
 Compile = Literal["auto", "on", "off"]
 # Compiling a network takes 10 to 60 s, its neurons alone about 10: in fewer steps that does not pay.
 WORTHWHILE_STEPS = 2000
@@ -76,7 +74,7 @@ WORTHWHILE_STEPS_OF_NEURONS = 500
 
 
 def forward_of(network: nn.Module, mode: Compile, *, steps: int) -> Callable[..., Any]:
-    """What to call in place of a network in a training of so many steps.
+    """The callable that stands for a network in a training of `steps` steps.
 
     A network with convolutions on a CPU has only its spiking neurons compiled: convolution, batch normalisation and
     pooling are faster as PyTorch has them. Any other network is compiled whole.

@@ -15,7 +15,7 @@ from .text import aligned, html_table
 
 
 class Difference(NamedTuple):
-    """What changed between two connectivities: synapses that went and synapses that came (back)."""
+    """Change between two connectivities: synapses that were pruned and synapses that were regrown."""
 
     pruned: "Connectivity"
     regrown: "Connectivity"
@@ -186,7 +186,7 @@ class Connectivity(Mapping[str, Tensor]):
     # --- Comparison
 
     def diff(self, other: "Connectivity") -> Difference:
-        """What changed from this connectivity to `other`.
+        """The change from this connectivity to `other`.
 
         Raises:
             InputError: different names or shapes.
@@ -227,7 +227,7 @@ class Connectivity(Mapping[str, Tensor]):
         """Make sure that this connectivity belongs to a network.
 
         Raises:
-            InputError: a name that the network has not, or a shape that differs; the message names both sides.
+            InputError: a name that the network lacks, or a shape that differs; the message names both sides.
         """
         parameters = {name: entry.parameter for name, entry in find_synapses(network).items()}
         for name, mask in self._masks.items():

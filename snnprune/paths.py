@@ -77,7 +77,7 @@ def flow(network: nn.Module, weights: dict[str, Tensor], example: Tensor, *, exa
 
     Args:
         network: a feed-forward network; unchanged afterwards.
-        weights: parameter name -> what takes the place of its synapses, 0 or more, all of one dtype.
+        weights: parameter name -> values used instead of its synapses, 0 or more, all of one dtype.
         example: one input batch; only its shape matters.
         exact: without it layers are scaled so that nothing overflows, and each tensor's gradient has a factor of its
             own. With it there is none; give float64.

@@ -74,7 +74,7 @@ class Heard:
         return self.note if module in self.names else None
 
     def note(self, module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
-        """What a forward hook does."""
+        """Forward hook: note whether the inputs hold anything but zeros."""
         name, heard = self.names[module], inputs[0].detach().any()
         self._any[name] = self._any[name] | heard if name in self._any else heard
 

@@ -1,4 +1,4 @@
-"""When synapses go: the density asked for at each step, and whether to choose anew. And how a learning rate falls."""
+"""Schedules: the density after each step, and the steps at which synapses are chosen; and learning rates."""
 
 import math
 from collections.abc import Callable
@@ -13,11 +13,11 @@ class Schedule(Protocol):
     """Answers two questions about a number of steps done; 0 is before the first."""
 
     def density_at(self, step: int) -> float:
-        """The density asked for after so many steps, in (0, 1]; it never rises."""
+        """Density after `step` steps, in (0, 1]; it never rises."""
         ...
 
     def updates_at(self, step: int) -> bool:
-        """Whether synapses are chosen after so many steps."""
+        """Whether synapses are chosen after `step` steps."""
         ...
 
 
@@ -82,7 +82,7 @@ class Polynomial:
         return self.density + (1 - self.density) * self.remaining_at(step)
 
     def remaining_at(self, step: int) -> float:
-        """Which share of the way down is left after so many steps: (1 - progress)^power."""
+        """Share of the way down that is left after `step` steps: (1 - progress)^power."""
         if step >= self.end:
             return 0.0
         if step <= self.begin:
@@ -90,7 +90,7 @@ class Polynomial:
         return (1 - (step - self.begin) / (self.end - self.begin)) ** self.power
 
     def updates_at(self, step: int) -> bool:
-        """Every so many steps on the ramp, and at its end."""
+        """Every `every` steps on the ramp, and at its end."""
         return step == self.end or (self.begin < step < self.end and (step - self.begin) % self.every == 0)
 
 
@@ -128,7 +128,7 @@ class Rounds:
         return self.rounds_done(step) > self.rounds_done(step - 1)
 
     def rounds_done(self, step: int) -> int:
-        """How many rounds have ended after so many steps."""
+        """Number of rounds that have ended after `step` steps."""
         if step >= self.end:
             return self.rounds
         return max(0, step - self.begin) * self.rounds // max(1, self.end - self.begin)
@@ -140,7 +140,7 @@ def rounds_for(density: float, rate: float) -> int:
 
 
 def interval(steps: int) -> int:
-    """Steps between two choices on a way of so many: 100, or fewer, so that there are 50 choices."""
+    """Steps between two choices in `steps` steps: 100, or fewer, so that there are 50 choices."""
     return min(100, max(1, steps // 50))
 
 

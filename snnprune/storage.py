@@ -92,7 +92,7 @@ def read_tensors(path: str | os.PathLike[str], *, kind: str) -> tuple[dict[str, 
             f"{path} is no {kind} file of snnprune, or it is damaged ({error}): use another copy"
         ) from error
     if found != kind:
-        raise InputError(f"{path} holds a {found}, a {kind} is wanted")
+        raise InputError(f"{path} must be a {kind} file, found a {found}: take another file")
     if schema != SCHEMA:
         raise InputError(f"{path} has schema {schema}, this snnprune {__version__} reads {SCHEMA}: install its version")
     if _digest(tensors, header) != digest:

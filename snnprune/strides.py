@@ -15,7 +15,7 @@ def keep_strides(value: Tensor) -> Tensor:
 
     Args:
         value: any shape. A value with fewer than three dimensions, or one that was expanded, is returned as it is, and
-            so is what torch.fx traces in the place of a tensor.
+            so is a proxy of torch.fx.
     """
     if torch.compiler.is_compiling() or not isinstance(value, Tensor) or not value.requires_grad:
         return value

@@ -35,7 +35,7 @@ class Synapses:
 
 @dataclass(frozen=True)
 class Geometry:
-    """How the synapses of one tensor connect neurons.
+    """Pattern in which the synapses of one tensor connect neurons.
 
     For convolutions, units are channels, and fans count shared weights: one channel's kernel entries, borders ignored.
 
@@ -77,7 +77,7 @@ def find_synapses(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Syn
             pruned by torch.nn.utils, or it is not initialised yet (lazy layers).
     """
     if not isinstance(network, nn.Module):
-        raise InputError(f"a torch module is wanted, found {type(network).__name__}")
+        raise InputError(f"network must be a torch module, found {type(network).__name__}")
     found: dict[str, Synapses] = {}
     seen: set[int] = set()
     for module_name, module in network.named_modules():
@@ -93,7 +93,7 @@ def find_synapses(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Syn
         raise InputError(
             f"{type(network).__name__} has no synapses"
             + (f" left: exclude takes all of {', '.join(found)}" if found else "")
-            + "; wanted: weights of Linear or convolution layers"
+            + "; synapses are the weights of Linear and convolution layers"
         )
     return kept
 

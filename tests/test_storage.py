@@ -69,7 +69,7 @@ def test_missing_foreign_and_other_kinds_are_refused(tmp_path):
     with pytest.raises(InputError, match="is no checkpoint file of snnprune"):
         read_tensors(tmp_path / "foreign", kind="checkpoint")
     write_tensors(tmp_path / "a", TENSORS, kind="connectivity", metadata={})
-    with pytest.raises(InputError, match="holds a connectivity, a checkpoint is wanted"):
+    with pytest.raises(InputError, match="must be a checkpoint file, found a connectivity"):
         read_tensors(tmp_path / "a", kind="checkpoint")
 
 

@@ -63,7 +63,7 @@ def test_exclude_that_matches_nothing_names_what_there_is():
 
 
 def test_a_network_without_synapses_is_refused():
-    with pytest.raises(InputError, match="Sequential has no synapses; wanted"):
+    with pytest.raises(InputError, match="Sequential has no synapses; synapses are"):
         find_synapses(nn.Sequential(nn.BatchNorm1d(3)))
     with pytest.raises(InputError, match="no synapses left: exclude takes all of weight"):
         find_synapses(nn.Linear(2, 2), exclude=["*"])

@@ -1,8 +1,8 @@
-"""How many synapses each layer keeps, and which: from scores and a density to a connectivity.
+"""Allocations: from scores and a density to a connectivity, that is how many synapses each layer keeps, and which.
 
-Every allocation works with the scores of every criterion; ties go by tensor and index. A score of -inf marks a synapse
-that is not to be had: it is taken only where a count that is promised to be exact cannot be met without it. A layer
-that is emptied is told in the log. `find` gives an allocation by name, as `--allocation` takes it.
+Every allocation works with the scores of every criterion; ties go by tensor and index. A score of -inf excludes a
+synapse, unless the exact count cannot be met otherwise. A layer that is left without synapses is logged. `find` returns
+an allocation by name, as `--allocation` takes it.
 """
 
 from .balance import balanced, utilisation

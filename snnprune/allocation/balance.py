@@ -23,7 +23,7 @@ def balanced(scores: Scores, density: float, geometries: Geometries, *, elements
     The postsynaptic units of a layer are cut into `elements` blocks, one for each processing element, and every block
     keeps the same number of synapses, give or take one: its best ones. A layer then takes as long as its mean
     block, not as long as its fullest (Yin et al., "Workload-Balanced Pruning for Sparse Spiking Neural Networks", 2023,
-    who add and remove synapses at random to that end). A score of -inf, a synapse that is gone, is taken where a block
+    where synapses are added and removed at random to that end). A score of -inf, an absent synapse, is taken if a block
     has no others left: it comes back, drawn at random.
 
     Args:

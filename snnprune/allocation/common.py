@@ -1,4 +1,4 @@
-"""What all allocations share."""
+"""Types and helpers that all allocations share."""
 
 import logging
 import math
@@ -35,7 +35,7 @@ def need_geometries(scores: Scores, geometries: Geometries) -> None:
 
 
 def to_connectivity(scores: Scores, masks: Mapping[str, Tensor]) -> Connectivity:
-    """The connectivity of these masks, after a word in the log about layers that they empty."""
+    """The connectivity of these masks; layers without any synapse are logged."""
     for name, mask in masks.items():
         if not bool(mask.any()) and bool((scores[name] > -math.inf).any()):
             logger.warning("no synapse is left in %s: nothing passes through this layer any more", name)
@@ -43,14 +43,14 @@ def to_connectivity(scores: Scores, masks: Mapping[str, Tensor]) -> Connectivity
 
 
 def keep_in_each(scores: Scores, counts: Mapping[str, int]) -> Connectivity:
-    """So many synapses in each layer: those with its largest scores."""
+    """Keep the `counts` largest scores of each layer."""
     return to_connectivity(
         scores, {name: keep_largest({name: score}, counts[name])[name] for name, score in scores.items()}
     )
 
 
 def ranks_in_rows(matrix: Tensor) -> Tensor:
-    """The place of each number in its row, int64, 0 for the largest; ties by index."""
+    """Rank of each number in its row, int64, 0 for the largest; ties by index."""
     order = matrix.argsort(dim=1, descending=True, stable=True)
-    places = torch.arange(matrix.shape[1], device=matrix.device).expand_as(order)
-    return torch.empty_like(order).scatter_(1, order, places)
+    ranks = torch.arange(matrix.shape[1], device=matrix.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, ranks)

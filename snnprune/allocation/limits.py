@@ -38,8 +38,8 @@ def n_of_m(scores: Scores, density: float | None, geometries: Geometries, *, n: 
         raise InputError(f"N:M wants 1 <= N <= M, found {n}:{m}")
     need_geometries(scores, geometries)
     if wrong := {name: geometries[name].fan_in for name in scores if geometries[name].fan_in % m}:
-        told = ", ".join(f"{name} has {fan_in}" for name, fan_in in wrong.items())
-        raise InputError(f"{n}:{m} wants a fan-in that {m} divides, {told}: exclude what does not fit")
+        listed = ", ".join(f"{name} has {fan_in}" for name, fan_in in wrong.items())
+        raise InputError(f"{n}:{m} needs a fan-in that {m} divides: {listed}; exclude these")
 
     def within(name: str, score: Tensor) -> Tensor:
         groups = to_rows(score, geometries[name]).reshape(-1, m)
@@ -99,7 +99,7 @@ def _say_once(message: str) -> None:
 
 
 def _limited(scores: Scores, density: float | None, within: Callable[[str, Tensor], Tensor]) -> Connectivity:
-    """What a limit allows, and of that the globally largest where the density asks for fewer."""
+    """Synapses within a limit; of these the globally largest, if the density is lower."""
     check_scores(scores, 1.0 if density is None else density)
     allowed = {name: within(name, score.detach()) & (score > -math.inf) for name, score in scores.items()}
     most = sum(int(mask.count_nonzero()) for mask in allowed.values())

@@ -88,10 +88,10 @@ def _units(geometry: Geometry) -> int:
 
 
 def _rank_in_row(score: Tensor, geometry: Geometry) -> Tensor:
-    """Minus the place of each score in its row: the first of all rows come before the second of any."""
+    """Negative rank of each score in its row: the first of all rows come before the second of any."""
     matrix = to_rows(score.detach(), geometry)
-    place = torch.where(matrix > -math.inf, -ranks_in_rows(matrix).float(), -math.inf)
-    return from_rows(place, geometry, score.shape)
+    ranks = torch.where(matrix > -math.inf, -ranks_in_rows(matrix).float(), -math.inf)
+    return from_rows(ranks, geometry, score.shape)
 
 
 def _in_proportion(scores: Scores, density: float, wanted: Mapping[str, float]) -> Connectivity:

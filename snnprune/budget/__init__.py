@@ -1,4 +1,4 @@
-"""What a network costs and where it fits: operations that really happen, energy with its assumptions, chips."""
+"""Cost of a network and the chips that it fits: operations that happen, energy with its assumptions, placements."""
 
 from .assess import Assessment, assess
 from .chip import CHIPS, Chip, Fact, find_chip, read_chip

@@ -12,13 +12,13 @@ from typing import Any, get_args
 from ..errors import InputError
 from ..registry import Registry
 from ..text import aligned
-from .limits import ENCODINGS, LIMITS, REQUIRED, Convolution, Placement, Zeros
+from .limits import ENCODINGS, LIMITS, REQUIRED, Convolution, PlacementKind, Zeros
 
-# What each part of a chip file holds.
+# Entries of each part of a chip file.
 _TEXTS = ("name", "maker", "about", "placement", "convolution", "zeros")
 _PARTS = {"limits": tuple(LIMITS), "weights": ("bits", "encoding"), "energy": ("synaptic_operation",)}
 _CHOICES: dict[str, Collection[str]] = {
-    "placement": get_args(Placement),
+    "placement": get_args(PlacementKind),
     "convolution": get_args(Convolution),
     "zeros": get_args(Zeros),
     "encoding": ENCODINGS,
@@ -42,17 +42,17 @@ class Fact:
 
 @dataclass(frozen=True, kw_only=True)
 class Chip:
-    """What a chip can hold.
+    """Description of a chip.
 
     Attributes:
         key: the name on the command line, that of its file.
         name: in full.
-        maker: who makes it.
-        about: what matters for a sparse network, in a few sentences.
+        maker: its manufacturer.
+        about: properties that matter for a sparse network, in a few sentences.
         placement: how a network is laid out: "neurons" of any layer on any core; "layers", one on a core; or "single",
             all on one core.
         convolution: "shared" where kernels are stored once, "replicated" where each connection takes a synapse.
-        zeros: what a synapse that does not exist frees: "memory", "partly", "nothing", or "unknown".
+        zeros: resources that an absent synapse frees: "memory", "partly", "nothing", or "unknown".
         limits: name -> limit, those of `limits.LIMITS` that are known.
         weight_bits: allowed bits of a weight, in ascending order.
         encoding: how synapses lie in memory, one of `limits.ENCODINGS`.
@@ -63,7 +63,7 @@ class Chip:
     name: str
     maker: str
     about: str
-    placement: Placement
+    placement: PlacementKind
     convolution: Convolution
     zeros: Zeros
     limits: Mapping[str, Fact]
@@ -76,7 +76,7 @@ class Chip:
         return self.limits[name].value if name in self.limits else None
 
     def explain(self) -> str:
-        """All that is known of the chip, with sources, as text."""
+        """All known facts of the chip, with sources, as text."""
         rows = [("limit", "value", "", "source")]
         facts = [(LIMITS[name].meaning, fact) for name, fact in self.limits.items()]
         facts += [("bits of a weight", self.weight_bits)]
@@ -117,7 +117,7 @@ def read_chip(path: str | os.PathLike[str]) -> Chip:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no TOML: {error}") from error
+        raise InputError(f"{path} is not TOML: {error}") from error
     reader = _Reader(path, text)
     reader.known(content, (*_TEXTS, *_PARTS), "")
     texts = {key: reader.text(content, key) for key in _TEXTS}
@@ -142,13 +142,13 @@ def read_chip(path: str | os.PathLike[str]) -> Chip:
 
 
 class _Reader:
-    """Checks what a file says, and knows where it says it."""
+    """Checks the content of a file, and finds the line of an entry."""
 
     def __init__(self, path: Path, text: str) -> None:
         self.path, self.lines = path, text.splitlines()
 
     def fail(self, key: str, what: str) -> None:
-        """Raise an error that names file, line and what is wrong."""
+        """Raise an error that names the file, the line and the problem."""
         found = (n for n, line in enumerate(self.lines, 1) if re.match(rf"\s*\[?{re.escape(key)}\b", line))
         line = next(found, None)
         raise InputError(f"{self.path}{f', line {line}' if line else ''}: {what}")

@@ -8,7 +8,7 @@ from .operations import Operations
 
 @dataclass(frozen=True)
 class Cost:
-    """What one operation costs.
+    """Cost of one operation.
 
     Attributes:
         name: of this entry.
@@ -38,7 +38,7 @@ COSTS = {
 
 @dataclass(frozen=True)
 class Energy:
-    """What the synaptic operations of one sample cost, on average.
+    """Energy of the synaptic operations of one sample, on average.
 
     Attributes:
         cost: of an operation, with its source.

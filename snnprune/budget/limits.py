@@ -1,11 +1,11 @@
-"""The words in which chips are described."""
+"""Limits and other words by which chips are described."""
 
 from typing import Literal, NamedTuple
 
-Placement = Literal["neurons", "layers", "single"]
+PlacementKind = Literal["neurons", "layers", "single"]
 Convolution = Literal["shared", "replicated"]
 Zeros = Literal["memory", "partly", "nothing", "unknown"]
-# How synapses lie in memory.
+# Layout of synapses in memory.
 ENCODINGS = {
     "blocks-of-64": "lists of index and weight behind each input of a core, in blocks of at most 64, padded to 64 bits",
     "lists": "one entry for each synapse",
@@ -18,7 +18,7 @@ ENCODINGS = {
 
 
 class Limit(NamedTuple):
-    """What a limit is: in words, and whether it is one number or several."""
+    """Meaning of a limit, and whether it is one number or several."""
 
     meaning: str
     several: bool = False
@@ -42,7 +42,7 @@ LIMITS = {
     "hidden_neurons": Limit("neurons that are not outputs"),
     "output_neurons": Limit("outputs of the network"),
     "input_targets": Limit("hidden neurons that inputs can reach"),
-    "output_sources": Limit("hidden neurons that outputs can hear"),
+    "output_sources": Limit("hidden neurons that outputs can receive"),
     "recurrent_synapses": Limit("synapses between hidden neurons"),
     "kernel_words": Limit("words for kernels on each core", several=True),
     "neuron_words": Limit("words for neuron states on each core", several=True),
@@ -57,7 +57,7 @@ LIMITS = {
     "pools": Limit("sum pooling after a layer", several=True),
     "classes": Limit("classes that can be read out"),
 }
-# Placement -> limits without which nothing can be said; "|": one of these.
+# Kind of placement -> limits that it needs; "|": one of these.
 REQUIRED: dict[str, tuple[str, ...]] = {
     "neurons": ("cores", "core_neurons|core_synapse_bits"),
     "layers": ("cores|kernel_words", "core_synapse_bits|kernel_words"),

@@ -1,4 +1,4 @@
-"""Synaptic operations: how often a spike meets a synapse that exists, counted on real inputs."""
+"""Synaptic operations: spikes times existing synapses, counted on real inputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Static = Literal["once", "each-step"]
 
 @dataclass(frozen=True, kw_only=True)
 class LayerOperations:
-    """What the synapses of one layer do. Every input that is not 0 meets each of its existing synapses: one operation.
+    """Operations of the synapses of one layer: one for each non-zero input and each existing synapse that leaves it.
 
     Attributes:
         spiking: whether all inputs were 0 or 1. An operation is then an addition, else a multiplication and an
@@ -47,7 +47,7 @@ class LayerOperations:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Operations:
-    """What all synapses of a network do.
+    """Operations of all synapses of a network.
 
     Attributes:
         layers: parameter name -> its operations, in the order of the network.
@@ -59,7 +59,7 @@ class Operations:
 
     @property
     def samples(self) -> int:
-        """How many samples were run."""
+        """Number of samples."""
         return len(next(iter(self.layers.values())).per_sample)
 
     @property
@@ -111,7 +111,7 @@ def count_operations(
     static: Static = "once",
     exclude: Exclude = (),
 ) -> Operations:
-    """Run a network on real inputs and count what its existing synapses do.
+    """Run a network on real inputs and count the operations of its existing synapses.
 
     For a spike (an input that is not 0) that is one operation for each existing synapse that leaves it: exact at the
     borders of convolutions, for stride, dilation and groups, after pooling and residual sums, since what is looked at
@@ -155,7 +155,7 @@ _EXACT = 1 << 24
 
 
 class _Counter:
-    """Counts what one layer does, call by call and then batch by batch."""
+    """Counts the operations of one layer, call by call and then batch by batch."""
 
     def __init__(self, entry: Synapses, present: Tensor | None) -> None:
         self.name, self.module = entry.name, entry.module
@@ -174,7 +174,7 @@ class _Counter:
         return len(self.batches[0])
 
     def note(self, _module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
-        """What a forward hook does."""
+        """Forward hook: count one call."""
         if self._looking:
             return
         sizes = inputs[0].detach().abs()
@@ -208,7 +208,7 @@ class _Counter:
             return torch.autograd.grad(output.sum(), example)[0].flatten()
 
     def close(self, size: int) -> None:
-        """End a batch of so many samples."""
+        """End a batch of `size` samples."""
         if self.calls:
             self.batches.append(torch.cat([self._by_step(call, size) for call in self.calls]).cpu())
             self.calls = []
@@ -224,11 +224,11 @@ class _Counter:
             return call.reshape(-1, size, 3)
         raise InputError(
             f"{self.name} got inputs of shape {tuple(leading)} + features for a batch of {size}: the samples cannot be "
-            "told apart; wanted [B, ...] or [T, B, ...]"
+            "found; inputs must be [B, ...] or [T, B, ...]"
         )
 
     def result(self, timesteps: int, static: Static) -> LayerOperations:
-        """What was counted."""
+        """The counts of all batches."""
         if any(len(batch) != self.steps for batch in self.batches):
             raise InputError(
                 f"{self.name} ran for {[len(b) for b in self.batches]} time steps: give batches of one length"

@@ -17,19 +17,19 @@ from .chip import Chip
 from .placement.channels import channels_that_fit
 from .wiring import Wired
 
-# The place of each synapse among those that share a limit, 0 for the largest score.
+# (scores, geometry) -> rank of each synapse among those that share a limit, 0 for the largest score.
 Rank = Callable[[Tensor, Geometry], Tensor]
 
 
 class Cap(NamedTuple):
-    """What a chip limits: in which layers, how synapses are ranked there, and how many places there are.
+    """A limit of a chip: its layers, the ranking of synapses there, and the number that is allowed.
 
-    `listener` is the layer that needs no synapses from channels that have no place.
+    `listener` is the layer after it, which needs no synapses from channels beyond the limit.
     """
 
     names: Collection[str]
     rank: Rank
-    places: int
+    allowed: int
     listener: str | None = None
 
 
@@ -56,7 +56,7 @@ def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocatio
         )
 
     def allocate(scores: Scores, density_now: float, geometries: Geometries) -> Connectivity:
-        """As the chip allows; freer while a gradual method is still far from the density that is asked for."""
+        """Keep the limits at the target density; exceed them while a gradual method is still far above it."""
         count, wanted = count_of(scores, density_now), count_of(scores, density)
         plain = {name: score.detach() for name, score in scores.items()}
         levels = _levels(plain, geometries, caps)
@@ -69,7 +69,7 @@ def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocatio
         kept = keep_largest(plain, count)
         best = {name: torch.where(kept[name], score, -math.inf) for name, score in plain.items()}
         if _finite(_only(best, _levels(best, geometries, caps))) < min(wanted, allowed):
-            # Too few of these could stay in the end: those that keep the limits come first.
+            # Too few of these could stay in the end: synapses within the limits come first.
             ordered = {name: torch.where(score > -math.inf, -levels[name], -math.inf) for name, score in plain.items()}
             kept = keep_largest(ordered, count)
         return to_connectivity(scores, kept)
@@ -78,7 +78,7 @@ def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocatio
 
 
 def _caps(layers: Sequence[Wired], chip: Chip) -> list[Cap]:
-    """What the chip limits."""
+    """Limits of the chip for these layers."""
     names = [layer.name for layer in layers]
     linear = [layer.name for layer in layers if not layer.convolution]
     known: list[tuple[str, Collection[str], Rank]] = [
@@ -101,7 +101,7 @@ def _caps(layers: Sequence[Wired], chip: Chip) -> list[Cap]:
 
 
 def _caps_of_channels(layers: Sequence[Wired], chip: Chip) -> list[Cap]:
-    """How many output channels each layer can have."""
+    """Limits on the number of output channels."""
     outputs = channels_that_fit(layers, chip)
     if outputs is None:
         raise InputError(f"no number of channels of this network is small enough for {chip.name}: make it smaller")
@@ -113,13 +113,13 @@ def _caps_of_channels(layers: Sequence[Wired], chip: Chip) -> list[Cap]:
 
 
 def _levels(scores: Scores, geometries: Geometries, caps: Sequence[Cap]) -> dict[str, Tensor]:
-    """How many times over each synapse is beyond a limit: 0 keeps them all."""
+    """Level of each synapse: its rank divided by the allowed number; 0 is within all limits."""
     levels = {name: torch.zeros_like(score) for name, score in scores.items()}
     for cap in caps:
         for name in scores.keys() & cap.names:
-            # Who breaks one limit already does not take a place within another.
+            # A synapse beyond one limit does not count towards another.
             left = torch.where(levels[name] == 0, scores[name], -math.inf)
-            beyond = torch.div(cap.rank(left, geometries[name]), cap.places, rounding_mode="floor")
+            beyond = torch.div(cap.rank(left, geometries[name]), cap.allowed, rounding_mode="floor")
             levels[name] = torch.maximum(levels[name], beyond.to(levels[name]))
             if cap.listener is not None and cap.listener in scores:
                 channels, heard = levels[name].flatten(1).amin(1), levels[cap.listener]
@@ -132,7 +132,7 @@ def _from_channels(channels: Tensor, heard: Tensor, shape: Geometry) -> Tensor:
     inputs = heard.shape[1] * shape.groups
     each, rest = divmod(inputs, len(channels))  # a Linear layer after a convolution hears each position by itself
     if rest:
-        return torch.zeros_like(heard)  # what lies between is not known: nothing is said of who hears whom
+        return torch.zeros_like(heard)  # the layers between are unknown: no synapse is ruled out
     of_groups = channels.repeat_interleave(each).view(shape.groups, -1)
     of_outputs = of_groups.repeat_interleave(len(heard) // shape.groups, dim=0)
     return of_outputs.view(*of_outputs.shape, *[1] * (heard.dim() - 2)).expand_as(heard)
@@ -159,7 +159,7 @@ def _among_all(score: Tensor, _shape: Geometry) -> Tensor:
 
 
 def _among_neurons(score: Tensor, axis: int) -> Tensor:
-    """The same place for all synapses of a neuron along an axis: that of the sum of their scores."""
+    """One rank for all synapses of a neuron along an axis: that of the sum of their scores."""
     others = [other for other in range(score.dim()) if other != axis]
     ranks = ranks_in_rows(score.clamp(min=0).sum(others)[None])[0]
     shape = [1] * score.dim()

@@ -8,7 +8,7 @@ from .operations import Operations
 
 
 def not_checked(network: nn.Module, operations: Operations, chip: Chip) -> list[str]:
-    """What must still be looked at before a network that fits by size runs on a chip, for this network alone.
+    """Properties of this network to check before it runs on a chip that it fits by size.
 
     Args:
         network: any module.

@@ -1,4 +1,4 @@
-"""The layers of a network as a chip sees them: which neurons listen to which inputs."""
+"""Layers of a network as a chip has them: which inputs lead to which neurons."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Wired:
 
     @property
     def neurons(self) -> int:
-        """How many neurons it has."""
+        """Number of neurons."""
         return prod(self.outputs)
 
     @property
@@ -67,12 +67,12 @@ class Wired:
         return np.max(phases, axis=0)
 
     def span(self, axis: int, size: int) -> int:
-        """How many inputs along an axis (0 height, 1 width) so many neighbouring neurons listen to."""
+        """Number of inputs along an axis (0 height, 1 width) that `size` neighbouring neurons receive."""
         reach = (size - 1) * self.stride[axis] + (self.kernels.shape[2 + axis] - 1) * self.dilation[axis] + 1
         return min(reach, self.inputs[1 + axis])
 
     def heard_by(self, axis: int, size: int) -> np.ndarray:
-        """For each input along an axis, how many patches of so many neighbouring neurons listen to it."""
+        """For each input along an axis, the number of patches of `size` neighbouring neurons that receive it."""
         heard = np.zeros(self.inputs[1 + axis], np.int64)
         for first in range(0, self.outputs[1 + axis], size):
             last = min(first + size, self.outputs[1 + axis]) - 1
@@ -121,8 +121,8 @@ def _wired(name: str, module: nn.Module, mask: Tensor, inputs: tuple[int, ...], 
         or isinstance(module.padding, str)
     ):
         raise InputError(
-            f"{name} is a {type(module).__name__} that chips cannot be described for: wanted are Linear, and Conv1d or "
-            "Conv2d with zeros as padding, given in numbers; exclude it, or put an equal layer of these in its place"
+            f"{name} is a {type(module).__name__} that no chip here can be described for: use Linear, and Conv1d or "
+            "Conv2d with zeros as padding, given in numbers; exclude it, or replace it by an equal layer of these"
         )
     flat = isinstance(module, nn.Conv1d)
 
@@ -171,7 +171,7 @@ def _trace(
 
 
 def pooled_shape(size: int, before: tuple[int, int, int]) -> tuple[int, int, int] | None:
-    """(C, H, W) of so many inputs, if they are the neurons of the layer before, pooled by a whole factor; else None."""
+    """(C, H, W) of `size` inputs if they are the neurons of the layer before, pooled by a whole factor; else None."""
     channels, height, width = before
     for factor in range(1, max(height, width) + 1):
         shape = (channels, max(1, height // factor), max(1, width // factor))

@@ -1,4 +1,4 @@
-"""What each weight is given by the neuron before it, summed over samples, time steps and positions."""
+"""Activity that each weight receives, summed over samples, time steps and positions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -93,7 +93,7 @@ def per_weight(module: nn.Module, inputs: Tensor, outputs: Tensor) -> Tensor:
 
 
 def linear_map(module: nn.Module, inputs: Tensor, weight: Tensor) -> Tensor:
-    """What a layer with these weights, and no bias, makes of its inputs."""
+    """Outputs of a layer with these weights and no bias."""
     replaced: dict[str, Any] = {"weight": weight}
     if getattr(module, "bias", None) is not None:
         replaced["bias"] = torch.zeros_like(module.bias, dtype=weight.dtype)  # type: ignore[arg-type]

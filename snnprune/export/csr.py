@@ -28,7 +28,7 @@ def save_csr(path: str | os.PathLike[str], network: nn.Module, connectivity: Con
     names, and for each `<name>/data`, `<name>/indices`, `<name>/indptr` and `<name>/shape`, that of the weight tensor.
 
     Lossless: an existing synapse whose weight is exactly 0 stays as an explicit zero, narrower weights than float32
-    are stored as float32, float64 as float64, and before the file takes its place it is read back and compared with
+    are stored as float32, float64 as float64, and before the file is moved to `path` it is read back and compared with
     the network bit for bit. Equal input gives equal bytes. Only layers that the connectivity names are written.
 
     Args:
@@ -106,12 +106,12 @@ def _compress(synapses: Synapses, mask: Tensor) -> dict[str, np.ndarray]:
     geometry = static_geometry(synapses.module)
     exists = to_rows(mask, geometry).numpy()
     weights = to_rows(_widen(synapses.parameter.detach().cpu()), geometry).numpy()
-    places = np.flatnonzero(exists)
-    size = np.int32 if max(len(places), exists.shape[1]) < 2**31 else np.int64
+    index = np.flatnonzero(exists)
+    size = np.int32 if max(len(index), exists.shape[1]) < 2**31 else np.int64
     ends = np.cumsum(exists.sum(axis=1, dtype=np.int64))
     return {
-        "data": weights.reshape(-1)[places],
-        "indices": (places % exists.shape[1]).astype(size),
+        "data": weights.reshape(-1)[index],
+        "indices": (index % exists.shape[1]).astype(size),
         "indptr": np.concatenate(([0], ends)).astype(size),
         "shape": np.array(mask.shape, dtype=np.int64),
     }
@@ -129,9 +129,9 @@ def _expand(matrix: csr_array, synapses: Synapses) -> tuple[Tensor, Tensor]:
         )
     # Not matrix.toarray(), which adds to zeros and so turns -0.0 into 0.0.
     rows = np.repeat(np.arange(len(matrix.indptr) - 1), np.diff(matrix.indptr))
-    places = torch.from_numpy(rows * (shape.numel() // geometry.outputs) + matrix.indices)
+    index = torch.from_numpy(rows * (shape.numel() // geometry.outputs) + matrix.indices)
     weight, exists = torch.zeros(shape.numel(), dtype=weights.dtype), torch.zeros(shape.numel(), dtype=torch.bool)
-    weight[places], exists[places] = weights, torch.tensor(True)
+    weight[index], exists[index] = weights, torch.tensor(True)
     return from_rows(weight, geometry, shape), from_rows(exists, geometry, shape)
 
 
@@ -152,7 +152,7 @@ def _prove(path: Path, synapses: Mapping[str, Synapses], masks: Mapping[str, Ten
 
 
 def _bits(values: Tensor) -> Tensor:
-    """Equal where and only where the values are equal, -0.0 and every nan told apart."""
+    """Bits of the values, so that -0.0 and every nan compare as different."""
     return values.view({2: torch.int16, 4: torch.int32, 8: torch.int64}[values.element_size()])
 
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Phase(StrEnum):
-    """What a method is doing.
+    """State of a method in the course of a training.
 
     Attributes:
         WAITING: before the first step; it has not looked at the weights yet.

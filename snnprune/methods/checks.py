@@ -1,4 +1,4 @@
-"""What most methods ask of their arguments; each raises an InputError that names what was found."""
+"""Checks of arguments that most methods share; each raises an InputError that names the value found."""
 
 import math
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ def check_share(name: str, value: Any) -> None:
 
 
 def check_at_least(least: int, **values: Any) -> None:
-    """Make sure that numbers are that large, and finite."""
+    """Make sure that numbers are finite, and not below `least`."""
     for name, value in values.items():
         if not (isinstance(value, int | float) and least <= value and math.isfinite(value)):
             raise InputError(f"{name} must be {least} or more, found {value!r}")
 
 
 def check_steps(steps: Any) -> None:
-    """Make sure that a training has a length."""
+    """Make sure that the number of steps is a whole number above 0."""
     if not (isinstance(steps, Integral) and int(steps) >= 1):
         raise InputError(f"steps must be a whole number, 1 or more; found {steps!r}")
 
@@ -36,16 +36,16 @@ def check_scope(scope: str) -> None:
 
 
 def find_layerwise(allocation: str | Mapping[str, float] | Allocation) -> Allocation:
-    """An allocation for a method that keeps how many synapses each layer has, and lets them wander within it.
+    """An allocation for a method that keeps the number of synapses of each layer and moves them within it.
 
     Raises:
-        InputError: unknown, or one that says more than that, which would soon no longer hold.
+        InputError: unknown, or one that fixes more than these numbers, which would not last.
     """
     found = allocations.find(allocation)
     known = ("erk", "er", "uniform", "global", "lamp")
     if isinstance(allocation, str) and allocation not in known:
         raise InputError(
-            f"allocation={allocation!r} would not last: synapses wander within their layers; take one of "
+            f"allocation={allocation!r} would not last, since synapses move within their layers: take one of "
             f"{', '.join(known)}, or a density for each layer"
         )
     return found

@@ -1,4 +1,4 @@
-"""Dense training under the interface of the others: the baseline."""
+"""Controls: dense training, and a connectivity that is given and never changes."""
 
 import os
 from collections.abc import Sequence
@@ -16,10 +16,9 @@ from .masked import Masked
 from .registry import register
 
 
-# >>> dense.py
 @register("dense")
 class Dense(Method):
-    """Leaves everything as it is: the network that the others are compared with."""
+    """Dense training: the baseline that other methods are compared with."""
 
     def __init__(self, network: nn.Module, optimizer: Optimizer, *, exclude: Exclude = ()) -> None:
         super().__init__(network, optimizer, exclude=exclude)
@@ -39,7 +38,6 @@ class Dense(Method):
         )
 
 
-# >>> fixed.py
 @register("fixed")
 class Fixed(Masked):
     """Trains a given connectivity from the first step on.
@@ -85,7 +83,7 @@ class Fixed(Masked):
 
 
 def shuffled(connectivity: Connectivity, seed: int = 0) -> Connectivity:
-    """As many synapses in each tensor, at places drawn uniformly; on the CPU."""
+    """A connectivity with as many synapses in each tensor, at positions drawn uniformly; on the CPU."""
     numbers = generator(seed)
     masks = {}
     for name, mask in connectivity.items():

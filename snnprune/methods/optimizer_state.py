@@ -1,4 +1,4 @@
-"""What an optimizer remembers of a parameter, and how far it moves one."""
+"""State that optimizers keep for a parameter: moments, squared gradients; and weight decay under a hidden parameter."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +9,9 @@ from torch.optim import Adadelta, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam,
 
 from .base import Trained
 
+# --- Moments
 
-# >>> moments.py
+
 def prior_step(optimizer: Optimizer, group: dict[str, Any], parameter: nn.Parameter) -> float | Tensor:
     """The step size that a prior's constant force is scaled with, after `parameter` was updated.
 
@@ -26,7 +27,7 @@ def prior_step(optimizer: Optimizer, group: dict[str, Any], parameter: nn.Parame
 
 
 def clear_moments(optimizer: Optimizer, parameter: nn.Parameter, mask: Tensor) -> None:
-    """Set to zero, where `mask` (1 or 0, the parameter's dtype) is 0, whatever the optimizer remembers of a parameter.
+    """Set to zero, where `mask` (1 or 0, the parameter's dtype) is 0, whatever the optimizer keeps for a parameter.
 
     These are all tensors of its shape: momentum buffers, first and second moments, their maxima.
     """
@@ -35,7 +36,7 @@ def clear_moments(optimizer: Optimizer, parameter: nn.Parameter, mask: Tensor) -
 
 
 def moments_of(optimizer: Optimizer, parameter: nn.Parameter) -> list[Tensor]:
-    """What an optimizer remembers of each element of a parameter: all tensors of its shape."""
+    """Tensors of a parameter's shape that an optimizer keeps for it."""
     values = optimizer.state.get(parameter, {}).values()
     return [value for value in values if isinstance(value, Tensor) and value.shape == parameter.shape]
 
@@ -50,7 +51,8 @@ def _plain(value: float | Tensor) -> float | Tensor:
     return value.item() if isinstance(value, Tensor) and value.device.type == "cpu" else value
 
 
-# >>> squares.py
+# --- Squared gradients
+
 # Optimizer -> what it calls its mean (Adagrad: its sum) of the squared gradients of each element.
 _KEPT = {
     **dict.fromkeys((Adam, AdamW, NAdam, RAdam), "exp_avg_sq"),
@@ -59,7 +61,7 @@ _KEPT = {
 }
 # Of the mean that is kept here for all other optimizers; that of Adam.
 _DECAY = 0.999
-# In the place of no gradient at all, so that such elements can still be ranked among themselves.
+# Stands for a gradient of exactly 0, so that such elements can still be ranked among themselves.
 _FAINT = 1e-15
 
 
@@ -69,7 +71,7 @@ def keeps_squares(optimizer: Optimizer) -> bool:
 
 
 def add_squares(means: Mapping[str, Tensor], trained: Sequence[Trained]) -> None:
-    """Take these gradients into means that are kept for an optimizer that keeps none, in place.
+    """Update means of squared gradients, for an optimizer that keeps none, in place.
 
     The means are float32 at least: in fewer digits 0.999 of a number is that number.
     """
@@ -110,7 +112,8 @@ def _name_in(optimizer: Optimizer) -> str | None:
     return next((name for kind, name in _KEPT.items() if isinstance(optimizer, kind)), None)
 
 
-# >>> decay.py
+# --- Weight decay
+
 # Whose weight decay is no part of the gradient (Muon: from torch 2.9 on); others say so in their parameter groups.
 _DECOUPLED = tuple(
     kind for name in ("AdamW", "Adafactor", "Muon") if (kind := getattr(torch.optim, name, None)) is not None
@@ -128,7 +131,7 @@ def shield_dormant(optimizer: Optimizer, group: dict[str, Any], parameter: nn.Pa
         optimizer: the one about to step.
         group: its parameter group that holds `parameter`.
         parameter: holds the weights and their gradient.
-        hidden: what the optimizer will move in its place; equal to the weights except where a synapse is dormant.
+        hidden: updated by the optimizer in its place; equal to the weights except where a synapse is dormant.
     """
     decay = group.get("weight_decay", 0)
     if decay == 0:

@@ -15,7 +15,7 @@ _OWN_KEYS = ("version", "method", "density", "steps", "phase")
 
 
 class Origin(NamedTuple):
-    """Where a state comes from: the name of the method's class, and its target density, if any."""
+    """Origin of a state: the name of the method's class, and its target density, if any."""
 
     method: str
     density: float | None

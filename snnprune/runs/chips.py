@@ -12,7 +12,7 @@ from .config import Config
 
 
 def chip_allocation(config: Config, network: nn.Module, example: Tensor) -> Allocation:
-    """What `--chip` makes of a method's allocation.
+    """The allocation of a training with `--chip`.
 
     Raises:
         InputError: no density, an allocation beside it, a method that does not keep to one until its end, or a chip on
@@ -38,7 +38,7 @@ def chip_allocation(config: Config, network: nn.Module, example: Tensor) -> Allo
 
 
 def placement_of(name: str, network: nn.Module, connectivity: Connectivity, example: Tensor) -> dict[str, Any]:
-    """How a network fits a chip, as plain values."""
+    """The placement of a network on a chip, as plain values."""
     placement = fit(wire(network, example, connectivity=connectivity), find_chip(name))
     return {
         "name": name,

@@ -111,7 +111,7 @@ class Config:
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """Where and how a run is carried out; it can differ when the run is resumed."""
+    """Settings of a run that do not decide its result; they can differ when it is resumed."""
 
     out: str = option("runs/train", "the run folder")
     resume: bool = option(False, "go on with the run in --out; its options need not be given again")

@@ -105,9 +105,9 @@ def train(
         tensorboard=tensorboard,
         stop_after=stop_after,
     )
-    place = pick_device(device)
-    material = _data(data, classes, place)
-    network.to(place)
+    chosen_device = pick_device(device)
+    material = _data(data, classes, chosen_device)
+    network.to(chosen_device)
     check_outputs(network, material, type(network).__name__)
     made = _optimizer(optimizer, network, lr)
     recipe = Recipe(
@@ -182,7 +182,7 @@ def _described(settings: Mapping[str, Any], network: nn.Module, data: Data, own:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold of a value; of other objects the name of their type or function."""
+    """A value as JSON can hold it; of other objects the name of their type or function."""
     if isinstance(value, Mapping):
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""A run folder: what a training was told, what it did, and a lock so that no two write to it."""
+"""A run's configuration, results, and a single-writer lock."""
 
 import json
 import os
@@ -58,7 +58,7 @@ class RunFolder:
         Raises:
             InputError: the folder holds something already.
         """
-        # hidden: the lock, and what a process that was killed had not moved to its place yet
+        # hidden: the lock, and temporary files of a process that was killed
         if found := sorted(path.name for path in self.path.iterdir() if not path.name.startswith(".")):
             kind = "a run" if "config.json" in found else f"other files ({', '.join(found[:3])})"
             way_on = "add --resume to go on with it, or " if kind == "a run" else ""
@@ -78,7 +78,7 @@ class RunFolder:
         return rows
 
     def keep_rows(self, epochs: int) -> None:
-        """Drop the rows that are ahead of a checkpoint taken after so many epochs."""
+        """Drop the rows that are ahead of a checkpoint taken after `epochs` epochs."""
         lines = [json.dumps(row) + "\n" for row in self.rows() if row["epoch"] <= epochs]
         write_text(self.path / "metrics.jsonl", "".join(lines))
 
@@ -105,12 +105,12 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({error})") from error
         if not isinstance(content, dict):
-            raise InputError(f"{path} is damaged: an object is wanted, found {type(content).__name__}")
+            raise InputError(f"{path} is damaged: it must hold an object, found {type(content).__name__}")
         return content
 
 
 def environment() -> dict[str, Any]:
-    """What figures depend on besides the configuration: versions, processor, GPU, threads, command, date."""
+    """Conditions that figures depend on besides the configuration: versions, processor, GPU, threads, command, date."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "snnprune": __version__,

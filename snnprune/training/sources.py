@@ -1,4 +1,4 @@
-"""Where the data sets come from: read as uint8 images and labels, fetched where they are missing."""
+"""Sources of the data sets: read as uint8 images and labels, fetched if they are missing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ class Split:
 
 
 class Source(NamedTuple):
-    """What is known of a data set.
+    """Description of a data set.
 
     Attributes:
         reader: the class of torchvision.datasets that reads it; empty for the digits of scikit-learn.

@@ -26,7 +26,7 @@ _LOOK_EVERY = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How to train, apart from what is trained.
+    """Settings of a training, apart from network, method and data.
 
     Attributes:
         epochs: passes over the training images.

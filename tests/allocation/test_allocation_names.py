@@ -118,7 +118,7 @@ def test_n_of_m_wants_n_between_1_and_m(pattern):
 
 
 def test_n_of_m_wants_a_fan_in_that_m_divides():
-    with pytest.raises(InputError, match="1:3 wants a fan-in that 3 divides, a has 4, b has 4: exclude what does not"):
+    with pytest.raises(InputError, match="1:3 needs a fan-in that 3 divides: a has 4, b has 4; exclude these"):
         find("1:3")(SCORES, 0.5, GEOMETRIES)
 
 

@@ -98,7 +98,7 @@ def test_the_example_of_the_documentation_is_a_chip(tmp_path):
             "line 11: limits.fan_in needs a source",
         ),
         (', source = "a guess"', "", "line 11: limits.fan_in must be { value = ..., source"),
-        ("name =", "name", "mine.toml is no TOML"),
+        ("name =", "name", "mine.toml is not TOML"),
         (
             "[weights]",
             "[energy]\nsynaptic_operation = { value = 0, source = 'x', verified = true }\n[weights]",

@@ -297,12 +297,12 @@ def test_what_would_help_on_one_core():
     assert fit(layers, chip("xylo-audio-3", **limits)).changes == (
         "bring the 20 inputs down to 16: average them, or keep a layer off the chip",
         "remove 1 of 24 hidden neurons",
-        "let outputs hear 6 neurons only: removes 5.6% of the synapses",  # 6 * 4 of 20 * 12 + 12 * 12 + 12 * 4
+        "connect outputs to 6 neurons only: removes 5.6% of the synapses",  # 6 * 4 of 20 * 12 + 12 * 12 + 12 * 4
     )
     crowded = chip("xylo-audio-3", hidden_neurons=24, mean_fan_out=6, input_targets=9)
     assert fit(layers, crowded).changes == (
         "leave 144 synapses behind the first layer: removes 11.1% of the synapses",
-        "let inputs reach 9 neurons only: removes 13.9% of the synapses",
+        "connect inputs to 9 neurons only: removes 13.9% of the synapses",
     )
 
 
@@ -373,9 +373,9 @@ def test_neurons_with_common_inputs_share_cores_that_have_few():
 def test_what_cannot_be_placed_is_told():
     with pytest.raises(InputError, match="Loihi 1 has weights of 1, 2, 3, 4, 5, 6, 8 bits, not of 7"):
         fit(network(), find_chip("loihi1"), bits=7)
-    with pytest.raises(InputError, match="weight is a ConvTranspose2d that chips cannot be described for"):
+    with pytest.raises(InputError, match="weight is a ConvTranspose2d that no chip here can be described for"):
         wire(nn.ConvTranspose2d(1, 1, 3), torch.zeros(1, 1, 4, 4))
-    with pytest.raises(InputError, match="weight is a Conv2d that chips cannot be described for"):
+    with pytest.raises(InputError, match="weight is a Conv2d that no chip here can be described for"):
         wire(nn.Conv2d(1, 1, 3, padding="same"), torch.zeros(1, 1, 4, 4))
 
     class Idle(nn.Sequential):

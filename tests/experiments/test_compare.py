@@ -297,7 +297,7 @@ def test_a_wrong_protocol_is_reported_in_one_line(changes, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("methods = [", "is no TOML"),
+        ("methods = [", "is not TOML"),
         ("colour = 'red'\n" + PROTOCOL, "the protocol has unknown colour: known are title, methods"),
     ],
 )

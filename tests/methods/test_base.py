@@ -149,7 +149,7 @@ def test_network_and_optimizer_that_changed_places_are_told_apart():
     network, optimizer = pair()
     with pytest.raises(InputError, match="optimizer must be a torch optimizer, found Sequential"):
         GradR(optimizer, network)
-    with pytest.raises(InputError, match="a torch module is wanted, found Adam"):
+    with pytest.raises(InputError, match="network must be a torch module, found Adam"):
         GradR(optimizer, optimizer)
     with pytest.raises(InputError, match="exclude takes names and types of modules, found an object of type Linear"):
         GradR(network, optimizer, exclude=[network[0]])

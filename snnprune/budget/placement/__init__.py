@@ -1,4 +1,4 @@
-"""Where a network goes on a chip, and what would make it fit."""
+"""Placement of a network on a chip, and changes that would make it fit."""
 
 from .fit import fit
 from .result import Placement, Verdict

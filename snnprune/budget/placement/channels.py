@@ -1,4 +1,4 @@
-"""Chips that store whole kernels, on a core for each layer: what counts there are channels."""
+"""Channels of layers on chips that store whole kernels, a layer a core."""
 
 from collections.abc import Sequence
 from math import ceil, log2, prod
@@ -12,18 +12,18 @@ from ..wiring import Wired, pooled_shape
 KINDS = ("kernel_words", "neuron_words", "bias_words")
 
 
-def shape_of(layers: Sequence[Wired], place: int) -> tuple[int, tuple[int, int]]:
+def shape_of(layers: Sequence[Wired], index: int) -> tuple[int, tuple[int, int]]:
     """Input channels and kernel of a layer; a Linear layer after a convolution has its map as kernel."""
-    layer = layers[place]
+    layer = layers[index]
     if layer.convolution:
         return layer.inputs[0], layer.kernels.shape[2:]
-    before = layers[place - 1].outputs if place else layer.inputs
+    before = layers[index - 1].outputs if index else layer.inputs
     pooled = pooled_shape(prod(layer.inputs), before)
     return (layer.inputs[0], (1, 1)) if pooled is None else (pooled[0], pooled[1:])
 
 
 def channels_in_use(layers: Sequence[Wired]) -> list[int]:
-    """How many input channels the first layer uses, and how many output channels of each layer are in use."""
+    """Number of input channels that the first layer uses, and of output channels of each layer that are in use."""
     return [int(np.count_nonzero(mask)) for mask in in_use(layers)]
 
 
@@ -33,7 +33,7 @@ def in_use(layers: Sequence[Wired]) -> list[np.ndarray]:
     A channel is in use if it has synapses on both sides; the others can be taken out of the network. All outputs of the
     last layer are.
     """
-    heard = [np.any(_by_channel(layers, place), axis=(0, 2)) for place in range(len(layers))]
+    heard = [np.any(_by_channel(layers, index), axis=(0, 2)) for index in range(len(layers))]
     fed = [np.any(layer.kernels, axis=(1, 2, 3)) for layer in layers]
     between = [
         mine & theirs if mine.size == theirs.size else mine for mine, theirs in zip(fed, heard[1:], strict=False)
@@ -41,16 +41,16 @@ def in_use(layers: Sequence[Wired]) -> list[np.ndarray]:
     return [heard[0], *between, np.ones_like(fed[-1])]
 
 
-def _by_channel(layers: Sequence[Wired], place: int) -> np.ndarray:
+def _by_channel(layers: Sequence[Wired], index: int) -> np.ndarray:
     """Kernels of a layer as [outputs, input channels, positions]."""
-    kernels = layers[place].kernels
-    return kernels.reshape(len(kernels), shape_of(layers, place)[0], -1)
+    kernels = layers[index].kernels
+    return kernels.reshape(len(kernels), shape_of(layers, index)[0], -1)
 
 
-def words(layers: Sequence[Wired], place: int, inputs: int, outputs: int) -> dict[str, int]:
-    """What a layer takes of a DYNAP-CNN core with so many channels (sinabs, `dynapcnn_layer.memory_summary`)."""
-    kernel = shape_of(layers, place)[1]
-    _, height, width = layers[place].outputs
+def words(layers: Sequence[Wired], index: int, inputs: int, outputs: int) -> dict[str, int]:
+    """Memory of a layer on a DYNAP-CNN core, for these numbers of channels (sinabs, `memory_summary`)."""
+    kernel = shape_of(layers, index)[1]
+    _, height, width = layers[index].outputs
     return {
         "kernel_words": inputs * 2 ** (bits_for(prod(kernel)) + bits_for(outputs)),
         "neuron_words": outputs * 2 ** (bits_for(height) + bits_for(width)),
@@ -60,7 +60,7 @@ def words(layers: Sequence[Wired], place: int, inputs: int, outputs: int) -> dic
 
 def needs(layers: Sequence[Wired], channels: Sequence[int]) -> list[dict[str, int]]:
     """The words of all layers, with channels as in `channels_in_use`."""
-    return [words(layers, place, *channels[place : place + 2]) for place in range(len(layers))]
+    return [words(layers, index, *channels[index : index + 2]) for index in range(len(layers))]
 
 
 def match(needed: Sequence[dict[str, int]], chip: Chip) -> tuple[np.ndarray, np.ndarray]:
@@ -74,12 +74,12 @@ def match(needed: Sequence[dict[str, int]], chip: Chip) -> tuple[np.ndarray, np.
 
 
 def channels_that_fit(layers: Sequence[Wired], chip: Chip) -> list[int] | None:
-    """How many output channels each layer can have for the network to fit; None if no number of them is enough.
+    """Number of output channels of each layer with which the network fits; None if there is none.
 
-    All hidden layers are halved alike until each finds a core, to powers of two, since kernels are stored as if there
-    were so many; then, in rounds, those are doubled again that still find one at double width. So the
-    narrowest layer keeps the largest share that any such numbers leave it. The outputs of the last layer are the
-    classes and stay.
+    All hidden layers are halved alike until each finds a core, to powers of two, since kernels are stored with their
+    channels rounded up to those; then, in rounds, layers that still find a core at double width are doubled again. The
+    narrowest layer thereby keeps the largest share that is possible. The outputs of the last layer are the classes and
+    stay.
     """
     inputs, classes = shape_of(layers, 0)[0], layers[-1].outputs[0]
     most = chip.limit("channels") or max(layer.outputs[0] for layer in layers)
@@ -98,13 +98,13 @@ def channels_that_fit(layers: Sequence[Wired], chip: Chip) -> list[int] | None:
         return None
     halvings = [alike] * len(whole)
     for _ in range(alike):
-        for place in range(len(whole)):
-            wider = [times - (number == place) for number, times in enumerate(halvings)]
+        for index in range(len(whole)):
+            wider = [times - (number == index) for number, times in enumerate(halvings)]
             if min(wider) >= 0 and fits(wider):
                 halvings = wider
     return at(halvings)
 
 
 def bits_for(number: int) -> int:
-    """Bits of an index into so many."""
+    """Bits of an index into `number` entries."""
     return ceil(log2(number)) if number > 1 else 0

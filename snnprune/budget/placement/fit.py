@@ -1,4 +1,4 @@
-"""Does a network fit on a chip? Where its neurons go, or why they do not."""
+"""Placement of a network on any kind of chip."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,19 +7,20 @@ from ...errors import InputError
 from ..chip import Chip
 from ..wiring import Wired
 from .changes import cheapest_changes, fans
-from .layers import beyond_layers, place_layers, place_on_one_core
+from .layers import beyond_layers, place_layers
 from .neurons import place_neurons
 from .result import Placement, cannot
+from .single import place_on_one_core
 
 
 def fit(layers: Sequence[Wired], chip: Chip, *, bits: int | None = None) -> Placement:
-    """Place a network on a chip, and say what would help where it does not fit.
+    """Place a network on a chip, and list changes that would help if it does not fit.
 
-    The placement is a plain heuristic. Neurons fill one core after another, in their order, or those with common inputs
-    together where a core has few inputs and that takes fewer cores; what is left over of
-    several layers shares cores; convolutions are cut into patches of positions too, of the size that needs the fewest
-    cores. Where a layer goes to a core as a whole, it is a
-    maximum matching. What is claimed to fit breaks no limit of the chip's file; a cleverer placement may need fewer.
+    The placement is a heuristic. Neurons fill one core after another, in their order, or grouped by common inputs if a
+    core has few inputs and that takes fewer cores; remainders of several layers share cores; convolutions are also cut
+    into patches of positions, of the size that needs the fewest cores. On chips with a layer a core it is a maximum
+    matching. A network that is reported to fit breaks no limit of the chip's file; a better placement may need fewer
+    cores.
 
     Args:
         layers: of `wire`, from the input to the output.
@@ -49,14 +50,14 @@ def _place(layers: Sequence[Wired], chip: Chip, bits: int) -> Placement:
 
 
 def _beyond_neurons(layers: Sequence[Wired], chip: Chip) -> list[str]:
-    """Which layers have neurons with more inputs or targets than one can have."""
-    told = []
-    for place, layer in enumerate(layers):
-        for name, words, counts in fans(layer, first=not place):
+    """Layers whose neurons have more inputs or targets than the chip allows."""
+    broken = []
+    for index, layer in enumerate(layers):
+        for name, words, counts in fans(layer, first=not index):
             limit = chip.limit(name)
             if limit is not None and (most := int(counts.max())) > limit:
                 unit = "neuron" if name == "fan_in" else "input"
-                told.append(
+                broken.append(
                     f"{unit} {int(counts.argmax())} of {layer.label} has {most:,} {words}, the limit is {limit:,}"
                 )
-    return told
+    return broken

@@ -11,7 +11,6 @@ from ..wiring import Wired, pooled_shape
 from .result import Placement, cannot, counted
 from .tiles import Sheet, Tile, cores_of, heard, share_cores
 
-# >>> tiled.py
 _ASSUMED = (
     "pooling costs nothing: a neuron sends to the axon of the input that it is pooled into",
     "layers follow each other in the order in which they run",
@@ -21,32 +20,32 @@ _LARGEST = 1 << 23
 
 
 def place_neurons(layers: Sequence[Wired], chip: Chip, bits: int) -> Placement:
-    """Each layer cut into tiles that fit on a core; what is left over of several layers shares one.
+    """Cut each layer into tiles that fit on a core; the remainders of several layers share cores.
 
-    From the last layer to the first, so that it is known to how many cores each neuron sends.
+    Layers are cut from the last to the first, so that the number of cores that each neuron sends to is known.
     """
     tiles: list[Tile] = []
     sheets: dict[str, Sheet] = {}
     targets = np.ones(layers[-1].outputs, np.int64)
     order: dict[str, tuple[int, ...]] = {}
-    for place in range(len(layers) - 1, -1, -1):
-        layer = layers[place]
+    for index in range(len(layers) - 1, -1, -1):
+        layer = layers[index]
         sheet, cut, arranged = _cut(layer, chip, bits, targets)
         if isinstance(cut, str):
             return cannot(chip, [_why(sheet, cut)], _ASSUMED)
         sheets[layer.name], tiles = sheet, cut + tiles
         if arranged is not None:
             order[layer.name] = tuple(arranged.tolist())
-        if place:
-            targets = senders(layers[place - 1], sheet.layer, cut)
+        if index:
+            targets = senders(layers[index - 1], sheet.layer, cut)
     by_layer = {layer.label: cores_of([tile for tile in tiles if tile.layer == layer.name]) for layer in layers}
     shared = share_cores(tiles, sheets, chip)
     cores = sum(by_layer.values()) - sum(len(group) - 1 for group in shared)
     synapses = sum(tile.load.synapses * tile.patches for tile in tiles)
     memory = sum(tile.load.synapse_bits * tile.patches for tile in tiles)
-    told = counted(chip, cores, synapses=synapses, memory=memory)
+    result = counted(chip, cores, synapses=synapses, memory=memory)
     where = {"by_layer": by_layer, "tiles": tuple(tiles), "order": order, "shared": shared}
-    return Placement(chip=chip, **told, **where, assumptions=_ASSUMED)
+    return Placement(chip=chip, **result, **where, assumptions=_ASSUMED)
 
 
 def _cut(layer: Wired, chip: Chip, bits: int, targets: np.ndarray) -> tuple[Sheet, list[Tile] | str, np.ndarray | None]:
@@ -70,7 +69,7 @@ def _cut(layer: Wired, chip: Chip, bits: int, targets: np.ndarray) -> tuple[Shee
 
 
 def _full_of_inputs(tiles: Sequence[Tile], sheet: Sheet) -> bool:
-    """Whether it is the different inputs of a core that end most tiles, so that another order may need fewer."""
+    """Whether most tiles are full of different inputs, so that another order of the neurons may need fewer tiles."""
     limit = sheet.chip.limit("core_input_axons")
     if limit is None or len(tiles) == 1:
         return False
@@ -79,7 +78,7 @@ def _full_of_inputs(tiles: Sequence[Tile], sheet: Sheet) -> bool:
 
 
 def senders(before: Wired, layer: Wired, tiles: Sequence[Tile]) -> np.ndarray:
-    """To how many cores each neuron of the layer before sends, int, of the shape of its outputs."""
+    """Number of cores that each neuron of the layer before sends to, int, of the shape of its outputs."""
     cores = np.zeros(layer.inputs, np.int64)
     for tile in tiles:
         channels = np.any(layer.kernels[tile.first : tile.last], axis=(0, 2, 3))
@@ -92,14 +91,14 @@ def _unpooled(values: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Values of a layer's inputs for the neurons of the layer before, whatever pooling and flattening lie between."""
     pooled = pooled_shape(values.size, shape)
     if pooled is None:
-        return np.full(shape, values.max())  # not known which is which: as if each were the one that is heard most
+        return np.full(shape, values.max())  # the correspondence is unknown: take the largest for all
     maps = values.reshape(pooled)
     rows, columns = (np.arange(side) * small // side for side, small in zip(shape[1:], pooled[1:], strict=True))
     return maps[:, rows][:, :, columns]
 
 
 def _why(sheet: Sheet, limit: str) -> str:
-    """Why not even one neuron fits on a core."""
+    """The reason why not even one neuron fits on a core."""
     layer = sheet.layer
     loads = [
         sheet.load(row, row + 1, (1, 1))._asdict()[limit.removeprefix("core_")] for row in range(len(layer.kernels))
@@ -109,7 +108,9 @@ def _why(sheet: Sheet, limit: str) -> str:
     return f"neuron {loads.index(most)} of {layer.label} alone takes {most:,} of the {allowed:,} {words}"
 
 
-# >>> grouping.py
+# --- Order of the neurons
+
+
 def by_common_inputs(kernels: np.ndarray, *, axons: int | None, neurons: int | None) -> np.ndarray:
     """The order of a greedy filling of cores, int [neurons of the layer].
 

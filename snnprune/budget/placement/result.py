@@ -1,4 +1,4 @@
-"""Where a network goes on a chip."""
+"""Result of a placement."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,20 +13,20 @@ Verdict = Literal["fits", "needs-more-chips", "cannot"]
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Placement:
-    """Where a network goes on a chip, or why it does not.
+    """A network on a chip, or the reasons why it cannot be placed.
 
     Attributes:
         chip: the chip.
         verdict: "fits" on one chip, "needs-more-chips", or "cannot".
-        reasons: what decided, in a sentence each.
+        reasons: of the verdict, a sentence each.
         cores: how many cores are used; 0 if it cannot be placed.
         chips: how many chips are needed; 0 if it cannot be placed.
         by_layer: layer -> how many cores hold neurons of it; where each layer has one core, the index of that.
         tiles: which neurons share a core, for chips with `placement = "neurons"`.
         order: layer -> its neurons in the order in which they fill the tiles, where that is not their own.
         shared: tiles, by their index, that are on one core together.
-        changes: what would help, the cheapest first.
-        assumptions: what was taken for granted.
+        changes: changes that would help, the cheapest first.
+        assumptions: made by the placement.
     """
 
     chip: Chip
@@ -63,13 +63,13 @@ def cannot(chip: Chip, reasons: list[str], assumptions: tuple[str, ...] = ()) ->
 def counted(chip: Chip, cores: int, *, synapses: int = 0, memory: int = 0) -> dict[str, Any]:
     """Verdict, reasons, cores and chips of a `Placement`; memory is in bits, outside of the cores."""
     needs = {"cores": (cores, "cores"), "chip_synapses": (synapses, "synapses"), "chip_memory_bits": (memory, "bits")}
-    told, chips = [], 1
+    parts, chips = [], 1
     for name, (value, words) in needs.items():
         limit = chip.limit(name)
         if limit is not None:
             chips = max(chips, -(-value // limit))
-            told.append(f"{value:,} of {limit:,} {words}")
+            parts.append(f"{value:,} of {limit:,} {words}")
     counts = {"cores": cores, "chips": chips}
     if chips == 1:
-        return {"verdict": "fits", "reasons": (f"takes {', '.join(told)}",), **counts}
-    return {"verdict": "needs-more-chips", "reasons": (f"takes {chips} chips: {', '.join(told)} of one",), **counts}
+        return {"verdict": "fits", "reasons": (f"takes {', '.join(parts)}",), **counts}
+    return {"verdict": "needs-more-chips", "reasons": (f"takes {chips} chips: {', '.join(parts)} of one",), **counts}

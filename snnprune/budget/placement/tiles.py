@@ -17,7 +17,7 @@ _ALIGNED = 4
 
 
 class Load(NamedTuple):
-    """What a tile takes of its core. Each is limited by the chip's limit of the name `core_...`."""
+    """Load of a tile on its core; each entry is limited by the chip's limit `core_<name>`."""
 
     neurons: int
     input_axons: int
@@ -48,7 +48,7 @@ class Tile:
 
 
 class Sheet:
-    """A layer that is to be cut between its output channels, and into patches of positions.
+    """A layer to be cut between its output channels, and into patches of positions.
 
     Args:
         layer: the layer.
@@ -60,7 +60,7 @@ class Sheet:
     def __init__(self, layer: Wired, chip: Chip, bits: int, targets: np.ndarray) -> None:
         self.layer, self.chip, self.bits, self.targets = layer, chip, bits, targets
         reach = chip.limit("target_cores")
-        # A neuron that must reach more cores than it can is copied, with all of its inputs.
+        # A neuron that must reach more cores than the chip allows is copied, with all of its inputs.
         self.copies = np.ones_like(targets) if reach is None else np.maximum(1, -(-targets // reach))
         self._copied = bool((self.copies > 1).any())
         per_channel = layer.kernels.sum((2, 3), dtype=np.int32) * self.copies.max((1, 2))[:, None].astype(np.int32)
@@ -69,7 +69,7 @@ class Sheet:
         self._neurons = self._outputs = self._lists
 
     def load(self, first: int, last: int, block: tuple[int, int], *, beside: int = 0) -> Load:
-        """Of these channels in a patch of this size, beside so many other neurons; for the patch that takes most."""
+        """Load of channels `first:last` on the fullest patch, sharing the core with `beside` other neurons."""
         layer, (height, width) = self.layer, block
         if block != self._block:
             self._block = block
@@ -114,7 +114,7 @@ class Sheet:
         return max((getattr(load, name) / limit for name, limit in limits.items() if limit), default=0.0)
 
     def cut(self) -> list[Tile] | str:
-        """The tiles, with the patches that need the fewest cores; or the limit that one neuron alone breaks."""
+        """The tiles with the patches that need the fewest cores; or the name of a limit that a single neuron breaks."""
         best: list[Tile] = []
         broken = ""
         for block in self._blocks():
@@ -153,7 +153,10 @@ class Sheet:
         return tiles
 
     def _furthest(self, first: int, rows: int, block: tuple[int, int], hint: int) -> int:
-        """As many channels from `first` on as fit on a core: a load only grows with them. About `hint`, most likely."""
+        """The end of the longest run of channels from `first` that fits on a core.
+
+        A load only grows with its channels, so the end can be bisected; `hint` is a likely length to begin with.
+        """
         fitting, breaking, stride = first, rows + 1, 1
         middle = min(first + hint, rows)
         while breaking - fitting > 1:
@@ -170,11 +173,11 @@ class Sheet:
         _, height, width = self.layer.outputs
         sides = [sorted({1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, side}) for side in (height, width)]
         inside = [(h, w) for h, w in product(*sides) if h <= height and w <= width]
-        return sorted(inside, key=self._least)  # the most promising first
+        return sorted(inside, key=self._least)  # the most promising first, so that later ones can be skipped
 
 
 def share_cores(tiles: Sequence[Tile], sheets: Mapping[str, Sheet], chip: Chip) -> tuple[tuple[int, ...], ...]:
-    """Which tiles, by their index, can share a core: what a layer has left over, the fullest first into the first gap.
+    """Groups of tiles, by index, that share a core: remainders of layers, the fullest first, each into the first gap.
 
     Only the last tile of a layer leaves room; one with several patches keeps its cores.
     """
@@ -182,9 +185,9 @@ def share_cores(tiles: Sequence[Tile], sheets: Mapping[str, Sheet], chip: Chip) 
     open_tiles = [index for index in last.values() if tiles[index].patches == 1]
     groups: list[tuple[int, ...]] = []
     for index in sorted(open_tiles, key=lambda i: -sheets[tiles[i].layer].fullness(tiles[i].load)):
-        for place, group in enumerate(groups):
+        for position, group in enumerate(groups):
             if _go_together([tiles[i] for i in (*group, index)], sheets, chip):
-                groups[place] = (*group, index)
+                groups[position] = (*group, index)
                 break
         else:
             groups.append((index,))
@@ -222,12 +225,12 @@ def _cost(tiles: list[Tile]) -> tuple[int, int]:
 
 
 def cores_of(tiles: list[Tile]) -> int:
-    """How many cores they take."""
+    """Number of cores of these tiles."""
     return sum(tile.patches for tile in tiles)
 
 
 def heard(tiles: list[Tile]) -> int:
-    """How many pairs there are of an input and a core that hears it."""
+    """Number of pairs of an input and a core that receives it."""
     return sum(tile.load.input_axons * tile.patches for tile in tiles)
 
 

@@ -18,7 +18,7 @@ class ADMM(Pruning):
 
     Zhang et al., "A Systematic DNN Weight Pruning Framework using ADMM", ECCV 2018, section 3; for spiking networks
     Deng et al., "Comprehensive SNN Compression Using ADMM", 2021. The loss gains :math:`\frac{\rho}{2} \|W - Z +
-    U\|^2`; every so many steps :math:`Z = \Pi(W + U)`, its largest entries, and :math:`U = U + W - Z`. At `end` the
+    U\|^2`; at regular intervals :math:`Z = \Pi(W + U)`, its largest entries, and :math:`U = U + W - Z`. At `end` the
     smallest weights go. Two more tensors the size of the weights until then. With Adam, which scales gradients, `rho`
     says how soon the pull outweighs the loss.
 

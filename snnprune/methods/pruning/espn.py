@@ -92,7 +92,7 @@ class ESPN(Pruning):
         self._forget_all()
 
     def _forget_all(self) -> None:
-        """What the optimizer remembers is of the weights, or of the mask: of no use for the other."""
+        """Clear the optimizer's state: moments of the weights are of no use for the mask, nor the other way round."""
         for parameter in self.parameters.values():
             forget(self.optimizer, parameter)
 

@@ -1,4 +1,4 @@
-"""Finding a lottery ticket early: when it no longer changes, and with how few time steps."""
+"""Lottery tickets: iterative magnitude pruning with late rewinding, and how to find a ticket early."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,8 +17,9 @@ from ..optimizer_state import forget
 from ..registry import register
 from .pruning import Pruning
 
+# --- Early tickets
 
-# >>> tickets.py
+
 def changed(before: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> float:
     """The share of a ticket's synapses that were not in an earlier one, in [0, 1].
 
@@ -76,8 +77,9 @@ def _divergence(output: Tensor) -> Tensor:
     return (logs.exp() * (logs - logs[-1])).sum((1, 2))
 
 
-# >>> imp.py
-# Early-Bird: the ticket of each of so many looks must differ by less than this share of its synapses.
+# --- Methods
+
+# Early-Bird: the tickets of the last LOOKS looks must differ by less than TOLERANCE of their synapses.
 LOOKS = 5
 TOLERANCE = 0.02
 
@@ -209,7 +211,7 @@ class IterativeMagnitude(Pruning):
 
     def _finish(self) -> None:
         if self.phase is Phase.SEARCHING:
-            self.state.pop("early", None)  # who is stopped early keeps what was learned
+            self.state.pop("early", None)  # a training that is stopped early keeps its weights
             super()._finish()
 
     def detach(self) -> None:
@@ -225,7 +227,6 @@ class IterativeMagnitude(Pruning):
         self._set_timesteps()
 
 
-# >>> uticket.py
 @register("uticket")
 class UTicket(IterativeMagnitude):
     """Iterative magnitude pruning with rewinding, balanced over 16 processing elements after every round.

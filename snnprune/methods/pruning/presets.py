@@ -1,10 +1,12 @@
-"""Gradual magnitude pruning."""
+"""Named pruning methods: a criterion, an allocation and a schedule each.
+
+A preset is `Pruning` with other defaults: a class with its paper, the four constants, and a name.
+"""
 
 from ..registry import register
 from .pruning import Pruning
 
 
-# >>> gmp.py
 @register("gmp")
 class GradualMagnitude(Pruning):
     r"""The smallest weights of all layers go while the network trains, on a cubic schedule.
@@ -17,7 +19,6 @@ class GradualMagnitude(Pruning):
     CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "cubic", 0.65
 
 
-# >>> magnitude.py
 @register("magnitude")
 class Magnitude(Pruning):
     r"""Train, prune the smallest weights of all layers at once, fine-tune.
@@ -31,7 +32,6 @@ class Magnitude(Pruning):
     CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "one-shot", 0.3
 
 
-# >>> lamp.py
 @register("lamp")
 class LAMP(Pruning):
     r"""Train, prune by LAMP scores, fine-tune; see `allocation.lamp`.
@@ -44,12 +44,11 @@ class LAMP(Pruning):
     CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "lamp", "one-shot", 0.3
 
 
-# >>> wanda.py
 @register("wanda")
 class Wanda(Pruning):
     r"""Train, prune the inputs of each neuron by weight times activity, fine-tune; see `criteria.wanda`.
 
-    Sun et al., ICLR 2024, who do not fine-tune. Needs batches.
+    Sun et al., ICLR 2024, without their omission of fine-tuning. Needs batches.
 
     Arguments as `Pruning`.
     """
@@ -57,7 +56,6 @@ class Wanda(Pruning):
     CRITERION, ALLOCATION, SCHEDULE, END = "wanda", "rows", "one-shot", 0.3
 
 
-# >>> fisher.py
 @register("fisher")
 class Fisher(Pruning):
     r"""Train, prune by Optimal Brain Damage with the Fisher information, fine-tune; see `criteria.fisher`.
@@ -70,7 +68,6 @@ class Fisher(Pruning):
     CRITERION, ALLOCATION, SCHEDULE, END = "fisher", "global", "one-shot", 0.3
 
 
-# >>> sipp.py
 @register("sipp")
 class SiPP(Pruning):
     r"""Train, prune by SiPP, fine-tune; see `criteria.sipp`.
@@ -83,7 +80,6 @@ class SiPP(Pruning):
     CRITERION, ALLOCATION, SCHEDULE, END = "sipp", "global", "one-shot", 0.3
 
 
-# >>> snip.py
 @register("snip")
 class SNIP(Pruning):
     r"""The most sensitive connections of the fresh network are kept; see `criteria.snip`.
@@ -96,10 +92,9 @@ class SNIP(Pruning):
     CRITERION, ALLOCATION, SCHEDULE, END = "snip", "global", "one-shot", 0.0
 
 
-# >>> grasp.py
 @register("grasp")
 class GraSP(Pruning):
-    r"""What the gradient flow of the fresh network needs is kept; see `criteria.grasp`.
+    r"""Keep the synapses that the gradient flow of the fresh network needs; see `criteria.grasp`.
 
     Wang, Zhang, Grosse, ICLR 2020. Needs batches with labels.
 
@@ -109,12 +104,12 @@ class GraSP(Pruning):
     CRITERION, ALLOCATION, SCHEDULE, END = "grasp", "global", "one-shot", 0.0
 
 
-# >>> taylor.py
 @register("taylor")
 class Taylor(Pruning):
-    r"""What the loss would miss least goes, while the network trains; see `criteria.taylor`.
+    r"""Prune the synapses that change the loss least, while the network trains; see `criteria.taylor`.
 
-    Molchanov et al., 2017 and 2019, who prune a few units and train on, in turns. Needs batches with labels.
+    Molchanov et al., 2017 and 2019, where a few units are pruned between periods of training. Needs batches with
+    labels.
 
     Arguments as `Pruning`.
     """
@@ -122,7 +117,6 @@ class Taylor(Pruning):
     CRITERION, ALLOCATION, SCHEDULE, END = "taylor", "global", "cubic", 0.65
 
 
-# >>> random.py
 @register("random")
 class Random(Pruning):
     r"""Synapses drawn at random, the same density in every layer, before the first step.
@@ -135,7 +129,6 @@ class Random(Pruning):
     CRITERION, ALLOCATION, SCHEDULE, END = "random", "uniform", "one-shot", 0.0
 
 
-# >>> synflow.py
 ROUNDS = 100
 
 

@@ -122,13 +122,13 @@ class Pruning(Masked):
         self._keep(self._choose(self._scores(), density))
 
     def _scores(self) -> Scores:
-        """What the criterion says of the network now."""
+        """Scores of the criterion for the network as it is now."""
         function = self.criterion.function
         own = {"seed": self.seed} if "seed" in inspect.signature(function).parameters else {}
         return criteria.score(function, self.network, self.batches, loss=self.loss, exclude=self.exclude, **own)
 
     def _choose(self, scores: Scores, density: float) -> dict[str, Tensor]:
-        """The allocation's choice; what is absent is not to be had."""
+        """Masks of the allocation's choice among the synapses that exist."""
         there = {name: mask != 0 for name, mask in self.state["mask"].items()}
         within = {name: torch.where(there[name], score, -torch.inf) for name, score in scores.items()}
         return dict(self.allocation(within, density, geometry(self.network, exclude=self.exclude)))

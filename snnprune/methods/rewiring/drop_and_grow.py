@@ -1,4 +1,4 @@
-"""Dynamic sparse training: every so many steps some synapses are dropped and others grown."""
+"""Dynamic sparse training: at intervals some synapses are dropped and others grown. SET, RigL, ESL, NDSNN."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,6 @@ from ..checks import check_share, find_layerwise
 from ..masked import Masked
 from ..registry import register
 
-# >>> drop_and_grow.py
 Drop = Literal["magnitude", "signed", "gradient"]
 Grow = Literal["random", "gradient", "momentum"]
 # Of the average of gradients that growth by momentum looks at.
@@ -98,7 +97,7 @@ class DropAndGrow(Masked):
         self._gradients: dict[str, Tensor] = {}
 
     def fraction_at(self, step: int) -> float:
-        """The share of a tensor's synapses that is dropped after so many steps."""
+        """Share of a tensor's synapses that is dropped after `step` steps."""
         if not self.annealed:
             return self.fraction
         return self.fraction * (1 + math.cos(math.pi * min(step / self.end, 1.0))) / 2
@@ -124,7 +123,7 @@ class DropAndGrow(Masked):
         if self.schedule.updates_at(self.steps_done):
             every = self.schedule.every
             present, wanted = self._counts_at((self.steps_done - 1) // every * every), self._counts_at(self.steps_done)
-            self._keep({name: self._moved_about(name, present[name], wanted[name]) for name in self.parameters})
+            self._keep({name: self._rewired(name, present[name], wanted[name]) for name in self.parameters})
         self._gradients = {}
         if self.steps_done >= self.end:
             self.phase = Phase.FIXED
@@ -142,8 +141,8 @@ class DropAndGrow(Masked):
 
     # --- Where the synapses go
 
-    def _moved_about(self, name: str, present: int, wanted: int) -> Tensor:
-        """The mask of a tensor after it dropped and grew, from so many synapses to so many."""
+    def _rewired(self, name: str, present: int, wanted: int) -> Tensor:
+        """Mask of a tensor after it dropped and grew, from `present` to `wanted` synapses."""
         rests = self.parameters[name].grad is None
         staying = min(present if rests else present - round(self.fraction_at(self.steps_done) * present), wanted)
         kept = self._best(name, staying)
@@ -151,19 +150,19 @@ class DropAndGrow(Masked):
         return kept | keep_largest({name: promise}, wanted - staying)[name]
 
     def _best(self, name: str, count: int) -> Tensor:
-        """The mask of so many of the synapses that exist in a tensor."""
+        """Mask of the best `count` existing synapses of a tensor."""
         there = self.state["mask"][name] != 0
         return keep_largest({name: torch.where(there, self._worth(name, there), -torch.inf)}, count)[name]
 
     def _worth(self, name: str, there: Tensor) -> Tensor:
-        """How much the synapses that exist are worth keeping; by size where gradients are wanted and there are none."""
+        """Scores by which existing synapses are kept; sizes if the tensor has no gradient to score by."""
         weight = self.parameters[name].detach()
         if self.drop == "signed":
             return _among_its_sign(weight, there)
         return (self._gradients.get(name, weight) if self.drop == "gradient" else weight).abs()
 
     def _promise(self, name: str) -> Tensor:
-        """How much the synapses that do not exist promise."""
+        """Scores by which absent synapses are grown."""
         if self.grow == "momentum":
             return self.state["average"][name].abs()
         return self._gradients[name].abs() if self.grow == "gradient" and name in self._gradients else self._draw(name)
@@ -180,7 +179,7 @@ class DropAndGrow(Masked):
 
     @cached_property
     def _ends(self) -> tuple[dict[str, int], dict[str, int]]:
-        """How many synapses each tensor has at first and at last."""
+        """Number of synapses of each tensor at the start and at the end."""
         counts = {
             density: {name: row["nonzero"] for name, row in self._drawn(density).layers().items()}
             for density in {self.initial_density, self.density}
@@ -188,7 +187,7 @@ class DropAndGrow(Masked):
         return counts[self.initial_density], counts[self.density]
 
     def _counts_at(self, step: int) -> dict[str, int]:
-        """How many synapses each tensor has after so many steps."""
+        """Number of synapses of each tensor after `step` steps."""
         first, last = self._ends
         remaining = self.schedule.remaining_at(step)
         return {name: round(last[name] + (first[name] - last[name]) * remaining) for name in last}
@@ -222,7 +221,9 @@ def _check(drop: str, grow: str, density: float, initial: float, fraction: float
         raise InputError(f"every must be 1 or more, found {every}")
 
 
-# >>> set.py
+# --- Named methods
+
+
 @register("set")
 class SET(DropAndGrow):
     """Drops the smallest positive and the largest negative weights and grows as many synapses at random.
@@ -230,14 +231,13 @@ class SET(DropAndGrow):
     Mocanu et al., "Scalable training of artificial neural networks with adaptive sparse connectivity inspired by
     network science", Nature Communications 2018: an Erdos-Renyi connectivity, and 30 % of each tensor at every update.
     The paper updates once an epoch, goes on to the end, and leaves the output layer dense; here updates are as frequent
-    as everybody's and stop at `end`, so that what was grown last can learn, and the output layer is pruned as the
-    others are (`exclude` keeps it dense). Arguments as `DropAndGrow`.
+    as those of the other methods and stop at `end`, so that the synapses grown last can learn, and the output layer is
+    pruned like the others (`exclude` keeps it dense). Arguments as `DropAndGrow`.
     """
 
     DROP, GROW, ALLOCATION, ANNEALED = "signed", "random", "er", False
 
 
-# >>> rigl.py
 @register("rigl")
 class RigL(DropAndGrow):
     """Drops the smallest weights and grows the synapses with the largest gradients.
@@ -250,7 +250,6 @@ class RigL(DropAndGrow):
     DROP, GROW, ALLOCATION, ANNEALED = "magnitude", "gradient", "erk", True
 
 
-# >>> esl.py
 @register("esl")
 class ESL(DropAndGrow):
     """Drops by magnitude (or gradient) and grows at random (or by gradient or momentum), at constant density.
@@ -262,7 +261,6 @@ class ESL(DropAndGrow):
     DROP, GROW, ALLOCATION, ANNEALED = "magnitude", "random", "er", True
 
 
-# >>> ndsnn.py
 @register("ndsnn")
 class NDSNN(DropAndGrow):
     """Starts less sparse than it ends: at every update fewer synapses grow than are dropped.

@@ -40,7 +40,7 @@ class GradR(HiddenStrength):
       ratio, with SGD on the gradient itself. The sparsity is an outcome. The published target p=`sparsity` only acts
       where :math:`\mu` is within reach, which it rarely is: at alpha=1e-2 in the published settings 0.8, 0.95 and 0.99
       all end at the same sparsity.
-    - `density` and `steps`: ours. Every 100 steps a selection keeps so many synapses, by exact rank, that the density
+    - `density` and `steps`: ours. Every 100 steps a selection keeps synapses by exact rank, so that the density
       falls on a cubic schedule (Zhu and Gupta 2017) over the first 65 % of `steps`. The others are dormant until the
       next selection: their strength starts from 0 and the gradient moves it, in either direction, while their weight is
       0. A selection ranks dormant and living strengths together (those that come back live from weight 0 on), by
@@ -160,7 +160,7 @@ def _choice(
     allocation: str | Mapping[str, float] | Allocation | None,
     scope: str,
 ) -> Choice:
-    """What a selection keeps: by an allocation, or by rank within `scope`."""
+    """The choice of a selection: by an allocation, or by rank within `scope`."""
     if allocation is None:
         return partial(keep_best, scope=scope)
     return partial(_allocated, network, exclude, allocations.find(allocation))

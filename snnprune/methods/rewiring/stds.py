@@ -89,7 +89,7 @@ class STDS(Search):
         return width
 
     def width_at(self, step: int) -> float:
-        """The published d after so many steps."""
+        """The published d after `step` steps."""
         assert self.final_width is not None
         assert self.total_steps is not None
         done = min(step / self.total_steps, 1.0)
@@ -128,7 +128,7 @@ class STDS(Search):
         dormant = [size.masked_fill_(alive[name], 0).amax() for name, size in sizes.items()]
         self.dead_zone.copy_(torch.stack(dormant).amax())
         for name, parameter in self.parameters.items():
-            if parameter.requires_grad:  # what rests is not shrunk
+            if parameter.requires_grad:  # frozen parameters are not shrunk
                 _reveal(self.state["hidden"][name], self.dead_zone, parameter.data)
         return alive
 
