@@ -16,14 +16,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from experiments.compare import run_all
-from experiments.protocol import Protocol, Run
-from experiments.results import measured_with
-from experiments.train import guard
-from experiments.verdict import cell
 from snnprune import InputError
 from snnprune.runs.chips import placement_of
+from snnprune.runs.comparison import Protocol, Run, cell, measured_with, run_all
 from snnprune.runs.finished_run import read_run
+from snnprune.runs.guard import guard
 from snnprune.runs.options import add_several
 from snnprune.storage import write_text
 from snnprune.training import RunFolder

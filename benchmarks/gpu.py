@@ -13,9 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from experiments.train import guard
 from snnprune import InputError
 from snnprune.runs.config import Config, Runtime
+from snnprune.runs.guard import guard
 from snnprune.runs.run import execute
 
 KEPT = ("config.json", "environment.json", "summary.json", "metrics.jsonl", "connectivity.npz")

@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from experiments.train import guard
 from snnprune.runs.config import Config, Runtime
+from snnprune.runs.guard import guard
 from snnprune.runs.options import add_several
 from snnprune.runs.run import execute
 from snnprune.storage import write_text

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.results import draw_accuracy, read_results
-from experiments.train import guard
+from snnprune.runs.comparison import draw_accuracy, read_results
+from snnprune.runs.guard import guard
+from snnprune.runs.options import add_several
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m experiments.draw", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("table", type=Path, help="RESULTS.csv of experiments.compare or experiments.transfer")
-    parser.add_argument("--methods", nargs="+", help="methods to draw, in the order of their colours (default: all)")
+    add_several(parser, "--methods", help="methods to draw, in the order of their colours (default: all)")
     parser.add_argument("--title", help="of the picture (default: that of the RESULTS.md beside the table)")
     parser.add_argument("--out", type=Path, help="file of the picture (default: RESULTS-accuracy.png)")
     return guard(lambda: draw(parser.parse_args(arguments)))

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.guard import guard
 from snnprune.runs.config import Config, Runtime
+from snnprune.runs.guard import guard
 from snnprune.runs.run import execute
 
 RUNS = {

@@ -16,14 +16,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from experiments.guard import guard
-from experiments.recording import Recorder
 from snnprune import Method
 from snnprune.errors import InputError, Stopped
 from snnprune.report import Footage, plot_film, plot_hidden, plot_strip, plot_turnover
 from snnprune.runs import make_trainer
 from snnprune.runs.config import Config, Runtime
+from snnprune.runs.guard import guard
 from snnprune.runs.options import add_options, config_fields, runtime_of
+from snnprune.runs.recording import Recorder
 from snnprune.training import RunFolder, Trainer
 
 FRAMES, MOST = 40, 400

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.guard import guard
 from snnprune.errors import InputError
 from snnprune.runs.config import Config, Runtime
+from snnprune.runs.guard import guard
 from snnprune.runs.options import add_options, config_fields, runtime_of
 
 

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import mean
 
-from experiments.compare import add_options, run_grid
-from experiments.guard import guard
-from experiments.protocol import SIDES, Protocol, read_protocol
-from experiments.verdict import SIDE_NAMES, Result, accuracies, cell, distinguishable
+from experiments.compare import add_options
 from snnprune import InputError
+from snnprune.report.comparison.sides import SIDES
+from snnprune.runs.comparison import Protocol, Result, accuracies, cell, distinguishable, read_protocol, run_grid
+from snnprune.runs.guard import guard
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +75,7 @@ def verdicts(protocol: Protocol, results: Sequence[Result]) -> list[str]:
             if not (own and came and drawn):
                 continue
             lines.append(
-                f"- {SIDE_NAMES[side]}, {100 * density:g} %: found on the {SIDE_NAMES[other]} {cell(came)} %, "
+                f"- {SIDES[side].words}, {100 * density:g} %: found on the {SIDES[other].words} {cell(came)} %, "
                 f"{_beside(came, own)}; drawn at random {cell(drawn)} %."
             )
     return lines

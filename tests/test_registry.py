@@ -44,9 +44,7 @@ def test_a_path_is_imported_when_it_is_first_used(colours, tmp_path, monkeypatch
     assert "green" in colours
     assert "paints" not in sys.modules
     assert colours.find("green") == "#0f0"
-    with pytest.raises(
-        InputError, match="colour grey paints:GREY cannot be imported: module"
-    ):
+    with pytest.raises(InputError, match="colour grey paints:GREY cannot be imported: module"):
         colours.find("grey")
     monkeypatch.delitem(sys.modules, "paints")
 

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_ind
 
 from experiments import compare, draw, transfer
-from experiments.protocol import Protocol, read_protocol
-from experiments.results import draw as draw_results
-from experiments.results import read_results
-from experiments.verdict import Result, distinguishable, sentences, table
 from snnprune import Connectivity, InputError
 from snnprune.report import plot_comparison
+from snnprune.runs.comparison import grid as grid_of_runs
+from snnprune.runs.comparison.protocol import Protocol, read_protocol
+from snnprune.runs.comparison.results import draw as draw_results
+from snnprune.runs.comparison.results import read_results
+from snnprune.runs.comparison.verdict import Result, distinguishable, sentences, table
 
 ROOT = Path(__file__).parents[2]
 RUN = {"model": "digits-mlp", "data": "digits", "epochs": 2, "batch_size": 64, "timesteps": 2, "lr": 0.01}
@@ -104,7 +105,7 @@ def test_the_controls_train_what_was_found_from_other_weights(grid):
 
 
 def test_what_is_done_is_not_run_again(grid, monkeypatch):
-    monkeypatch.setattr(compare, "execute", lambda *_: pytest.fail("a finished run was run again"))
+    monkeypatch.setattr(grid_of_runs, "execute", lambda *_: pytest.fail("a finished run was run again"))
     before = (grid / "table.csv").read_bytes()
     assert call(compare, grid / "digits.toml", "--out", grid / "runs", "--results", grid / "table") == 0
     assert (grid / "table.csv").read_bytes() == before
@@ -233,14 +234,14 @@ def test_the_pressure_of_deep_r_can_be_compared():
 
 
 def test_what_goes_wrong_with_one_run_is_not_the_others_trouble(tmp_path, monkeypatch, capsys):
-    execute = compare.execute
+    execute = grid_of_runs.execute
 
     def fail(config, runtime):
         if config.method == "gmp":
             raise MemoryError("no room")
         execute(config, runtime)
 
-    monkeypatch.setattr(compare, "execute", fail)
+    monkeypatch.setattr(grid_of_runs, "execute", fail)
     text = PROTOCOL.partition("[method")[0].replace('"dense", "gmp", "combined"', '"gmp", "random"')
     text = "\n".join(line for line in text.splitlines() if not line.startswith("control"))
     (tmp_path / "p.toml").write_text(text.replace("[0.2, 0.1]", '[0.1]\nsides = ["ann"]'))

@@ -10,11 +10,11 @@ from PIL import Image
 from torch import nn
 
 from experiments import rewiring_film, train
-from experiments.recording import Recorder
 from snnprune import Connectivity, InputError
 from snnprune.report import Footage
 from snnprune.runs import run
 from snnprune.runs.config import Config, Runtime
+from snnprune.runs.recording import Recorder
 
 SMALL = ["--data", "digits", "--epochs", "3", "--batch-size", "64", "--timesteps", "2", "--lr", "0.01"]
 DENSITY = ["--density", "0.1"]

@@ -11,9 +11,10 @@ from matplotlib.markers import CARETDOWN
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from ..style import FAINT, INK, LINE, SMALL, check_suffix, dress, finish, new_figure, plain
-from .curves import SIDES, Curve, Side, choose_methods, levels, read_sides
-from .lines import CONTROLS, Label, line_styles, name_lines
+from .curves import Curve, Panel, choose_methods, levels, read_sides
+from .lines import Label, line_styles, name_lines
 from .scale import ROW, Scale, cut_bars, make_scale
+from .sides import CONTROL_ENDINGS, SIDES
 
 _DENSE: dict[str, Any] = {"color": INK, "linestyle": "solid"}
 
@@ -66,23 +67,23 @@ def plot_comparison(
         _draw_dense(axes, side)
         for curve in side.curves:
             _draw_curve(axes, curve, scale, styles[curve.method], shifts[curve.method])
-        dress(axes, x="density (log scale, sparser to the right)", title=SIDES[side.name], grid="y")
+        dress(axes, x="density (log scale, sparser to the right)", title=SIDES[side.name].title, grid="y")
         _shade(axes, scale)
         _name(axes, side, scale, styles, shifts)
     panels[0].set_ylabel("accuracy")
     return finish(figure, path)
 
 
-def _subtitle(rows: Sequence[Mapping[str, Any]], sides: list[Side], scale: Scale) -> str:
+def _subtitle(rows: Sequence[Mapping[str, Any]], sides: list[Panel], scale: Scale) -> str:
     seeds = len({row["seed"] for row in rows})
     first = f"points: means of {seeds} seeds, bars: standard deviations" if seeds > 1 else "one seed"
     if any(cut_bars(curve, scale).any() for side in sides for curve in side.curves):
         first += " (a triangle: it continues below the axis)"
-    controls = "; grey and dashed: controls" if any(row["method"].endswith(CONTROLS) for row in rows) else ""
+    controls = "; grey and dashed: controls" if any(row["method"].endswith(CONTROL_ENDINGS) for row in rows) else ""
     return f"{first}\nbeside each name: accuracy at the smallest density{controls}"
 
 
-def _shifts(sides: list[Side], methods: list[str]) -> Shifts:
+def _shifts(sides: list[Panel], methods: list[str]) -> Shifts:
     """Return a factor on the density of each method, so that the bars of one density are side by side."""
     starts = levels(float(density) for side in sides for curve in side.curves for density in curve.density)
     gaps = np.diff(np.log(starts))
@@ -91,7 +92,7 @@ def _shifts(sides: list[Side], methods: list[str]) -> Shifts:
     return dict(zip(methods, np.exp(width * np.linspace(0.5, -0.5, len(methods))), strict=True))
 
 
-def _draw_dense(axes: Axes, side: Side) -> None:
+def _draw_dense(axes: Axes, side: Panel) -> None:
     if side.dense:
         mean, spread = side.dense
         axes.axhspan(mean - spread, mean + spread, color=INK, alpha=0.12, linewidth=0)
@@ -113,7 +114,7 @@ def _draw_curve(axes: Axes, curve: Curve, scale: Scale, style: dict[str, Any], s
         axes.annotate(text, (density, row), fontsize=SMALL, color=INK, bbox=box, **offset)
 
 
-def _name(axes: Axes, side: Side, scale: Scale, styles: Styles, shifts: Shifts) -> None:
+def _name(axes: Axes, side: Panel, scale: Scale, styles: Styles, shifts: Shifts) -> None:
     """Write the name of each curve beside its end, the sparsest point, with the accuracy there."""
     sparsest = min((float(curve.density[-1]) for curve in side.curves), default=0.0)
     labels = []
@@ -128,7 +129,7 @@ def _name(axes: Axes, side: Side, scale: Scale, styles: Styles, shifts: Shifts) 
     name_lines(axes, labels, scale)
 
 
-def _frame(axes: Axes, sides: list[Side], scale: Scale) -> None:
+def _frame(axes: Axes, sides: list[Panel], scale: Scale) -> None:
     """Set the axes that all panels share: a tick at each level of density, none inside the rows below the floor."""
     starts = levels(float(density) for side in sides for curve in side.curves for density in curve.density)
     axes.set_xscale("log")

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import InputError
-
-SIDES = {"snn": "Spiking network (SNN)", "ann": "Non-spiking network (ANN)"}
+from .sides import SIDES
 
 _NEEDED = ("method", "side", "density", "seed", "accuracy")
 _SAME = 1.05  # densities within this factor are one level: methods miss their target by a few synapses
@@ -31,7 +30,7 @@ class Curve(NamedTuple):
     spread: np.ndarray
 
 
-class Side(NamedTuple):
+class Panel(NamedTuple):
     """Content of one panel.
 
     Attributes:
@@ -59,7 +58,7 @@ def in_order(sides: Iterable[str]) -> list[str]:
     return [side for side in SIDES if side in found]
 
 
-def read_sides(rows: Sequence[Mapping[str, Any]]) -> list[Side]:
+def read_sides(rows: Sequence[Mapping[str, Any]]) -> list[Panel]:
     """Return means and spreads for each side, method and level of density.
 
     Args:
@@ -111,7 +110,7 @@ def _check(rows: Sequence[Mapping[str, Any]]) -> None:
         raise InputError("all rows have density 1: give at least one row of a sparse network")
 
 
-def _side(name: str, rows: list[Mapping[str, Any]]) -> Side:
+def _side(name: str, rows: list[Mapping[str, Any]]) -> Panel:
     dense = [100 * row["accuracy"] for row in rows if row["density"] == 1]
     sparse = [row for row in rows if row["density"] < 1]
     starts = levels(_column(sparse, "density"))
@@ -119,7 +118,7 @@ def _side(name: str, rows: list[Mapping[str, Any]]) -> Side:
         _curve(method, [row for row in sparse if row["method"] == method], starts)
         for method in dict.fromkeys(_column(sparse, "method"))
     ]
-    return Side(name, (float(np.mean(dense)), _spread(dense)) if dense else None, curves)
+    return Panel(name, (float(np.mean(dense)), _spread(dense)) if dense else None, curves)
 
 
 def _curve(method: str, rows: list[Mapping[str, Any]], starts: list[float]) -> Curve:

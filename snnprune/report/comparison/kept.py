@@ -24,7 +24,8 @@ from ..style import (
     new_figure,
     plain,
 )
-from .curves import SIDES, in_order
+from .curves import in_order
+from .sides import SIDES
 
 Densities = Mapping[str, Mapping[str, float]]  # method -> layer -> density
 
@@ -62,7 +63,7 @@ def plot_kept(
     panels = figure.subplots(1, len(sides), squeeze=False, width_ratios=columns)[0]
     for axes, side, table in zip(panels, sides, tables, strict=True):
         _draw_table(axes, densities[side], 100 * table, norm)
-        dress(axes, title=SIDES[side])
+        dress(axes, title=SIDES[side].title)
         axes.spines[:].set(visible=True, color=LINE)
         axes.tick_params(length=0)
     _draw_scale(figure, panels)

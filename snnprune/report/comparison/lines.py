@@ -9,8 +9,8 @@ from scipy.optimize import isotonic_regression
 
 from ..style import BLUE, INK, ORANGE, SMALL, plain
 from .scale import Scale
+from .sides import CONTROL_ENDINGS
 
-CONTROLS = ("-shuffled", "-scratch-e", "-scratch-b", "-transfer")
 _COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4FA3", "#8A5A3C")
 _GREYS = ("#7D848A", "#A9AEB3")
 _MARKERS = ("o", "s", "^", "D", "P", "X", "p", "<", ">", "*", "h")
@@ -38,7 +38,7 @@ def line_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
 
     No two are alike among 264 lines and 22 controls.
     """
-    controls = [name for name in names if name.endswith(CONTROLS)]
+    controls = [name for name in names if name.endswith(CONTROL_ENDINGS)]
     styles: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(name for name in names if name not in controls):
         dashes = _DASHES[i // len(_COLORS) % len(_DASHES)]

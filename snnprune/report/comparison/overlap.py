@@ -11,7 +11,8 @@ from matplotlib.ticker import FuncFormatter
 
 from ...connectivity import Connectivity
 from ..style import DENSITY, FAINT, GREY, INK, MEDIUM, SIGNED, SMALL, check_suffix, dress, finish, new_figure, plain
-from .curves import SIDES, in_order
+from .curves import in_order
+from .sides import SIDES
 from .similarity import similarity
 
 _NOISE = 0.1  # share of the largest similarity; smaller ones below chance are drawn as chance
@@ -54,7 +55,7 @@ def plot_similarity(
     panels = figure.subplots(1, len(sides), squeeze=False)[0]
     for axes, side, matrix in zip(panels, sides, matrices, strict=True):
         _draw_matrix(axes, matrix, scale)
-        dress(axes, title=SIDES[side])
+        dress(axes, title=SIDES[side].title)
         _draw_blocks(axes, _blocks(connectivities[side]), len(matrix))
     _draw_scale(figure, panels)
     return finish(figure, path)

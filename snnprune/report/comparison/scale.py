@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .curves import Curve, Side
+from .curves import Curve, Panel
 
 ROW = 0.225  # inches, a line of text
 
@@ -39,7 +39,7 @@ class Scale(NamedTuple):
         return self.floor - self.row * (self.below.index(name) + 1.6) if name in self.below else float("nan")
 
 
-def make_scale(sides: Sequence[Side], height: float) -> Scale:
+def make_scale(sides: Sequence[Panel], height: float) -> Scale:
     """Return a scale from the robust floor to the highest bar; `height` of the panels in inches."""
     curves = [curve for side in sides for curve in side.curves]
     dense = [side.dense for side in sides if side.dense]

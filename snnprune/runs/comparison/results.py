@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
-from experiments.protocol import Protocol
-from experiments.verdict import SIDE_NAMES, Result, sentences, table
-from snnprune import Connectivity, InputError
-from snnprune.report import plot_comparison, plot_kept, plot_similarity
-from snnprune.storage import write_text
-from snnprune.training import RunFolder
+from ... import Connectivity, InputError
+from ...report import plot_comparison, plot_kept, plot_similarity
+from ...report.comparison.sides import SIDES
+from ...storage import write_text
+from ...training import RunFolder
+from .protocol import Protocol
+from .verdict import Result, sentences, table
 
 COLUMNS = ("method", "side", "density", "seed", "accuracy", "seconds")
 _COMPARABLE = 3  # methods; two numbers are read in the table, not in a picture
@@ -38,7 +39,7 @@ def markdown(protocol: Protocol, results: Sequence[Result], *, command: str, rem
     for side in protocol.sides:
         chosen = [result for result in results if result.side == side]
         if chosen:
-            parts += [f"## The {SIDE_NAMES[side]}", table(chosen), "\n".join(sentences(chosen))]
+            parts += [f"## The {SIDES[side].words}", table(chosen), "\n".join(sentences(chosen))]
     parts += ["\n".join(remarks)] if remarks else []
     seeds = ", ".join(map(str, protocol.seeds))
     measured = measured_with([result.folder for result in results])

@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Callable
 
-from snnprune.errors import InputError, Stopped
+from ..errors import InputError, Stopped
 
 
 def guard(work: Callable[[], None]) -> int:

@@ -1,4 +1,4 @@
-"""A comparison's protocol: one TOML file, and the runs that it asks for."""
+"""Protocol of a comparison: one TOML file, and the runs that follow from it."""
 
 import os
 import tomllib
@@ -8,17 +8,16 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from snnprune import InputError, methods
-from snnprune.runs.config import COMBINATION, Config
-from snnprune.runs.parts import check_names
+from ... import InputError, methods
+from ...report.comparison.sides import CONTROL_ENDINGS, CONTROLS, SIDES
+from ..config import COMBINATION, Config
+from ..parts import check_names
 
-SIDES = {"snn": "lif", "ann": "relu"}
-CONTROLS = ("shuffled", "scratch-e", "scratch-b", "transfer")
-# What a method may have of its own; everything else is the same for all, or the comparison says nothing.
-OWN = ("method", "alpha", "options", *COMBINATION)
-# What a method may have of its own, or all of them together.
+# Options that a method may have of its own; all others are shared, or the comparison would say nothing.
+PER_METHOD = ("method", "alpha", "options", *COMBINATION)
+# Options that a method may have of its own, or all methods share.
 EITHER = ("chip",)
-# What the grid decides.
+# Options that the grid decides.
 VARIED = ("density", "neuron", "seed")
 # Rethinking the Value of Network Pruning caps the longer training of scratch-B at twice the epochs.
 SCRATCH_B_CAP = 2
@@ -95,9 +94,9 @@ class Protocol:
         for name, value in {"run": self.run, "method": self.method}.items():
             if not isinstance(value, Mapping):
                 raise InputError(f"{name} must be a table, found {value!r}")
-        _check_known("[run]", self.run, [e.name for e in fields(Config) if e.name not in (*OWN, *VARIED)])
+        _check_known("[run]", self.run, [e.name for e in fields(Config) if e.name not in (*PER_METHOD, *VARIED)])
         for name, own in self.method.items():
-            _check_known(f"[method.{name}]", own, (*OWN, *EITHER))
+            _check_known(f"[method.{name}]", own, (*PER_METHOD, *EITHER))
             if name not in self.methods:
                 raise InputError(f"[method.{name}] is not among the methods {', '.join(self.methods)}")
         for density in self.densities:
@@ -115,8 +114,10 @@ class Protocol:
             self._check_method(name)
 
     def _check_method(self, name: str) -> None:
-        if name.endswith(endings := tuple(f"-{control}" for control in CONTROLS)):
-            raise InputError(f"methods has {name}: names that end in {', '.join(endings)} are those of controls")
+        if name.endswith(CONTROL_ENDINGS):
+            raise InputError(
+                f"methods has {name}: names that end in {', '.join(CONTROL_ENDINGS)} are those of controls"
+            )
         own = self._own(name)
         check_names(self._config(name, "snn", 0.5, 0))
         if "alpha" in own and not methods.needs(own["method"], "density"):
@@ -145,7 +146,7 @@ class Protocol:
         own = self._own(method)
         asked = None if own["method"] == "dense" else density
         run = self._unpruned if own["method"] == "dense" else self.run
-        return Config(**{**run, **own}, density=asked, neuron=SIDES[side], seed=seed)
+        return Config(**{**run, **own}, density=asked, neuron=SIDES[side].neuron, seed=seed)
 
     @property
     def _unpruned(self) -> dict[str, Any]:
@@ -157,7 +158,7 @@ class Protocol:
         source = next(other for other in SIDES if (other != side) == (control == "transfer"))
         found = _folder(out, source, self.control_of, density, seed)
         options = {"connectivity": str(found / "connectivity.safetensors"), "shuffle": control == "shuffled"}
-        base = Config(**self._unpruned, method="fixed", options=options, neuron=SIDES[side], seed=FRESH + seed)
+        base = Config(**self._unpruned, method="fixed", options=options, neuron=SIDES[side].neuron, seed=FRESH + seed)
         longer = min(SCRATCH_B_CAP, 1 / density) if control == "scratch-b" else 1
         config = replace(base, epochs=round(base.epochs * longer))
         name = f"{self.control_of}-{control}"

@@ -9,9 +9,8 @@ from statistics import mean, stdev, variance
 
 from scipy.stats import t as student_t
 
-from experiments.protocol import CONTROLS, Run
-
-SIDE_NAMES = {"snn": "spiking network", "ann": "ANN twin"}
+from ...report.comparison.sides import CONTROL_ENDINGS
+from .protocol import Run
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Result:
     @property
     def control(self) -> bool:
         """Whether this is a control, not a method."""
-        return self.method.endswith(tuple(f"-{name}" for name in CONTROLS))
+        return self.method.endswith(CONTROL_ENDINGS)
 
 
 def table(results: Sequence[Result]) -> str:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snnprune import Connectivity, InputError, geometry
-from snnprune.layout import to_rows
-from snnprune.report import Footage, image_layer, layer_label
-from snnprune.training import Trainer
+from .. import Connectivity, InputError, geometry
+from ..layout import to_rows
+from ..report import Footage, image_layer, layer_label
+from ..training import Trainer
 
 _BINS = 640  # of a histogram on each side of 0
 _PER_SIZE = 10  # bins in the root mean square of a layer's first values
