@@ -1,5 +1,6 @@
 """The promises of the project itself: lint, types, documentation that runs, a wheel that installs."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks" / "README.md"]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 def examples() -> list:
@@ -62,7 +66,8 @@ def test_ci_runs_the_readme_command():
 def test_nothing_stray_lies_at_the_top():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     top = {line.partition("/")[0] for line in tracked.stdout.splitlines()}
-    fixed = {"pyproject.toml", "README.md", "LICENSE", ".gitignore", ".ci"}
+    fixed = {"pyproject.toml", "README.md", "LICENSE", ".gitignore", ".ci", "mkdocs.yml"}
+    fixed |= {"CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md"}
     assert top == fixed | {"snnprune", "models", "experiments", "tests", "docs", "benchmarks"}
 
 
@@ -74,6 +79,30 @@ def test_nothing_stray_lies_at_the_top():
 def test_lint_and_types(command):
     result = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_site_is_built_without_a_warning_and_asks_for_nothing_outside(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=quiet)
+    assert result.returncode == 0, result.stderr
+    methods = (tmp_path / "api" / "methods" / "index.html").read_text()
+    assert all(name in methods for name in ("GradR", "snnprune.methods.create", "steps_done"))
+    assert "draw_zero_signs" in methods
+    pages = list(tmp_path.rglob("*.html"))
+    assert {"index.html", "first-network/index.html", "changelog/index.html", "benchmarks/index.html"} <= {
+        page.relative_to(tmp_path).as_posix() for page in pages
+    }
+    for page in pages:
+        outside = r"<(?:script|img|link)[^>]+(?:src|href)=\"?(?:https?:)?//[^>]*>"
+        assert not [tag for tag in re.findall(outside, page.read_text()) if "rel=canonical" not in tag], page
+
+
+def test_the_citation_has_the_version_of_the_package():
+    version = re.search(r'__version__ = "(.+)"', (ROOT / "snnprune" / "version.py").read_text())
+    assert version is not None
+    assert (ROOT / "CITATION.cff").read_text().count(f"version: {version[1]}\n") == 2
+    assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_importing_the_library_imports_nothing_heavy():

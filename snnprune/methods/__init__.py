@@ -1,4 +1,4 @@
-"""Method: connectivity that is learned, or chosen, together with the weights."""
+"""Methods that decide a connectivity while a network trains."""
 
 from .base import Method, Phase
 from .controls import Dense, Fixed, shuffled
