@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .errors import InputError
 from .selection import keep_largest
+from .shapes import check_shapes, shapes_of
 from .storage import read_tensors, write_tensors
 from .synapses import Exclude, Geometry, find_synapses
 from .text import aligned, html_table
@@ -99,7 +100,7 @@ class Connectivity(Mapping[str, Tensor]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Connectivity):
             return NotImplemented
-        return self._shapes() == other._shapes() and all(
+        return shapes_of(self._masks) == shapes_of(other._masks) and all(
             torch.equal(mask.cpu(), other._masks[name].cpu()) for name, mask in self._masks.items()
         )
 
@@ -229,17 +230,9 @@ class Connectivity(Mapping[str, Tensor]):
         Raises:
             InputError: a name that the network lacks, or a shape that differs; the message names both sides.
         """
-        parameters = {name: entry.parameter for name, entry in find_synapses(network).items()}
-        for name, mask in self._masks.items():
-            if name not in parameters:
-                raise InputError(
-                    f"the connectivity has {name}, {type(network).__name__} has not: it has {', '.join(parameters)}"
-                )
-            if parameters[name].shape != mask.shape:
-                raise InputError(
-                    f"the connectivity of {name} has shape {tuple(mask.shape)}, "
-                    f"the parameter of {type(network).__name__} has {tuple(parameters[name].shape)}"
-                )
+        weights = {name: entry.parameter for name, entry in find_synapses(network).items()}
+        kind = type(network).__name__
+        check_shapes(shapes_of(self._masks), shapes_of(weights), what="the connectivity", where=kind, partial=True)
 
     @torch.no_grad()
     def apply_(self, network: nn.Module) -> None:
@@ -258,17 +251,9 @@ class Connectivity(Mapping[str, Tensor]):
         """The same connectivity on another device."""
         return Connectivity({name: mask.to(device) for name, mask in self._masks.items()})
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(mask.shape) for name, mask in self._masks.items()}
-
     def _check_same(self, other: "Connectivity") -> None:
-        mine, theirs = self._shapes(), other._shapes()
-        if mine != theirs:
-            name = next(name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name))
-            raise InputError(
-                f"these connectivities do not match: {name} is {mine.get(name, 'absent')} in the first "
-                f"and {theirs.get(name, 'absent')} in the second"
-            )
+        mine, theirs = shapes_of(self._masks), shapes_of(other._masks)
+        check_shapes(mine, theirs, what="this connectivity", where="the other")
 
 
 def check_scores(scores: Mapping[str, Tensor], density: float) -> None:

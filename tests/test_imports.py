@@ -12,7 +12,7 @@ HOUSES = ("snnprune", "models", "experiments", "benchmarks")
 # Each floor may import from the floors below it. Rooms on one floor do not know each other.
 FLOORS: list[set[str]] = [
     {"errors", "version", "text", "strides", "seeding", "selection"},
-    {"registry", "storage", "compiling", "synapses"},
+    {"registry", "storage", "compiling", "synapses", "shapes"},
     {"losses", "schedules", "layout", "connectivity", "probe", "models"},
     {"paths", "allocation", "export"},
     {"criteria"},

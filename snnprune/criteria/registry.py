@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..losses import Loss, mse
 from ..probe import Batches, Scores
 from ..registry import Registry
+from ..shapes import check_shapes, shapes_of
 from ..synapses import Exclude, entries_of, find_synapses
 
 Needs = Literal["nothing", "inputs", "labels"]
@@ -127,14 +128,8 @@ def check_batches(criterion: Criterion, batches: Batches) -> None:
 
 def _fitting(criterion: Criterion, scores: Scores, network: nn.Module, exclude: Exclude) -> Scores:
     """The scores of these synapses, in their order and in float32."""
-    fitting: Scores = {}
-    for name, entry in find_synapses(network, exclude=exclude).items():
-        if name not in scores:
-            raise InputError(f"criterion {criterion.name} gave no scores of {name}: exclude it, or score it")
-        if scores[name].shape != entry.parameter.shape:
-            raise InputError(
-                f"criterion {criterion.name} gave scores of shape {tuple(scores[name].shape)} for {name}, "
-                f"which has {tuple(entry.parameter.shape)}"
-            )
-        fitting[name] = scores[name].detach().float()
-    return fitting
+    weights = {name: entry.parameter for name, entry in find_synapses(network, exclude=exclude).items()}
+    chosen = {name: score for name, score in scores.items() if name in weights}
+    what = f"the scores of criterion {criterion.name}"
+    check_shapes(shapes_of(chosen), shapes_of(weights), what=what, where=type(network).__name__)
+    return {name: chosen[name].detach().float() for name in weights}

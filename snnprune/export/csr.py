@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..layout import from_rows, to_rows
+from ..shapes import check_shapes, shapes_of
 from ..storage import write_atomically
 from ..synapses import Synapses, find_synapses, static_geometry
 
@@ -192,8 +193,5 @@ def _check_network(connectivity: Connectivity, network: nn.Module, synapses: Map
 def _check_layer(
     source: str, name: str, shape: tuple[int, ...], network: nn.Module, synapses: Mapping[str, Synapses]
 ) -> None:
-    kind = type(network).__name__
-    if name not in synapses:
-        raise InputError(f"{source} has {name}, {kind} has no such synapses: it has {', '.join(synapses)}")
-    if (found := tuple(synapses[name].parameter.shape)) != shape:
-        raise InputError(f"{source} has {name} with shape {shape}, in {kind} it has {found}")
+    weights = shapes_of({name: entry.parameter for name, entry in synapses.items()})
+    check_shapes({name: shape}, weights, what=source, where=type(network).__name__, partial=True)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..shapes import check_shapes, shapes_of
 
 # Of the layout of a saved state. Version 0, of snnprune 0.1.0 and before, has neither "version" nor "phase".
 VERSION = 1
@@ -69,13 +70,12 @@ def unpack(
         kind, slash, name = key.partition("/")
         if not slash:
             continue  # a number
-        if name not in parameters:
-            raise InputError(f"the state holds {name}, the network's synapses are {', '.join(parameters)}")
-        kind = renamed_kinds.get(kind, kind)
-        tensors.setdefault(kind, {})[name] = _as_parameter(tensor, name, parameters[name], free=kind in free_kinds)
+        tensors.setdefault(renamed_kinds.get(kind, kind), {})[name] = tensor
     for kind, named in tensors.items():
-        if kind not in free_kinds and (missing := parameters.keys() - named.keys()):
-            raise InputError(f"the state has no {kind} for {', '.join(sorted(missing))}: it is of another network")
+        free = kind in free_kinds
+        expected = {name: named[name] for name in named if name in parameters} if free else parameters
+        check_shapes(shapes_of(named), shapes_of(expected), what=f"the state {kind!r}", where="the network")
+        tensors[kind] = {name: _as_parameter(tensor, parameters[name], free=free) for name, tensor in named.items()}
     device = next(iter(parameters.values())).device
     numbers = {
         key: value.clone().to(device) if value.is_floating_point() else int(value)
@@ -86,13 +86,9 @@ def unpack(
     return State(int(packed["steps"]), phase, tensors, numbers)
 
 
-def _as_parameter(tensor: Tensor, name: str, parameter: nn.Parameter, *, free: bool) -> Tensor:
+def _as_parameter(tensor: Tensor, parameter: nn.Parameter, *, free: bool) -> Tensor:
     if free:
         return tensor.clone().to(parameter.device)
-    if parameter.shape != tensor.shape:
-        raise InputError(
-            f"the state of {name} has shape {tuple(tensor.shape)}, the network's is {tuple(parameter.shape)}"
-        )
     # empty_like keeps the parameter's memory layout (channels last), which a file does not
     return torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
 

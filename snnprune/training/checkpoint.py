@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..errors import InputError
+from ..shapes import check_shapes, shapes_of
 from ..storage import read_tensors, write_tensors
 from .trainer import Trainer
 
@@ -84,14 +85,11 @@ def load_network(path: str | os.PathLike[str], network: nn.Module) -> None:
 
 
 def _check_network(path: str | os.PathLike[str], state: Mapping[str, Tensor], network: nn.Module) -> None:
-    own = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    for name in {**own, **found}:
-        if own.get(name) != found.get(name):
-            raise InputError(
-                f"{path} is of another network: {name} is {found.get(name, 'absent')} in the file "
-                f"and {own.get(name, 'absent')} in {type(network).__name__}"
-            )
+    own = shapes_of(network.state_dict())
+    try:
+        check_shapes(shapes_of(state), own, what="the file", where=type(network).__name__)
+    except InputError as error:
+        raise InputError(f"{path} is of another network: {error}") from error
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -73,7 +73,10 @@ def test_all_chips_by_default_and_layers_can_be_left_out(network):
     [
         ({"batches": []}, "batches must hold at least one batch of inputs, found none"),
         ({"chips": ["brain"]}, "unknown chip 'brain'"),
-        ({"connectivity": Connectivity({"0.weight": torch.ones(2, 2, dtype=torch.bool)})}, "0.weight has shape"),
+        (
+            {"connectivity": Connectivity({"0.weight": torch.ones(2, 2, dtype=torch.bool)})},
+            r"0\.weight is \(2, 2\) in the first",
+        ),
         ({"cost": "coins"}, "coins"),
     ],
 )

@@ -84,10 +84,15 @@ def test_scores_are_float32_and_in_the_order_of_the_layers():
 
 
 def test_scores_that_do_not_fit_the_synapses_are_refused():
-    with pytest.raises(InputError, match=r"criterion <lambda> gave no scores of 0\.weight: exclude it, or score it"):
+    with pytest.raises(
+        InputError, match=r"scores of criterion <lambda> and Sequential do not match: 0\.weight is absent in the first"
+    ):
         score(lambda network, batches: {}, network())
     wrong = Own({"0.weight": torch.ones(4, 3), "2.weight": torch.ones(1)})
-    with pytest.raises(InputError, match=r"own gave scores of shape \(1,\) for 2\.weight, which has \(2, 4\)"):
+    with pytest.raises(
+        InputError,
+        match=r"criterion own and Sequential do not match: 2\.weight is \(1,\) in the first and \(2, 4\) in the second",
+    ):
         score(wrong, network())
 
 

@@ -45,7 +45,7 @@ def test_shuffling_is_uniform():
 
 def test_a_connectivity_of_another_network_is_refused():
     network, optimizer = single([1.0, 2.0, 3.0])
-    with pytest.raises(InputError, match=r"the connectivity of weight has shape \(1, 4\)"):
+    with pytest.raises(InputError, match=r"weight is \(1, 4\) in the first and \(1, 3\) in the second"):
         Fixed(network, optimizer, connectivity=MASK)
 
 

@@ -245,7 +245,7 @@ def test_a_state_holds_what_a_resumed_training_needs_and_one_of_another_network_
     assert {key.partition("/")[0] for key in state} == keys | {"version", "method", "density", "steps", "phase"}
     other = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.Conv2d(6, 5, 3, bias=False))
     stranger = kind(other, SGD(other.parameters(), lr=0.1), density=0.5, steps=40, **options)
-    with pytest.raises(InputError, match=r"1\.weight has shape \(4, 6, 3, 3\), the network's is \(5, 6, 3, 3\)"):
+    with pytest.raises(InputError, match=r"1\.weight is \(4, 6, 3, 3\) in the first and \(5, 6, 3, 3\) in the second"):
         stranger.load_state_dict(state)
     assert (stranger.steps_done, stranger.state, stranger.numbers) == (0, {}, {})
 
