@@ -56,12 +56,12 @@ def undisturbed(
         yield
 
 
-class Heard:
-    """Notes which layers of synapses are ever given anything else than zeros.
+class SilenceCheck:
+    """Finds layers of synapses whose inputs are always zero.
 
     Args:
         network: any module.
-        exclude: as in `find_synapses`; these layers may be silent.
+        exclude: as in `find_synapses`; these layers may receive nothing.
     """
 
     def __init__(self, network: nn.Module, exclude: Exclude) -> None:
@@ -75,14 +75,14 @@ class Heard:
 
     def note(self, module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
         """Forward hook: note whether the inputs hold anything but zeros."""
-        name, heard = self.names[module], inputs[0].detach().any()
-        self._any[name] = self._any[name] | heard if name in self._any else heard
+        name, active = self.names[module], inputs[0].detach().any()
+        self._any[name] = self._any[name] | active if name in self._any else active
 
     def check(self) -> None:
-        """Make sure that every layer heard something.
+        """Make sure that every layer received a non-zero input.
 
         Raises:
-            InputError: names those that did not.
+            InputError: the layers that did not.
         """
         if silent := [name for name in self.names.values() if not bool(self._any.get(name, False))]:
             raise InputError(

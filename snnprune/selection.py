@@ -36,7 +36,7 @@ def keep_largest(scores: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
 
 
 def keep_share(scores: Mapping[str, Tensor], density: float) -> dict[str, Tensor]:
-    """The same for a share of all scores, and one score at least."""
+    """Keep a share of all scores, at least one score; otherwise as `keep_largest`."""
     return keep_largest(scores, max(1, round(density * sum(tensor.numel() for tensor in scores.values()))))
 
 

@@ -32,10 +32,8 @@ def check_shapes(found: Shapes, expected: Shapes, *, what: str, where: str, part
         if mine == theirs:
             continue
         known = f"; {where} has {', '.join(expected)}" if theirs is None else ""
-        raise InputError(
-            f"{what} and {where} do not match: {name} is {_described(mine)} in the first and {_described(theirs)} in the "
-            f"second{known}"
-        )
+        sides = f"{_described(mine)} in the first and {_described(theirs)} in the second"
+        raise InputError(f"{what} and {where} do not match: {name} is {sides}{known}")
 
 
 def _described(shape: tuple[int, ...] | None) -> str:

@@ -1,4 +1,4 @@
-"""Which parameters of a network are synapses, and the geometry of each."""
+"""Synapses of a network: the parameters that count as such, and the geometry of each."""
 
 import copy
 import fnmatch

@@ -18,7 +18,7 @@ def test_equal_names_and_shapes_pass():
 @pytest.mark.parametrize(
     ("found", "partial", "message"),
     [
-        ({"a": (3, 2), "b": (4,)}, True, r"the file and Net do not match: a is \(3, 2\) in the first and \(2, 3\) in the"),
+        ({"a": (3, 2), "b": (4,)}, True, r"file and Net do not match: a is \(3, 2\) in the first and \(2, 3\) in the"),
         ({"a": (2, 3), "c": (4,)}, True, r"c is \(4,\) in the first and absent in the second; Net has a, b"),
         ({"a": (2, 3)}, False, r"b is absent in the first and \(4,\) in the second$"),
     ],

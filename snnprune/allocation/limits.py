@@ -94,7 +94,7 @@ def _check_cap(scores: Scores, geometries: Geometries, cap: int, kind: str) -> N
 
 @cache
 def _say_once(message: str) -> None:
-    """A gradual method allocates again and again: once is enough."""
+    """Log a message once; a gradual method allocates again and again."""
     logger.warning(message)
 
 

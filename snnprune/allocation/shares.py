@@ -25,7 +25,7 @@ def deal(total: int, wanted: Mapping[str, float], room: Mapping[str, int]) -> di
 
 
 def _within(total: int, wanted: Mapping[str, float], room: Mapping[str, int]) -> dict[str, float]:
-    """The same in fractions."""
+    """Fractions in the proportion of `wanted`, none above its room, whose sum is `total`."""
     full: set[str] = set()
     while True:
         left = total - sum(room[name] for name in full)

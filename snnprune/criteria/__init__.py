@@ -1,4 +1,4 @@
-"""Criteria: how important each synapse is. Pure functions from a network and data to scores."""
+"""Criteria: pure functions from a network and data to scores of the synapses, larger for more important ones."""
 
 from .fisher import fisher
 from .grasp import grasp

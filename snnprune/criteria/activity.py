@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..probe import Heard, inputs_of, undisturbed
+from ..probe import SilenceCheck, inputs_of, undisturbed
 from ..synapses import Exclude, reset_neurons
 from .registry import Batches, Scores
 
@@ -26,7 +26,7 @@ def visit_layers(network: nn.Module, batches: Batches, visit: Visit, *, exclude:
     Raises:
         InputError: a layer that no spike ever reaches.
     """
-    heard, busy = Heard(network, exclude), False
+    heard, busy = SilenceCheck(network, exclude), False
 
     def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         """Look at the input of a layer that just ran."""

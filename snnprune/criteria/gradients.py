@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..losses import Loss
-from ..probe import CURE, Heard, undisturbed, weights_of
+from ..probe import CURE, SilenceCheck, undisturbed, weights_of
 from ..synapses import Exclude, find_synapses, reset_neurons
 from .registry import Batches, Scores
 
@@ -43,7 +43,7 @@ def visit_gradients(
     """
     synapses = find_synapses(network, exclude=exclude)
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights_of(network, exclude).items()}
-    heard, learning = Heard(network, exclude), dict.fromkeys(leaves, False)
+    heard, learning = SilenceCheck(network, exclude), dict.fromkeys(leaves, False)
     with torch.enable_grad(), undisturbed(network, heard.hook_for, batch_statistics=not one_by_one):
         for inputs, labels in _samples(network, batches) if one_by_one else _labelled(batches):
             reset_neurons(network)

@@ -1,4 +1,4 @@
-"""The training loop: one network, one optimizer, one rewiring method, one data set."""
+"""The training loop: one network, one optimizer, one method, one data set."""
 
 import json
 import math
@@ -134,7 +134,7 @@ class Trainer:
         self._check_weights()
 
     def finish_epoch(self) -> dict[str, Any]:
-        """Close an epoch that ran to its end: its figures; the next epoch stands ready."""
+        """Close an epoch that ran to its end: return its figures, and get ready for the next."""
         row = {
             "epoch": self.epoch + 1,
             "step": self.steps_done,
@@ -204,7 +204,7 @@ class Trainer:
             )
 
     def _check_weights(self) -> None:
-        """The last step can spoil the weights after its own loss was still finite; no checkpoint is to hold those."""
+        """Make sure that weights are finite: the last step can spoil them after its own loss was still finite."""
         bad = [name for name, value in self.network.named_parameters() if not bool(value.isfinite().all())]
         if bad:
             raise InputError(

@@ -28,7 +28,7 @@ def channels_in_use(layers: Sequence[Wired]) -> list[int]:
 
 
 def in_use(layers: Sequence[Wired]) -> list[np.ndarray]:
-    """Which input channels the first layer uses, and which output channels of each layer are in use, bool each.
+    """Input channels that the first layer uses, and output channels of each layer that are in use, as bool arrays.
 
     A channel is in use if it has synapses on both sides; the others can be taken out of the network. All outputs of the
     last layer are.
