@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .errors import InputError
 from .runs.options import add_several
@@ -61,8 +62,8 @@ def _report(options: argparse.Namespace) -> str:
         raise InputError(f"--samples must be 1 or more, found {options.samples}")
     out = Path(options.out or Path(options.run) / "report")
     run = read_run(options.run, model=options.model, data_root=options.data_root)
-    known = {**run.summary, "dense_accuracy": _dense_accuracy(options.dense, run.config["data"])}
-    batches = list(run.batches(options.samples))
+    dense = {} if options.dense is None else {"dense_accuracy": _dense_accuracy(options.dense, run.summary)}
+    batches, known = run.batches(options.samples), {**run.summary, **dense}
     result = assess(run.network, batches, connectivity=run.connectivity, chips=options.chip, run=known)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -76,17 +77,24 @@ def _report(options: argparse.Namespace) -> str:
     return f"{result}\nThe page is {out / 'report.html'}; all numbers are in report.json beside it"
 
 
-def _dense_accuracy(folder: str | None, data: str) -> float | None:
-    """Accuracy of the dense run to compare with."""
+def _dense_accuracy(folder: str, run: Mapping[str, Any]) -> float:
+    """Accuracy of a dense run that was evaluated on the same data as `run`, the summary of the reported one."""
     from .training import RunFolder
 
-    if folder is None:
-        return None
-    summary = RunFolder(folder).read_json("summary.json")
-    accuracy = summary.get("accuracy")
-    if summary.get("density") != 1 or summary.get("data") != data or not isinstance(accuracy, float):
-        raise InputError(
-            f"--dense must be a finished dense run on {data}, found density {summary.get('density')} on "
-            f"{summary.get('data')} in {folder}"
-        )
-    return accuracy
+    if not (RunFolder(folder).path / "summary.json").is_file():
+        raise InputError(f"--dense {folder} is no finished run: it has no summary.json")
+    dense = RunFolder(folder).read_json("summary.json")
+    goal, found = ({"density": 1, **_evaluation(run)}, {"density": dense.get("density"), **_evaluation(dense)})
+    if goal != found or not isinstance(dense.get("accuracy"), float):
+        raise InputError(f"--dense {folder} must be a run with {_listed(goal)}, found {_listed(found)}")
+    return dense["accuracy"]
+
+
+def _evaluation(summary: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: summary.get(key) for key in ("data", "evaluated_on")}
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()
+    )

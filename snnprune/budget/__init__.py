@@ -1,6 +1,7 @@
 """Cost of a network and the chips that it fits: operations that happen, energy with its assumptions, placements."""
 
-from .assess import Assessment, assess
+from .assess import assess
+from .assessment import Assessment
 from .chip import CHIPS, Chip, Fact, find_chip, read_chip
 from .energy import COSTS, Cost, Energy, estimate_energy
 from .operations import LayerOperations, Operations, count_operations

@@ -1,7 +1,9 @@
 """Cost of a network and the chips that it fits, as plain values."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,8 +11,8 @@ from torch import Tensor, nn
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..probe import Batches, inputs_of
-from ..synapses import Exclude, geometry
-from ..text import html_table
+from ..synapses import Exclude, find_synapses, geometry
+from .assessment import Assessment
 from .chip import CHIPS, Chip, find_chip
 from .energy import Cost, estimate_energy
 from .operations import Operations, Static, count_operations
@@ -19,71 +21,7 @@ from .unchecked import not_checked
 from .wiring import wire
 
 # Known of a run, if there is one.
-_RUN = ("model", "data", "method", "neuron", "accuracy", "evaluated_on", "density", "seed")
-# Verdicts as words: sizes alone are compared.
-VERDICTS = {"fits": "fits by size", "needs-more-chips": "needs more chips", "cannot": "cannot"}
-
-
-@dataclass(frozen=True, repr=False)
-class Assessment:
-    """Connectivity, operations, energy and chips of a network; `print` it, or write a page with `report.save_page`.
-
-    Attributes:
-        content: what `report.json` holds (docs/chips.md lists it), as plain values.
-        table: the connectivity, a line a layer.
-    """
-
-    content: Mapping[str, Any]
-    table: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, for `report.json`."""
-        return dict(self.content)
-
-    @property
-    def fitting(self) -> list[str]:
-        """Chips that the network fits by size."""
-        return [name for name, chip in self.content["chips"].items() if chip["verdict"] == "fits"]
-
-    def __repr__(self) -> str:
-        kept, done = self.content["connectivity"], self.content["operations"]
-        return (
-            f"Assessment({kept['nonzero']:,} of {kept['prunable']:,} synapses, {done['synaptic_operations']:,.0f} "
-            f"synaptic operations a sample, fits {len(self.fitting)} of {len(self.content['chips'])} chips)"
-        )
-
-    def __str__(self) -> str:
-        operations, energy = self.content["operations"], self.content["energy"]
-        done, dense = operations["synaptic_operations"], operations["if_dense"]
-        own, full, twin, full_twin = (
-            f"{energy[key] / 1e3:,.1f}" for key in ("picojoules", "if_dense", "ann_twin", "ann_twin_dense")
-        )
-        lines = [
-            self.table,
-            f"{done:,.0f} synaptic operations a sample (dense: {dense:,.0f}) and "
-            f"{operations['multiply_accumulates']:,.0f} multiplications for analog inputs, on "
-            f"{operations['samples']:,} samples",
-            f"{own} nJ a sample at {energy['cost']} (dense {full}, ANN twin {twin}, dense ANN twin {full_twin}); "
-            "the assumptions are in report.json",
-        ]
-        for name, chip in self.content["chips"].items():
-            lines.append(f"{name}: {VERDICTS[chip['verdict']]}; {'; '.join(chip['reasons'])}")
-            lines += [f"    {change}" for change in chip["changes"]]
-            lines += [f"    not checked: {', '.join(chip['not_checked'])}"] if chip["verdict"] != "cannot" else []
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        rows: list[tuple[str, ...]] = [("chip", "verdict", "why", "what would help", "not checked")]
-        for name, chip in self.content["chips"].items():
-            parts = (chip[key] for key in ("reasons", "changes", "not_checked"))
-            rows.append((name, VERDICTS[chip["verdict"]], *("; ".join(part) for part in parts)))
-        layers = [("layer", "synapses", "of", "density", "operations a sample")]
-        done = self.content["operations"]["by_layer"]
-        layers += [
-            (name, f"{row['nonzero']:,}", f"{row['prunable']:,}", f"{row['density']:.3%}", _operations_of(done, name))
-            for name, row in self.content["connectivity"]["by_layer"].items()
-        ]
-        return html_table(layers) + html_table(rows, left=range(5))
+_RUN = ("model", "data", "method", "neuron", "accuracy", "evaluated_on", "density", "seed", "dense_accuracy")
 
 
 def assess(
@@ -91,62 +29,84 @@ def assess(
     batches: Batches | Tensor,
     *,
     connectivity: Connectivity | None = None,
-    chips: Sequence[str | Chip] | None = None,
+    chips: str | os.PathLike[str] | Chip | Iterable[str | os.PathLike[str] | Chip] | None = None,
     cost: str | Cost = "45nm-float32",
     static: Static = "once",
     exclude: Exclude = (),
     run: Mapping[str, Any] | None = None,
 ) -> Assessment:
-    """Count what a network does on real inputs, and place it on chips.
+    """Count the operations of a network on real inputs, and place it on chips.
 
     Args:
         network: left as it was.
         batches: inputs as the network takes them, with or without labels; or a single batch of inputs.
-        connectivity: which synapses exist; None: those whose weight is not 0.
-        chips: names, paths of .toml files, or chips; None: all that are known.
+        connectivity: which synapses exist; None: those whose weight is not 0. Layers that it leaves out are dense.
+        chips: one or several: names, paths of .toml files, or chips; None: all that are known.
         cost: as in `estimate_energy`.
         static: as in `count_operations`.
         exclude: layers that are not counted and not on the chip.
         run: what is known of a training: model, data, method, neuron, accuracy, dense_accuracy, evaluated_on, density,
-            seed.
+            seed. Other keys are ignored, so that a run's summary can be passed.
 
     Raises:
-        InputError: no batches, an unknown chip, a connectivity of another network, or a network that cannot be counted
-            or placed.
+        InputError: no batches, an unknown chip, a connectivity of another network, a network that does not take the
+            inputs or cannot be counted or placed, or an accuracy outside [0, 1].
     """
-    given = [batches] if isinstance(batches, Tensor) else list(batches)
-    if not given:
-        raise InputError("batches must hold at least one batch of inputs, found none")
-    present = Connectivity.from_network(network, exclude=exclude) if connectivity is None else connectivity
-    present.check(network)
+    given = _run(run or {})
     known = _find(CHIPS.names() if chips is None else chips)
-    example = inputs_of(given[0])[:1]
-    operations = count_operations(network, given, connectivity=present, static=static, exclude=exclude)
-    layers = wire(network, example, connectivity=present, exclude=exclude)
+    present = _present(network, connectivity, exclude)
+    example, stream = _first(batches)
     shapes = geometry(network, example, exclude=exclude)
-    kept = _connectivity(present, present.connections(shapes))
+    whole = Connectivity({**dict(Connectivity.dense(network, exclude=exclude)), **present})
+    operations = count_operations(network, stream, connectivity=whole, static=static, exclude=exclude)
+    layers = wire(network, example, connectivity=whole, exclude=exclude)
     placed = {name: (fit(layers, chip), chip) for name, chip in known.items()}
     content = {
-        "run": {key: (run or {}).get(key) for key in (*_RUN, "dense_accuracy")},
-        "connectivity": kept,
+        "run": given,
+        "connectivity": _connectivity(present, present.connections(shapes)),
         "operations": _operations(operations),
-        "energy": _energy(kept, operations, cost),
+        "energy": _energy(_connectivity(whole, whole.connections(shapes)), operations, cost),
         "chips": {
             name: {**_placement(placement, chip), "not_checked": not_checked(network, operations, chip)}
             for name, (placement, chip) in placed.items()
         },
     }
-    return Assessment(content, present.table(shapes))
+    return Assessment(json.dumps(content))
 
 
-def _find(chips: Sequence[str | Chip]) -> dict[str, Chip]:
-    if isinstance(chips, str | Chip):
-        chips = [chips]
-    return {chip.key if isinstance(chip, Chip) else chip: _as_chip(chip) for chip in chips}
+def _run(run: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: run.get(key) for key in _RUN}
+    for key in ("accuracy", "dense_accuracy"):
+        value = found[key]
+        if value is not None and not (isinstance(value, int | float) and 0 <= value <= 1):
+            raise InputError(f"{key} of the run must be a number in [0, 1], found {value!r}")
+    return found
 
 
-def _as_chip(chip: str | Chip) -> Chip:
-    return chip if isinstance(chip, Chip) else find_chip(chip)
+def _first(batches: Batches | Tensor) -> tuple[Tensor, Iterator[Tensor | tuple[Tensor, Tensor]]]:
+    """The inputs of the first batch, and all batches: a generator is read once, batch by batch."""
+    stream = iter([batches] if isinstance(batches, Tensor) else batches)
+    first = next(stream, None)
+    if first is None:
+        raise InputError("batches must hold at least one batch of inputs, found none")
+    return inputs_of(first), chain([first], stream)
+
+
+def _present(network: nn.Module, connectivity: Connectivity | None, exclude: Exclude) -> Connectivity:
+    """The synapses that exist, of layers that are not excluded."""
+    if connectivity is None:
+        return Connectivity.from_network(network, exclude=exclude)
+    connectivity.check(network)
+    names = find_synapses(network, exclude=exclude)
+    if kept := {name: mask for name, mask in connectivity.items() if name in names}:
+        return Connectivity(kept)
+    raise InputError(f"exclude takes all layers of the connectivity: it has {', '.join(connectivity)}")
+
+
+def _find(chips: str | os.PathLike[str] | Chip | Iterable[str | os.PathLike[str] | Chip]) -> dict[str, Chip]:
+    several = [chips] if isinstance(chips, str | os.PathLike | Chip) else chips
+    found = [(str(chip), find_chip(chip)) if not isinstance(chip, Chip) else (chip.key, chip) for chip in several]
+    return dict(found)
 
 
 def _placement(placement: Placement, chip: Chip) -> dict[str, Any]:
@@ -200,10 +160,6 @@ def _operations(operations: Operations) -> dict[str, Any]:
             for name, layer in operations.layers.items()
         },
     }
-
-
-def _operations_of(done: Mapping[str, Any], name: str) -> str:
-    return f"{done[name]['operations']:,.0f} {done[name]['kind']}" if name in done else ""
 
 
 def _energy(connectivity: Mapping[str, Any], operations: Operations, cost: str | Cost) -> dict[str, Any]:

@@ -93,13 +93,13 @@ class Chip:
         return "\n\n".join(parts)
 
 
-def find_chip(name: str) -> Chip:
-    """A chip by its name, or the file of one's own: a path that ends in .toml.
+def find_chip(name: str | os.PathLike[str]) -> Chip:
+    """A chip by its name, or by the path of a .toml file.
 
     Raises:
-        InputError: unknown (the known ones are listed), or as `read_chip`.
+        InputError: an unknown name (the known ones are listed), or as `read_chip`.
     """
-    if name.endswith(".toml"):
+    if isinstance(name, os.PathLike) or str(name).endswith(".toml"):
         return read_chip(name)
     return CHIPS.find(name)
 
@@ -208,6 +208,12 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-CHIPS: Registry[Chip] = Registry("chip", hint="or the path of a .toml file")
-for _path in sorted((Path(__file__).parent / "chips").glob("*.toml")):
-    CHIPS.add_loader(_path.stem, partial(read_chip, _path))
+def _known_chips(folder: Path) -> Registry[Chip]:
+    """The chips of a folder, each read when it is first used."""
+    chips: Registry[Chip] = Registry("chip", hint="or the path of a .toml file")
+    for path in sorted(folder.glob("*.toml")):
+        chips.add_loader(path.stem, partial(read_chip, path))
+    return chips
+
+
+CHIPS = _known_chips(Path(__file__).parent / "chips")

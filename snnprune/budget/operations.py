@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from ..synapses import Exclude, Synapses, find_synapses, reset_neurons
 from ..text import aligned, html_table
 
 Static = Literal["once", "each-step"]
+# Largest whole number up to which all are exact in float32.
+_EXACT = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +129,11 @@ def count_operations(
         exclude: layers that are not counted.
 
     Raises:
-        InputError: no batches, a connectivity of another network, a layer that does not run, or inputs of a layer in
-            which the samples of the batch cannot be found.
+        InputError: no batches or an empty one, a connectivity of another network, a layer that does not run, inputs of
+            a layer in which the samples of the batch cannot be found, or an unknown `static`.
     """
+    if static not in get_args(Static):
+        raise InputError(f"static must be {' or '.join(get_args(Static))}, found {static!r}")
     synapses = find_synapses(network, exclude=exclude)
     present = connectivity if connectivity is not None else Connectivity.from_network(network)
     present.check(network)
@@ -139,7 +143,10 @@ def count_operations(
     with torch.no_grad(), undisturbed(network, lambda module: counters[module].note if module in counters else None):
         for batch in batches:
             reset_neurons(network)
-            outputs = network(inputs_of(batch))
+            inputs = inputs_of(batch)
+            if not inputs.numel():
+                raise InputError(f"every batch must hold samples, found one of shape {list(inputs.shape)}")
+            outputs = network(inputs)
             for counter in counters.values():
                 counter.close(outputs.shape[-2])
     if idle := [counter.name for counter in counters.values() if not counter.batches]:
@@ -148,10 +155,6 @@ def count_operations(
     return Operations(
         layers={counter.name: counter.result(timesteps, static) for counter in counters.values()}, timesteps=timesteps
     )
-
-
-# Whole numbers up to here are exact in float32.
-_EXACT = 1 << 24
 
 
 class _Counter:

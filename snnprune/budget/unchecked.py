@@ -1,7 +1,7 @@
 """Properties of a network that a placement by size does not check."""
 
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .chip import Chip
 from .operations import Operations
@@ -21,8 +21,11 @@ def not_checked(network: nn.Module, operations: Operations, chip: Chip) -> list[
         f"weights rounded to {chip.weight_bits.value[-1]} bits",
         f"the neuron model ({', '.join(_neurons(network)) or 'none found'})",
     ]
-    if norms := sorted({type(module).__name__ for module in network.modules() if isinstance(module, _NormBase)}):
-        found.append(f"normalisation folded into weights ({', '.join(norms)})")
+    kinds = {type(module).__name__: module for module in network.modules() if "Norm" in type(module).__name__}
+    if batch := sorted(name for name, module in kinds.items() if isinstance(module, _BatchNorm)):
+        found.append(f"normalisation folded into weights ({', '.join(batch)})")
+    if other := sorted(name for name, module in kinds.items() if not isinstance(module, _BatchNorm)):
+        found.append(f"normalisation at run time ({', '.join(other)})")
     if not first[1].spiking:
         found.append(f"analog inputs of {first[0].removesuffix('.weight')}")
     if graded:

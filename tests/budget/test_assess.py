@@ -1,14 +1,18 @@
 """`budget.assess`: a network and inputs, no run folder."""
 
 import json
+from dataclasses import FrozenInstanceError
+from pathlib import Path
 
 import pytest
 import torch
 from spikingjelly.activation_based import layer, neuron
 from torch import nn
 
-from snnprune import Connectivity, InputError
+from snnprune import Connectivity, InputError, budget
 from snnprune.budget import assess, count_operations, find_chip, fit, wire
+
+CHIPS = Path(budget.__file__).parent / "chips"
 
 
 @pytest.fixture
@@ -44,7 +48,8 @@ def test_it_can_be_printed_and_shown_in_a_notebook(network):
     assert "odin: fits by size" in str(result)
     assert "not checked: weights rounded to 3 bits, the neuron model (LIFNode), analog inputs of 0" in str(result)
     page = result._repr_html_()
-    assert page.count("<table>") == page.count("</table>") == 2
+    assert page.count("<table>") == page.count("</table>") == 3
+    assert "the same spikes, all synapses" in page
     assert "<script" not in page
     assert "fits by size" in page
 
@@ -54,7 +59,7 @@ def test_the_parts_can_be_shown_too(network):
     assert repr(operations).startswith("Operations(")
     assert "2.weight" in operations._repr_html_()
     placement = fit(wire(network, BATCHES[0]), find_chip("odin"))
-    assert repr(placement) == "Placement(ODIN: fits; " + "; ".join(placement.reasons) + ")"
+    assert repr(placement) == "Placement(ODIN: fits by size; " + "; ".join(placement.reasons) + ")"
     assert "<table>" in placement._repr_html_()
     html = Connectivity.from_network(network)._repr_html_()
     assert html.count("<tr>") == 4
@@ -68,10 +73,62 @@ def test_all_chips_by_default_and_layers_can_be_left_out(network):
     assert list(some["operations"]["by_layer"]) == ["0.weight"]
 
 
+def test_what_it_holds_cannot_be_changed(network):
+    result = assess(network, BATCHES[0], chips="odin", run={"accuracy": 0.5})
+    result.to_json()["run"]["accuracy"] = 1
+    assert result.to_json()["run"]["accuracy"] == 0.5
+    with pytest.raises(FrozenInstanceError):
+        result.text = ""  # type: ignore[misc]
+
+
+def test_batches_may_be_a_generator_that_is_read_once(network):
+    listed = assess(network, BATCHES, chips="odin")
+    assert assess(network, ((batch, torch.zeros(2)) for batch in BATCHES), chips="odin") == listed
+    assert listed.to_json()["operations"]["samples"] == 4
+
+
+def test_a_connectivity_of_some_layers_counts_the_others_as_dense(network):
+    some = {"0.weight": torch.eye(5, 6, dtype=torch.bool)}
+    part = assess(network, BATCHES, connectivity=Connectivity(some), chips="odin").to_json()
+    rest = {**some, "2.weight": torch.ones(3, 5, dtype=torch.bool)}
+    whole = assess(network, BATCHES, connectivity=Connectivity(rest), chips="odin").to_json()
+    assert part["connectivity"]["prunable"] == 30
+    assert whole["connectivity"]["prunable"] == 45
+    assert part["energy"] == whole["energy"]
+    assert part["chips"] == whole["chips"]
+    # layers that are excluded are left out of a connectivity, too
+    without = assess(network, BATCHES, connectivity=Connectivity(rest), exclude="2", chips="odin").to_json()
+    assert list(without["connectivity"]["by_layer"]) == list(without["operations"]["by_layer"]) == ["0.weight"]
+
+
+def test_normalisation_is_named_by_whether_it_can_be_folded(tmp_path):
+    norms = nn.Sequential(nn.BatchNorm1d(6), nn.LayerNorm(6), nn.Linear(6, 3))
+    (tmp_path / "mine.toml").write_text((CHIPS / "odin.toml").read_text())
+    chips = assess(norms, torch.rand(2, 6), chips=[tmp_path / "mine.toml"]).to_json()["chips"]
+    assert list(chips) == [str(tmp_path / "mine.toml")]
+    assert chips[str(tmp_path / "mine.toml")]["not_checked"] == [
+        "weights rounded to 3 bits",
+        "the neuron model (none found)",
+        "normalisation folded into weights (BatchNorm1d)",
+        "normalisation at run time (LayerNorm)",
+        "analog inputs of 2",
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"batches": []}, "batches must hold at least one batch of inputs, found none"),
+        ({"batches": torch.rand(3, 0, 6)}, r"every batch must hold samples, found one of shape \[3, 0, 6\]"),
+        ({"batches": torch.rand(3, 2, 7)}, r"Sequential does not take \[3, 2, 7\]"),
+        ({"static": "never"}, "static must be once or each-step, found 'never'"),
+        ({"run": {"accuracy": "high"}}, r"accuracy of the run must be a number in \[0, 1\], found 'high'"),
+        ({"run": {"dense_accuracy": 98}}, r"dense_accuracy of the run must be a number in \[0, 1\], found 98"),
+        (
+            {"connectivity": Connectivity({"2.weight": torch.ones(3, 5) > 0}), "exclude": "2"},
+            "exclude takes all layers",
+        ),
+        ({"chips": [3]}, "unknown chip 3"),
         ({"chips": ["brain"]}, "unknown chip 'brain'"),
         (
             {"connectivity": Connectivity({"0.weight": torch.ones(2, 2, dtype=torch.bool)})},

@@ -3,8 +3,7 @@
 import base64
 import json
 import re
-import shutil
-import subprocess
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,41 +11,18 @@ import numpy as np
 import pytest
 import torch
 
+import models
 from experiments import train
 from snnprune import Connectivity, InputError, budget, cli, geometry, report
 from snnprune.report.run.fans import plot_fans
+from tests.report import browser
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-# What the browser is asked to do on the page, and to write down.
-VISIT = """<script>
-const said = { errors: [] };
-addEventListener("error", event => said.errors.push(event.message));
-addEventListener("securitypolicyviolation", event => said.errors.push(event.blockedURI));
-addEventListener("load", () => {
-  const column = (table, place) => [...table.tBodies[0].rows].map(row => row.cells[place].textContent);
-  const [chips, layers] = document.querySelectorAll("table");
-  said.heads = [...document.querySelectorAll("h2")].map(head => head.textContent);
-  said.verdicts = column(chips, 1).map(text => text.slice(2));
-  const press = button => { button.focus(); button.click(); };  // Enter and space click a focused button
-  const heads = chips.querySelectorAll("th button");
-  press(heads[0]); said.up = column(chips, 0); said.sorted = heads[0].parentElement.getAttribute("aria-sort");
-  press(heads[0]); said.down = column(chips, 0);
-  press(heads[1]); said.ranks = column(chips, 1); said.unsorted = heads[0].parentElement.getAttribute("aria-sort");
-  press(layers.querySelectorAll("th button")[2]); said.synapses = column(layers, 2);
-  said.focus = document.activeElement.tagName;
-  said.width = innerWidth;
-  said.overflow = document.scrollingElement.scrollWidth - innerWidth;
-  said.pictures = [...document.images].map(image => [image.alt, image.naturalWidth]);
-  parent.postMessage(JSON.stringify(said), "*");
-});
-</script>"""
-# A window is never narrower than 500 pixels, a frame is.
-FRAME = """<!doctype html><iframe src=visited.html width={width} height=900 style="border: 0"></iframe><script>
-addEventListener("message", event => {{
-  const note = document.createElement("pre");
-  note.id = "said"; note.textContent = event.data; document.body.append(note);
-}});
-</script>"""
+needs_browser = pytest.mark.skipif(browser.PATH is None, reason="no browser: apt install chromium")
+TABLES = "const [chips, layers] = document.querySelectorAll('table');"
+# The text of a column, and what its head says of the order.
+COLUMN = "[...{table}.tBodies[0].rows].map(row => row.cells[{index}].textContent)"
+ORDERS = "[...{table}.querySelectorAll('th')].map(head => head.getAttribute('aria-sort'))"
+ORDER = ["fits by size", "needs more chips", "cannot"]
 
 
 @pytest.fixture(scope="module")
@@ -71,47 +47,70 @@ def test_what_pruning_does_not_save_is_said(page):
     assert "zero weights cost nothing: the hardware skips every one of them" in text
 
 
-def browse(page: Path, folder: Path, *, width: int) -> dict:
-    """Let a browser of this width visit the page, and return its notes."""
-    assert BROWSER is not None
-    visited = folder / "visited.html"
-    visited.write_text(page.read_text().replace("<style>", f"{VISIT}<style>", 1))
-    frame = folder / "frame.html"
-    frame.write_text(FRAME.format(width=width))
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    look = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1400,1000"]
-    command = [BROWSER, *look, *quiet, f"--user-data-dir={folder / 'profile'}"]
-    result = subprocess.run(
-        [*command, "--virtual-time-budget=5000", "--dump-dom", frame.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    found = re.search(r'<pre id="said">(.*?)</pre>', result.stdout, flags=re.DOTALL)
-    assert found is not None, result.stderr[-2000:]
-    return json.loads(found[1].replace("&amp;", "&"))
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Browser]:
+    with browser.Browser(tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no browser: apt install chromium")
+def column(chromium: browser.Browser, table: str, index: int) -> list[str]:
+    """The cells of a column of the "chips" or the "layers", from the top."""
+    return chromium.evaluate(f"(() => {{ {TABLES} return {COLUMN.format(table=table, index=index)} }})()")
+
+
+def orders(chromium: browser.Browser, table: str) -> list[str]:
+    """How each column is sorted, by aria-sort."""
+    return chromium.evaluate(f"(() => {{ {TABLES} return {ORDERS.format(table=table)} }})()")
+
+
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_in_a_browser_it_loads_sorts_and_shows_its_pictures(width, page, tmp_path):
-    said = browse(page, tmp_path, width=width)
-    assert said["errors"] == []
-    assert said["overflow"] <= 0
-    assert said["width"] == width
-    assert said["heads"][0] == "Does it fit?"
-    order = ["fits by size", "needs more chips", "cannot"]
-    ranks = [order.index(verdict) for verdict in said["verdicts"]]
+def test_in_a_browser_nothing_overflows_and_all_pictures_show(width, dark, page, chromium):
+    chromium.visit(page, width=width, dark=dark)
+    assert chromium.errors == []
+    assert chromium.evaluate("innerWidth") == width
+    assert chromium.evaluate("document.scrollingElement.scrollWidth") <= width
+    pictures = chromium.evaluate("[...document.images].map(image => [image.alt, image.naturalWidth])")
+    assert [alt for alt, _ in pictures] == ["Fan-in and fan-out", "Connectivity of fc1", "Connectivity of fc2"]
+    assert all(pixels > 100 for _, pixels in pictures)
+    paper = chromium.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", paper))) < 200) == dark
+    assert chromium.evaluate("getComputedStyle(document.images[0]).backgroundColor") == "rgb(255, 255, 255)"
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_tables_are_sorted_by_keyboard(width, page, chromium):
+    chromium.visit(page, width=width)
+    ranks = [ORDER.index(text[2:]) for text in column(chromium, "chips", 1)]
     assert ranks == sorted(ranks)
-    assert said["up"] == sorted(said["up"])
-    assert said["down"] == said["up"][::-1]
-    assert [order.index(text[2:]) for text in said["ranks"]] == ranks
-    assert (said["sorted"], said["unsorted"], said["focus"]) == ("ascending", "none", "BUTTON")
-    counts = [int(text.replace(",", "")) for text in said["synapses"]]
-    assert counts == sorted(counts)
-    assert [alt for alt, _ in said["pictures"]] == ["Fan-in and fan-out", "Connectivity of fc1", "Connectivity of fc2"]
-    assert all(width > 100 for _, width in said["pictures"])
+    assert orders(chromium, "chips") == ["none", "ascending", "none", "none", "none"]
+    chromium.press("Tab")  # the box of the table, which scrolls
+    chromium.press("Tab")
+    assert chromium.evaluate("document.activeElement.textContent") == "chip"
+    chromium.press("Enter")
+    names = column(chromium, "chips", 0)
+    assert names == sorted(names)
+    assert orders(chromium, "chips") == ["ascending", "none", "none", "none", "none"]
+    chromium.press(" ")
+    assert column(chromium, "chips", 0) == names[::-1]
+    assert orders(chromium, "chips")[0] == "descending"
+    chromium.press("Tab")
+    chromium.press(" ")
+    assert [ORDER.index(text[2:]) for text in column(chromium, "chips", 1)] == ranks
+
+
+@needs_browser
+def test_numbers_are_sorted_as_numbers(tmp_path, chromium):
+    network = torch.nn.Sequential(torch.nn.Linear(6, 30), torch.nn.Linear(30, 1), torch.nn.Linear(1, 4))
+    report.save_page(budget.assess(network, torch.rand(2, 6), chips=["odin"]), tmp_path / "page.html")
+    chromium.visit(tmp_path / "page.html", width=1280)
+    assert column(chromium, "layers", 2) == ["180", "30", "4"]
+    chromium.evaluate("document.querySelectorAll('table')[1].querySelectorAll('th button')[2].focus()")
+    chromium.press("Enter")
+    assert column(chromium, "layers", 2) == ["4", "30", "180"]
+    assert orders(chromium, "layers")[2] == "ascending"
 
 
 def test_the_lead_says_verdicts_cost_and_the_dense_accuracy(page, tmp_path):
@@ -126,15 +125,40 @@ def test_the_lead_says_verdicts_cost_and_the_dense_accuracy(page, tmp_path):
     given = ["report", str(run), "--samples", "5", "--chip", "odin", "--out", str(tmp_path / "out")]
     assert cli.main([*given, "--dense", str(tmp_path / "dense")]) == 0
     assert f"(dense {accuracy:.2%})" in (tmp_path / "out" / "report.html").read_text()
-    assert cli.main([*given, "--dense", str(run)]) == 2
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["run"]["dense_accuracy"] == accuracy
+
+
+def test_a_run_to_compare_with_must_be_dense_finished_and_on_the_same_data(page, tmp_path, capsys):
+    run = page.parents[1] / "run"
+    given = ["report", str(run), "--samples", "5", "--out", str(tmp_path / "out"), "--dense"]
+    assert cli.main([*given, str(run)]) == 2
+    assert (
+        "must be a run with density 1, data digits, evaluated_on test, found density 0.09998,"
+        in capsys.readouterr().err
+    )
+    assert cli.main([*given, str(tmp_path)]) == 2
+    assert f"--dense {tmp_path} is no finished run: it has no summary.json" in capsys.readouterr().err
+    other = {"density": 1.0, "data": "mnist", "evaluated_on": "test", "accuracy": 0.98}
+    (tmp_path / "summary.json").write_text(json.dumps(other))
+    assert cli.main([*given, str(tmp_path)]) == 2
+    assert "found density 1, data mnist, evaluated_on test" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_maps_of_a_run_are_not_drawn_anew(page, tmp_path, monkeypatch):
     run = page.parents[1] / "run"
     before = (run / "figures" / "connectivity-fc1.png").read_bytes()
-    monkeypatch.setattr("snnprune.report.run.figures.plot_connectivity", None)
-    assert cli.main(["report", str(run), "--samples", "5", "--chip", "odin", "--out", str(tmp_path)]) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr("snnprune.report.run.figures.plot_connectivity", None)
+        assert cli.main(["report", str(run), "--samples", "5", "--chip", "odin", "--out", str(tmp_path)]) == 0
     assert base64.b64encode(before).decode() in (tmp_path / "report.html").read_text()
+    # one that is damaged is drawn, and left as it is
+    (tmp_path / "connectivity-fc1.png").write_text("no picture")
+    kept = Connectivity.load(run / "connectivity.safetensors")
+    network = models.build("digits-mlp", timesteps=2)
+    pictures = report.report_pictures(kept, geometry(network), image_shape=(1, 8, 8), figures=tmp_path)
+    assert pictures["Connectivity of fc1"] == before
+    assert (tmp_path / "connectivity-fc1.png").read_text() == "no picture"
 
 
 def deep() -> torch.nn.Module:

@@ -9,6 +9,8 @@ from ..chip import Chip
 from .tiles import Tile
 
 Verdict = Literal["fits", "needs-more-chips", "cannot"]
+# Verdicts as words, the best first. Sizes alone are compared.
+VERDICTS: dict[Verdict, str] = {"fits": "fits by size", "needs-more-chips": "needs more chips", "cannot": "cannot"}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -42,16 +44,16 @@ class Placement:
     assumptions: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"Placement({self.chip.name}: {self.verdict}; {'; '.join(self.reasons)})"
+        return f"Placement({self.chip.name}: {VERDICTS[self.verdict]}; {'; '.join(self.reasons)})"
 
     def _repr_html_(self) -> str:
         rows = [("chip", "verdict", "why", "what would help")]
-        rows += [(self.chip.name, self.verdict, "; ".join(self.reasons), "; ".join(self.changes))]
+        rows += [(self.chip.name, VERDICTS[self.verdict], "; ".join(self.reasons), "; ".join(self.changes))]
         return html_table(rows, left=range(4))
 
     def __str__(self) -> str:
         """Verdict, reasons and what would help."""
-        lines = [f"{self.chip.name}: {self.verdict}", *(f"- {reason}" for reason in self.reasons)]
+        lines = [f"{self.chip.name}: {VERDICTS[self.verdict]}", *(f"- {reason}" for reason in self.reasons)]
         return "\n".join([*lines, *(f"- to change that: {change}" for change in self.changes)])
 
 

@@ -20,6 +20,8 @@ _VERDICTS = {
 }
 # Maps of more layers than these are folded, all but the first.
 _MANY = 4
+# Pixels an inch of a screen, by the definition of CSS, and of the pictures.
+_SCREEN_DPI, _PICTURE_DPI = 96, 150
 
 
 class Content(Protocol):
@@ -98,7 +100,7 @@ def _lead(content: Mapping[str, Any]) -> str:
 
 
 def _chips(chips: Mapping[str, Mapping[str, Any]]) -> str:
-    rank = {verdict: place for place, verdict in enumerate(_VERDICTS)}
+    rank = {verdict: position for position, verdict in enumerate(_VERDICTS)}
     rows = []
     for name, chip in sorted(chips.items(), key=lambda item: rank[item[1]["verdict"]]):
         mark, words = _VERDICTS[chip["verdict"]]
@@ -106,11 +108,11 @@ def _chips(chips: Mapping[str, Mapping[str, Any]]) -> str:
         reasons = lines(chip["reasons"])
         if chip["verdict"] != "cannot" and chip.get("not_checked"):
             unchecked = escape(f"not checked: {', '.join(chip['not_checked'])}")
-            reasons = Cell(f"{reasons.html}<br><small>{unchecked}</small>", kind="text")
+            reasons = Cell(f"{reasons.html}<small class=line>{unchecked}</small>", kind="text")
         row = [Cell(escape(name)), Cell(verdict, rank[chip["verdict"]]), reasons, lines(chip["changes"])]
         rows.append([*row, Cell(escape(chip["zeros_free"]))])
     heads = ["chip", "verdict", "why", "what would help", "an absent synapse frees"]
-    return table(heads, rows, name="Chips", stack=True)
+    return table(heads, rows, name="Chips", stack=True, sorted_by=1)
 
 
 def _useless(chips: Mapping[str, Mapping[str, Any]]) -> str:
@@ -158,24 +160,27 @@ def _costs(content: Mapping[str, Any]) -> str:
         f"{operations['multiply_accumulates']:,.0f} multiplications for analog inputs. "
         f"{energy['weight_bits'] / 8e3:,.1f} kB of weights at {energy['cost']}."
     )
-    return f"<p>{escape(text)}</p>" + table(["network", f"nJ at {energy['cost']}", ""], rows, name="Energy")
+    return f"<p>{escape(text)}</p>" + table(["network", f"nJ at {energy['cost']}", ""], rows, name="Energy", stack=True)
 
 
 def _pictures(pictures: Mapping[str, bytes]) -> str:
     """Pictures one below another; those of a deep network folded, but for the first two."""
     shown = []
     for index, (title, png) in enumerate(pictures.items()):
-        image = f"<img alt='{escape(title, quote=True)}' src='data:image/png;base64,{_text(png)}'>"
+        name, data = escape(title, quote=True), base64.b64encode(png).decode("ascii")
+        image = f"<img alt='{name}' width={_width(png)} src='data:image/png;base64,{data}'>"
+        box = f"<div class='scroll picture' role=region tabindex=0 aria-label='{name}'>{image}</div>"
         folded = len(pictures) > _MANY + 1 and index > 1
-        shown.append(f"<details><summary>{escape(title)}</summary>{image}</details>" if folded else image)
+        shown.append(f"<details><summary>{escape(title)}</summary>{box}</details>" if folded else box)
     return "".join(shown)
+
+
+def _width(png: bytes) -> int:
+    """Width on a screen in pixels, by which the text of all pictures is of one size."""
+    return round(int.from_bytes(png[16:20], "big") * _SCREEN_DPI / _PICTURE_DPI)
 
 
 def _assumptions(content: Mapping[str, Any]) -> str:
     placed = {text for chip in content["chips"].values() for text in chip["assumptions"]}
     items = [*content["energy"]["assumptions"], *sorted(placed)]
     return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
-
-
-def _text(png: bytes) -> str:
-    return base64.b64encode(png).decode("ascii")

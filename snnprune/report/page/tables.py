@@ -11,7 +11,7 @@ class Cell(NamedTuple):
     Attributes:
         html: its content, escaped.
         value: by which it is sorted; None: its text.
-        kind: class of the cell: "number", "text" or "".
+        kind: class of the cell: "number", "text", "bars" or "".
     """
 
     html: str
@@ -26,21 +26,29 @@ def number(value: float, text: str | None = None) -> Cell:
 
 def lines(texts: Sequence[str]) -> Cell:
     """Several texts, a line each."""
-    return Cell("<br>".join(map(escape, texts)), kind="text" if texts else "")
+    return Cell("".join(f"<span class=line>{escape(text)}</span>" for text in texts), kind="text" if texts else "")
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, name: str, stack: bool = False) -> str:
+def table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    name: str,
+    stack: bool = False,
+    sorted_by: int | None = None,
+) -> str:
     """A table in a box that scrolls sideways if it must.
 
     Args:
         heads: of the columns; "" cannot be sorted by.
         rows: cells, as many as heads in each.
         name: of the table, for screen readers.
-        stack: on a narrow screen the cells of a row stand below each other instead.
+        stack: on a narrow screen the first two cells of a row share a line, and the others lie below.
+        sorted_by: index of the column by which the rows are in ascending order.
     """
+    kinds = [cell.kind for cell in rows[0]] if rows else [""] * len(heads)
     head = "".join(
-        f"<th scope=col aria-sort=none><button type=button>{escape(text)}</button></th>" if text else "<th></th>"
-        for text in heads
+        _head(text, kind, sorted_by == index) for index, (text, kind) in enumerate(zip(heads, kinds, strict=True))
     )
     body = "".join(
         "<tr>" + "".join(_cell(cell, text) for text, cell in zip(heads, row, strict=True)) + "</tr>" for row in rows
@@ -48,6 +56,15 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, name: str, st
     kind = " class=stack" if stack else ""
     content = f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f"<div class=scroll role=region tabindex=0 aria-label='{escape(name, quote=True)}'>{content}</div>"
+
+
+def _head(text: str, kind: str, ascending: bool) -> str:
+    """The head of a column, with a button that sorts by it."""
+    if not text:
+        return "<td></td>"
+    order = "ascending" if ascending else "none"
+    aligned = " class=number" if kind == "number" else ""
+    return f"<th scope=col{aligned} aria-sort={order}><button type=button>{escape(text)}</button></th>"
 
 
 def _cell(cell: Cell, head: str) -> str:

@@ -27,16 +27,22 @@ def report_pictures(
         image_shape: as in `plot_run`.
         figures: a folder of `plot_run`; a map that is there is not drawn anew.
     """
+    files = {} if figures is None else {layer: map_path(Path(figures), layer) for layer in connectivity}
+    maps = {layer: content for layer, path in files.items() if (content := _png(path))}
     with TemporaryDirectory() as name:
         folder = Path(name)
         plot_fans(connectivity, geometries, path=folder / "fans.png")
-        pictures = {"Fan-in and fan-out": (folder / "fans.png").read_bytes()}
-        drawn = None if figures is None else Path(figures)
-        paths = {layer: drawn and map_path(drawn, layer) for layer in connectivity}
-        missing = [layer for layer, path in paths.items() if path is None or not path.is_file()]
-        found = plot_maps(folder, connectivity, missing, image_shape=image_shape, geometries=geometries)
-        for layer, path in paths.items():
-            source = found.get(layer, path)
-            assert source is not None, "a map is there or was drawn"
-            pictures[f"Connectivity of {layer_label(layer)}"] = source.read_bytes()
-    return pictures
+        missing = [layer for layer in connectivity if layer not in maps]
+        drawn = plot_maps(folder, connectivity, missing, image_shape=image_shape, geometries=geometries)
+        maps |= {layer: path.read_bytes() for layer, path in drawn.items()}
+        fans = (folder / "fans.png").read_bytes()
+    return {
+        "Fan-in and fan-out": fans,
+        **{f"Connectivity of {layer_label(layer)}": maps[layer] for layer in connectivity},
+    }
+
+
+def _png(path: Path) -> bytes | None:
+    """Content of a PNG file; None if it is missing, or no PNG."""
+    content = path.read_bytes() if path.is_file() else b""
+    return content if content.startswith(b"\x89PNG\r\n") else None
