@@ -59,7 +59,9 @@ def quickstart(out: Path, epochs: int, seed: int) -> None:
     for row in rows:
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
     print(f"Pictures and learned connectivity: {out / 'gradr-10'}")
-    print("Next: python -m experiments.train --help, or a network of your own in fifteen minutes: docs/first-network.md")
+    print(
+        "Next: python -m experiments.train --help, or a network of your own in fifteen minutes: docs/first-network.md"
+    )
 
 
 if __name__ == "__main__":

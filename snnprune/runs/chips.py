@@ -4,10 +4,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .. import Connectivity, InputError, criteria, geometry, methods
+from .. import criteria, methods
 from ..allocation import Allocation
 from ..budget import find_chip, to_chip, wire
 from ..budget.placement import fit
+from ..connectivity import Connectivity
+from ..errors import InputError
+from ..synapses import geometry
 from .config import Config
 
 

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import Connectivity, InputError, geometry
+from ..connectivity import Connectivity
+from ..errors import InputError
 from ..layout import to_rows
 from ..report import Footage, image_layer, layer_label
+from ..synapses import geometry
 from ..training import Trainer
 
 _BINS = 640  # of a histogram on each side of 0

@@ -8,7 +8,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ... import InputError, methods
+from ... import methods
+from ...errors import InputError
 from ...report.comparison.sides import CONTROL_ENDINGS, CONTROLS, SIDES
 from ..config import COMBINATION, Config
 from ..parts import check_names

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
-from ... import Connectivity, InputError
+from ...connectivity import Connectivity
+from ...errors import InputError
 from ...report import plot_comparison, plot_kept, plot_similarity
 from ...report.comparison.sides import SIDES
 from ...storage import write_text
