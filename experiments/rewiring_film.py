@@ -16,8 +16,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from snnprune import Method
 from snnprune.errors import InputError, Stopped
+from snnprune.methods import Method
 from snnprune.report import Footage, plot_film, plot_hidden, plot_strip, plot_turnover
 from snnprune.runs import make_trainer
 from snnprune.runs.config import Config, Runtime

@@ -34,7 +34,7 @@ def train(given: dict[str, Any]) -> None:
     runtime, chosen = runtime_of(given), config_fields(given)
     config = _resumed(chosen, runtime.out) if runtime.resume else Config(**chosen)
     # After the command line is read: importing torch takes longer than --help should.
-    from snnprune import Connectivity
+    from snnprune.connectivity import Connectivity
     from snnprune.runs import execute
 
     summary = execute(config, runtime)

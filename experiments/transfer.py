@@ -15,7 +15,7 @@ from dataclasses import replace
 from statistics import mean
 
 from experiments.compare import add_options
-from snnprune import InputError
+from snnprune.errors import InputError
 from snnprune.report.comparison.sides import SIDES
 from snnprune.runs.comparison import Protocol, Result, accuracies, cell, distinguishable, read_protocol, run_grid
 from snnprune.runs.guard import guard
