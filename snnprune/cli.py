@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chips.add_argument("chip", nargs="*", help="names of chips, or .toml files of your own")
     chips.set_defaults(run_command=_chips)
     report = commands.add_parser("report", help="report the cost of a finished run, and the chips that it fits")
-    report.add_argument("run", help="a run folder of experiments.train, read from the checkout")
+    report.add_argument("run", help="a run folder of experiments.train")
     add_several(report, "--chip", help="names of chips, or .toml files (default: all)")
     report.add_argument("--dense", metavar="RUN", help="run folder of the dense network, whose accuracy is shown")
     report.add_argument("--out", default=None, help="folder of report.html and report.json (default: RUN/report)")

@@ -58,15 +58,15 @@ class Energy:
         return sum(self.by_layer.values())
 
     def __str__(self) -> str:
-        """The number with all that it assumes."""
+        """The number with its assumptions."""
         lines = [f"{self.total / 1e3:,.1f} nJ a sample for synaptic operations ({self.cost.name}), assuming:"]
         return "\n".join([*lines, *(f"- {assumption}" for assumption in self.assumptions)])
 
 
 def estimate_energy(operations: Operations, cost: str | Cost = "45nm-float32") -> Energy:
-    """Operations times what each costs: an addition for a spike, a multiplication and addition for an analog input.
+    """Operations times the cost of each: an addition for a spike, a multiplication and addition for an analog input.
 
-    A convention of the field for comparing networks, no prediction for a device: memory access, which is left out,
+    A convention of the field to compare networks, no prediction for a device: memory access, which is left out,
     costs more than arithmetic, and a spiking network must spike rarely to beat its quantised twin (arXiv 2409.08290: at
     5 time steps at less than about 6 %).
 

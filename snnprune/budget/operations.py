@@ -66,7 +66,7 @@ class Operations:
 
     @property
     def synaptic_operations(self) -> float:
-        """Additions of a weight for a spike, of a sample on average: what is called SOPs, SynOps, or effective ACs."""
+        """Additions of a weight for a spike, of a sample on average; also called SOPs, SynOps, or effective ACs."""
         return float(self._of(spiking=True).mean())
 
     @property
@@ -116,13 +116,13 @@ def count_operations(
     """Run a network on real inputs and count the operations of its existing synapses.
 
     For a spike (an input that is not 0) that is one operation for each existing synapse that leaves it: exact at the
-    borders of convolutions, for stride, dilation and groups, after pooling and residual sums, since what is looked at
-    is the very input of each layer. Biases, normalisation and the neurons' own updates are not counted.
+    borders of convolutions, for stride, dilation and groups, after pooling and residual sums, since it is the inputs of
+    each layer that are counted. Biases, normalisation and the neurons' own updates are not.
 
     Args:
         network: left as it was; runs in evaluation mode, with fresh neurons for every batch. Outputs are [T, B,
             classes] or [B, classes].
-        batches: inputs as the network takes them; labels are not looked at.
+        batches: inputs as the network takes them; labels are ignored.
         connectivity: which synapses exist; None: those whose weight is not 0.
         static: a layer that sees a still image is computed "once" for all time steps, as this library's networks do, or
             at "each-step", as many papers count.
@@ -161,7 +161,8 @@ class _Counter:
     """Counts the operations of one layer, call by call and then batch by batch."""
 
     def __init__(self, entry: Synapses, present: Tensor | None) -> None:
-        self.name, self.module = entry.name, entry.module
+        self.name = entry.name
+        self.module = entry.module
         self.features = 1 if isinstance(entry.module, nn.Linear) else len(entry.module.kernel_size) + 1
         every = torch.ones_like(entry.parameter, dtype=torch.float32)
         self.masks = [every if present is None else present.to(every), every]
@@ -189,7 +190,7 @@ class _Counter:
         self.calls.append(counts.reshape(*leading, 3))
 
     def _fan_out(self, leading: int, shape: torch.Size) -> Tensor:
-        """[3, inputs]: how many synapses leave each input, of those that exist and of all; and ones."""
+        """[3, inputs]: number of existing and of all synapses that leave each input; and ones."""
         if shape not in self._fans:
             self._looking = True
             fans = [self._gradient(mask, (1,) * leading + shape) for mask in self.masks]

@@ -39,12 +39,12 @@ def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocatio
     What is limited: inputs and targets of a neuron, different inputs of a core; on chips that are one core the synapses
     between its neurons, the neurons that inputs reach, and those that outputs hear; on chips that store whole kernels
     the output channels of a layer, at a power of two. A gradual method may be above the limits on its way, as long as
-    enough is left that keeps them; at the density that is asked for they hold.
+    enough is left that keeps them; at the target density they hold.
 
     Args:
         layers: of `wire`, for any connectivity of the network.
         chip: of `find_chip`.
-        density: that is asked for in the end, in (0, 1]. Less is kept where the limits do not allow it.
+        density: the target, in (0, 1]. Less is kept where the limits do not allow it.
 
     Raises:
         InputError: a chip without limits for neurons or channels, or one for which no number of channels is small.
@@ -91,7 +91,7 @@ def _caps(layers: Sequence[Wired], chip: Chip) -> list[Cap]:
     caps = [Cap(where, rank, limit) for name, where, rank in known if (limit := chip.limit(name)) is not None]
     mean, hidden = chip.limit("mean_fan_out"), chip.limit("hidden_neurons")
     if mean is not None and hidden is not None and len(names) > 1:
-        # What all neurons share is dealt out to the layers by their size.
+        # The limit is on the mean over all neurons: its total is divided among the layers by their size.
         share = {name: layer.kernels.size for name, layer in zip(names[1:], layers[1:], strict=True)}
         for name, size in share.items():
             caps.append(Cap([name], _among_all, max(1, mean * hidden * size // sum(share.values()))))
@@ -128,7 +128,7 @@ def _levels(scores: Scores, geometries: Geometries, caps: Sequence[Cap]) -> dict
 
 
 def _from_channels(channels: Tensor, heard: Tensor, shape: Geometry) -> Tensor:
-    """Levels of a layer's output channels for the synapses of the layer that hears them, of the shape of `heard`."""
+    """Levels of a layer's output channels for the synapses of the layer after it, of the shape of `heard`."""
     inputs = heard.shape[1] * shape.groups
     each, rest = divmod(inputs, len(channels))  # a Linear layer after a convolution hears each position by itself
     if rest:

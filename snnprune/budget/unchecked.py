@@ -6,6 +6,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from .chip import Chip
 from .operations import Operations
 
+# Layers that are named before the others are only counted.
+_NAMED = 3
+
 
 def not_checked(network: nn.Module, operations: Operations, chip: Chip) -> list[str]:
     """Properties of this network to check before it runs on a chip that it fits by size.
@@ -29,7 +32,8 @@ def not_checked(network: nn.Module, operations: Operations, chip: Chip) -> list[
     if not first[1].spiking:
         found.append(f"analog inputs of {first[0].removesuffix('.weight')}")
     if graded:
-        found.append(f"graded spikes into {', '.join(graded)}")
+        others = f" and {len(graded) - _NAMED} other layers" if len(graded) > _NAMED else ""
+        found.append(f"graded spikes into {', '.join(graded[:_NAMED])}{others}")
     return found
 
 

@@ -118,6 +118,14 @@ def test_nothing_is_imported_from_the_current_folder(run, tmp_path, capsys, monk
     assert not (tmp_path / "imported").exists()
 
 
+def test_a_summary_may_know_the_dense_accuracy(run, tmp_path):
+    summary = json.loads((run / "summary.json").read_text())
+    known = changed(run, tmp_path / "known", "summary.json", json.dumps({**summary, "dense_accuracy": 0.875}))
+    assert report(known, "--chip", "odin", "--samples", "5") == 0
+    assert json.loads((known / "report" / "report.json").read_text())["run"]["dense_accuracy"] == 0.875
+    assert "(dense 87.50%)" in (known / "report" / "report.html").read_text()
+
+
 def test_wrong_options(run, tmp_path, capsys, monkeypatch):
     assert report(run, "--chip", "brain") == 2
     assert "unknown chip 'brain'" in capsys.readouterr().err

@@ -169,13 +169,16 @@ def deep() -> torch.nn.Module:
 
 def test_a_page_of_any_network_with_folded_maps(tmp_path):
     network = deep()
-    result = budget.assess(network, torch.rand(4, 8), chips=["odin", "truenorth"])
+    known = {"accuracy": 0.75, "dense_accuracy": 0.8}
+    result = budget.assess(network, torch.rand(4, 8), chips=["odin", "truenorth"], run=known)
     pictures = report.report_pictures(Connectivity.from_network(network), geometry(network))
     report.save_page(result, tmp_path / "page.html", pictures=pictures)
     text = (tmp_path / "page.html").read_text()
     assert text.count("<details>") == len(pictures) - 2 == 5
     assert "normalisation folded into weights (BatchNorm1d)" in text
-    assert "graded spikes into 3, 5" in text
+    assert "graded spikes into 3, 5, 7 and 2 other layers" in text
+    assert re.search(r"<p class=lead>Fits \d of 2 chips by size; \d+ multiplications, ", text)
+    assert "<p class=faint>75.00% accuracy (dense 80.00%), " in text
     assert "A network</h1>" in text
     with pytest.raises(InputError, match=r"takes the result of budget\.assess, found dict"):
         report.save_page({}, tmp_path / "other.html")

@@ -8,7 +8,7 @@ import numpy as np
 from ..chip import Chip
 from ..wiring import Wired, pooled_shape
 
-# What is limited on each core, in words.
+# Limits of each core, in words of memory.
 KINDS = ("kernel_words", "neuron_words", "bias_words")
 
 

@@ -58,14 +58,18 @@ class Sheet:
     """
 
     def __init__(self, layer: Wired, chip: Chip, bits: int, targets: np.ndarray) -> None:
-        self.layer, self.chip, self.bits, self.targets = layer, chip, bits, targets
+        self.layer = layer
+        self.chip = chip
+        self.bits = bits
+        self.targets = targets
         reach = chip.limit("target_cores")
         # A neuron that must reach more cores than the chip allows is copied, with all of its inputs.
         self.copies = np.ones_like(targets) if reach is None else np.maximum(1, -(-targets // reach))
         self._copied = bool((self.copies > 1).any())
         per_channel = layer.kernels.sum((2, 3), dtype=np.int32) * self.copies.max((1, 2))[:, None].astype(np.int32)
         self._lists = _before(per_channel)
-        self._block: tuple[int, int] | None = None  # for which these are, patch by patch:
+        # Sums of the patches of one block size; loads are computed block by block, so the last size is kept.
+        self._block: tuple[int, int] | None = None
         self._neurons = self._outputs = self._lists
 
     def load(self, first: int, last: int, block: tuple[int, int], *, beside: int = 0) -> Load:
@@ -119,7 +123,7 @@ class Sheet:
         broken = ""
         for block in self._blocks():
             if best and self._least(block) > cores_of(best):
-                break
+                break  # blocks come in the order of this bound: no later one can be better
             tiles = self._cut_channels(block, at_most=cores_of(best) if best else None)
             if isinstance(tiles, str):
                 broken = tiles
@@ -140,7 +144,7 @@ class Sheet:
         """The tiles with such patches; none where they would take too many cores, or the limit that is broken."""
         tiles: list[Tile] = []
         first, rows, patches = 0, len(self.layer.kernels), self._patches(block)
-        hint = rows
+        hint = rows  # the first tile may hold all channels; later ones are about as long as the one before
         while first < rows:
             last = self._furthest(first, rows, block, hint)
             if last == first:

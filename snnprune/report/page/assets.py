@@ -21,6 +21,7 @@ table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem 1rem .35rem 0; border-bottom: 1px solid var(--line); }
 th { vertical-align: bottom; white-space: nowrap; } .stack th:last-child { white-space: normal; min-width: 9rem; }
 td { white-space: nowrap; } td.text { white-space: normal; min-width: 14rem; }
+td.name { white-space: normal; overflow-wrap: anywhere; min-width: 7.5rem; }
 .line { display: block; padding-left: 1em; text-indent: -1em; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 th button { font: inherit; font-weight: 600; color: inherit; background: none; border: 0; padding: 0;

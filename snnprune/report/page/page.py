@@ -12,13 +12,13 @@ from ...storage import write_text
 from .assets import POLICY, SCRIPT, STYLE
 from .tables import Cell, lines, number, table
 
-# Verdict -> its mark and its words: only sizes are compared.
+# Verdict -> mark and words, the best first. The mark carries the verdict without its colour.
 _VERDICTS = {
     "fits": ("\N{CHECK MARK}", "fits by size"),
     "needs-more-chips": ("\N{TILDE OPERATOR}", "needs more chips"),
     "cannot": ("\N{BALLOT X}", "cannot"),
 }
-# Maps of more layers than these are folded, all but the first.
+# In networks of more layers, all maps but the first are folded.
 _MANY = 4
 # Pixels an inch of a screen, by the definition of CSS, and of the pictures.
 _SCREEN_DPI, _PICTURE_DPI = 96, 150
@@ -84,19 +84,25 @@ def _lead(content: Mapping[str, Any]) -> str:
     """The verdicts and the cost in two lines."""
     run, kept, energy = content["run"], content["connectivity"], content["energy"]
     synapses = f"{kept['nonzero']:,} of {kept['prunable']:,} synapses ({kept['density']:.3%})"
-    accuracy = ""
-    if run.get("accuracy") is not None:
-        dense = "" if run.get("dense_accuracy") is None else f" (dense {run['dense_accuracy']:.2%})"
-        accuracy = f"{run['accuracy']:.2%} on the {run['evaluated_on']} data{dense}, "
     chips = content["chips"]
     fitting = sum(chip["verdict"] == "fits" for chip in chips.values())
+    done, multiplied = (content["operations"][key] for key in ("synaptic_operations", "multiply_accumulates"))
+    count = f"{done:,.0f} operations" if done or not multiplied else f"{multiplied:,.0f} multiplications"
     cost = (
-        f"{content['operations']['synaptic_operations']:,.0f} operations, "
+        f"{count}, "
         f"{energy['picojoules'] / 1e3:,.1f} nJ a sample "
         f"(all synapses {energy['if_dense'] / 1e3:,.1f} nJ, dense ANN twin {energy['ann_twin_dense'] / 1e3:,.1f} nJ)"
     )
     fits = f"Fits {fitting} of {len(chips)} chips by size; " if chips else ""
-    return f"<p class=lead>{escape(fits + cost)}</p><p class=faint>{escape(accuracy + synapses)}</p>"
+    return f"<p class=lead>{escape(fits + cost)}</p><p class=faint>{escape(_accuracy(run) + synapses)}</p>"
+
+
+def _accuracy(run: Mapping[str, Any]) -> str:
+    if run.get("accuracy") is None:
+        return ""
+    data = f" on the {run['evaluated_on']} data" if run.get("evaluated_on") else " accuracy"
+    dense = "" if run.get("dense_accuracy") is None else f" (dense {run['dense_accuracy']:.2%})"
+    return f"{run['accuracy']:.2%}{data}{dense}, "
 
 
 def _chips(chips: Mapping[str, Mapping[str, Any]]) -> str:
@@ -109,7 +115,7 @@ def _chips(chips: Mapping[str, Mapping[str, Any]]) -> str:
         if chip["verdict"] != "cannot" and chip.get("not_checked"):
             unchecked = escape(f"not checked: {', '.join(chip['not_checked'])}")
             reasons = Cell(f"{reasons.html}<small class=line>{unchecked}</small>", kind="text")
-        row = [Cell(escape(name)), Cell(verdict, rank[chip["verdict"]]), reasons, lines(chip["changes"])]
+        row = [Cell(escape(name), kind="name"), Cell(verdict, rank[chip["verdict"]]), reasons, lines(chip["changes"])]
         rows.append([*row, Cell(escape(chip["zeros_free"]))])
     heads = ["chip", "verdict", "why", "what would help", "an absent synapse frees"]
     return table(heads, rows, name="Chips", stack=True, sorted_by=1)

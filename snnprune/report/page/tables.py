@@ -11,7 +11,7 @@ class Cell(NamedTuple):
     Attributes:
         html: its content, escaped.
         value: by which it is sorted; None: its text.
-        kind: class of the cell: "number", "text", "bars" or "".
+        kind: class of the cell: "number", "text", "name", "bars" or "".
     """
 
     html: str

@@ -45,9 +45,7 @@ def plot_fans(
             bins = np.linspace(-0.5, counts.max() + 0.5, min(_BINS, int(counts.max()) + 1) + 1)
             axes.hist(counts, bins=bins, color=BLUE)
             axes.axvline(counts.mean(), color=FAINT, linewidth=1.2, linestyle=(0, (4, 3)))
-            x, y = (
-                ("synapses into a neuron", "neurons") if words == "fan-in" else ("synapses out of an input", "inputs")
-            )
+            x, y = _AXES[words]
             dress(axes, x=x, y=y, title=f"{plain(layer_label(name))}: {words}, at most {counts.max():,}")
             for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
                 text.set_fontsize(SMALL)
