@@ -1,4 +1,4 @@
-"""Chips as data: every file whole and with sources; a wrong one told by file, line and key."""
+"""Chips as data: every file whole and with sources; errors name file, line and key."""
 
 from pathlib import Path
 
@@ -32,12 +32,12 @@ def written(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
-def test_the_chips_that_are_asked_for_are_there():
-    wanted = {
+def test_the_known_chips():
+    expected = {
         *("loihi1", "loihi2", "truenorth", "spinnaker1", "spinnaker2", "brainscales2", "speck", "xylo-audio-2"),
         *("xylo-audio-3", "xylo-imu", "dynap-se2", "akida1000", "tianjic", "odin"),
     }
-    assert set(CHIPS.names()) == wanted
+    assert set(CHIPS.names()) == expected
 
 
 @pytest.mark.parametrize("name", CHIPS.names())
@@ -77,7 +77,7 @@ def test_the_example_of_the_documentation_is_a_chip(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "message"),
     [
         ("fan_in =", "fan_inn =", "line 11: unknown key limits.fan_inn: known are cores, core_layers"),
         ("[weights]", "[wires]", "line 13: unknown key wires: known are name, maker"),
@@ -106,12 +106,12 @@ def test_the_example_of_the_documentation_is_a_chip(tmp_path):
         ),
     ],
 )
-def test_a_wrong_file_is_told_by_file_line_and_key(before, after, told, tmp_path):
+def test_an_error_names_file_line_and_key(before, after, message, tmp_path):
     text = MINE.replace(before, after, 1)
-    if told.startswith("line 13: weights.encoding"):
+    if message.startswith("line 13: weights.encoding"):
         text = MINE.replace('"lists"', '"piles"')
-        told = told.replace("line 13", "line 15")
-    with pytest.raises(InputError, match=told) as error:
+        message = message.replace("line 13", "line 15")
+    with pytest.raises(InputError, match=message) as error:
         read_chip(written(tmp_path, text))
     assert "mine.toml" in str(error.value)
 
@@ -128,8 +128,8 @@ def test_the_command_lists_and_explains(tmp_path, capsys):
     listed = capsys.readouterr().out
     assert all(name in listed for name in CHIPS.names())
     assert cli.main(["chips", "truenorth", written(tmp_path, MINE)]) == 0
-    told = capsys.readouterr().out
-    assert "Only a cap on the fan-in helps" in told
-    assert "Mine (Me), --chip mine" in told
+    message = capsys.readouterr().out
+    assert "Only a cap on the fan-in helps" in message
+    assert "Mine (Me), --chip mine" in message
     assert cli.main(["chips", "brain"]) == 2
     assert "error: unknown chip 'brain': known are akida1000, brainscales2" in capsys.readouterr().err

@@ -30,14 +30,14 @@ def test_the_energy_of_a_network_with_its_assumptions():
     assert energy.by_layer["fc1.weight"] == pytest.approx(4.6 * 784 * 800)
     assert energy.by_layer["fc2.weight"] == pytest.approx(0.9 * counted.synaptic_operations)
     assert energy.total == pytest.approx(sum(energy.by_layer.values()))
-    told = str(energy)
-    assert "0.9 pJ for an addition, 4.6 pJ for a multiplication and addition (Horowitz" in told
-    assert "zero weights cost nothing" in told
-    assert "reading them, spikes and neuron states costs nothing" in told
-    assert "fc1.weight sees a still input and is counted once" in told
+    text = str(energy)
+    assert "0.9 pJ for an addition, 4.6 pJ for a multiplication and addition (Horowitz" in text
+    assert "zero weights cost nothing" in text
+    assert "reading them, spikes and neuron states costs nothing" in text
+    assert "fc1.weight sees a still input and is counted once" in text
 
 
-def test_a_still_layer_that_is_counted_at_each_step_is_told():
+def test_a_still_layer_that_is_counted_at_each_step_is_named():
     assert "counted at each of 3 time steps" in str(estimate_energy(operations(static="each-step")))
     assert "still input" not in str(estimate_energy(operations(timesteps=1)))
 

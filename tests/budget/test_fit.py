@@ -81,8 +81,8 @@ def check(layers: list[Wired], chip: Chip, placement: Placement) -> None:
     for before, layer in pairwise(layers):
         factor = before.outputs[1] // layer.inputs[1] if layer.convolution else 1
         for core in cores_of(layer, placement):
-            wanted = connections(layer)
-            for c, y, x in set().union(*(wanted[neuron] for neuron in core)):
+            inputs_of = connections(layer)
+            for c, y, x in set().union(*(inputs_of[neuron] for neuron in core)):
                 pooled[layer.name, c, y, x] = pooled.get((layer.name, c, y, x), 0) + 1
         for c in range(before.outputs[0]):
             for y in range(before.outputs[1]):
@@ -96,9 +96,9 @@ def check(layers: list[Wired], chip: Chip, placement: Placement) -> None:
                     sends[before.name, c, y, x] = pooled.get((layer.name, *place), 0)
     loads = []  # of each tile: what each of its cores holds
     for layer in layers:
-        wanted, cores = connections(layer), cores_of(layer, placement)
-        assert sorted(neuron for core in cores for neuron in core) == sorted(wanted)
-        assert all(len(inputs) <= (chip.limit("fan_in") or len(inputs)) for inputs in wanted.values())
+        inputs_of, cores = connections(layer), cores_of(layer, placement)
+        assert sorted(neuron for core in cores for neuron in core) == sorted(inputs_of)
+        assert all(len(inputs) <= (chip.limit("fan_in") or len(inputs)) for inputs in inputs_of.values())
         cores = iter(cores)
         for tile in placement.tiles:
             if tile.layer == layer.name:
@@ -109,9 +109,9 @@ def check(layers: list[Wired], chip: Chip, placement: Placement) -> None:
                     copies = [1 if reach is None else max(1, -(-count // reach)) for count in targets]
                     taken = {
                         "core_neurons": sum(copies),
-                        "core_input_axons": len(set().union(*(wanted[neuron] for neuron in core))),
+                        "core_input_axons": len(set().union(*(inputs_of[neuron] for neuron in core))),
                         "core_output_axons": sum(targets),
-                        "core_synapses": sum(c * len(wanted[n]) for c, n in zip(copies, core, strict=True)),
+                        "core_synapses": sum(c * len(inputs_of[n]) for c, n in zip(copies, core, strict=True)),
                     }
                     loads[-1].append(taken)
     together = [index for group in placement.shared for index in group]
@@ -309,7 +309,7 @@ def test_what_would_help_on_one_core():
 def test_neurons_that_are_too_many_for_a_chip():
     mine = chip("dynap-se2", cores=3, core_neurons=4)
     assert fit(network(), mine).changes == ("remove 1 of 13 neurons: one chip has 12",)
-    assert fit(network(sizes=(12, 200, 4)), mine).changes == ()  # hopeless: nothing is told
+    assert fit(network(sizes=(12, 200, 4)), mine).changes == ()  # too many to remove: no change is reported
 
 
 @pytest.mark.parametrize("name", CHIPS.names())
@@ -370,7 +370,7 @@ def test_neurons_with_common_inputs_share_cores_that_have_few():
     assert fit([layer], chip("dynap-se2", cores=4, core_neurons=4, core_input_axons=6)).order == {}
 
 
-def test_what_cannot_be_placed_is_told():
+def test_errors_of_placements():
     with pytest.raises(InputError, match="Loihi 1 has weights of 1, 2, 3, 4, 5, 6, 8 bits, not of 7"):
         fit(network(), find_chip("loihi1"), bits=7)
     with pytest.raises(InputError, match="weight is a ConvTranspose2d that no chip here can be described for"):

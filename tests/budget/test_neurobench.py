@@ -8,7 +8,7 @@ from torch import nn
 from snnprune import Connectivity, criteria
 from snnprune.budget import count_operations
 
-REASON = "NeuroBench wanted: pip install snnprune[neurobench]"
+REASON = "NeuroBench is not installed: pip install snnprune[neurobench]"
 workload = pytest.importorskip("neurobench.metrics.workload", reason=REASON, exc_type=ImportError)
 neurobench = pytest.importorskip("neurobench.models", reason=REASON, exc_type=ImportError)
 

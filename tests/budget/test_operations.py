@@ -61,9 +61,9 @@ def test_it_is_the_layer_itself_run_on_ones(name):
     ones.weight.data = (module.weight != 0).float()
     if ones.bias is not None:
         ones.bias.data.zero_()
-    wanted = ones(inputs).flatten(1).sum(1)
+    expected = ones(inputs).flatten(1).sum(1)
     found = count_operations(nn.Sequential(module, nn.Flatten()), [inputs]).layers["0.weight"]
-    assert found.per_sample.tolist() == wanted.tolist()
+    assert found.per_sample.tolist() == expected.tolist()
 
 
 @settings(deadline=None, max_examples=30)
@@ -160,7 +160,7 @@ def test_the_network_is_left_as_it_was():
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_what_cannot_be_counted_is_told():
+def test_errors_of_counting():
     with pytest.raises(InputError, match="weight did not run: pass batches"):
         count_operations(linear([[1.0]]), [])
 

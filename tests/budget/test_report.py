@@ -32,25 +32,25 @@ def report(run: Path, *options: str | Path) -> int:
 
 def test_a_report_of_a_run(run, tmp_path, capsys):
     assert report(run, "--chip", "dynap-se2", "xylo-audio-2", "--out", tmp_path, "--samples", "200") == 0
-    told = json.loads((tmp_path / "report.json").read_text())
-    assert set(told) == {"run", "connectivity", "operations", "energy", "chips"}
-    assert told["run"]["accuracy"] == json.loads((run / "summary.json").read_text())["accuracy"]
-    assert told["connectivity"]["nonzero"] == told["connectivity"]["connections"] == 947
-    operations = told["operations"]
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert set(content) == {"run", "connectivity", "operations", "energy", "chips"}
+    assert content["run"]["accuracy"] == json.loads((run / "summary.json").read_text())["accuracy"]
+    assert content["connectivity"]["nonzero"] == content["connectivity"]["connections"] == 947
+    operations = content["operations"]
     assert (operations["samples"], operations["timesteps"]) == (200, 3)
     assert operations["by_layer"]["fc1.weight"]["kind"] == "multiply-accumulates"
     assert operations["by_layer"]["fc1.weight"]["once"] is True
     assert 0 < operations["synaptic_operations"] == operations["by_layer"]["fc2.weight"]["operations"]
     assert operations["synaptic_operations"] < operations["if_dense"]
     assert operations["per_sample"]["0%"] <= operations["per_sample"]["50%"] <= operations["per_sample"]["100%"]
-    energy = told["energy"]
+    energy = content["energy"]
     macs, adds = operations["multiply_accumulates"], operations["synaptic_operations"]
     assert energy["picojoules"] == pytest.approx(4.6 * macs + 0.9 * adds)
     assert energy["ann_twin"] == pytest.approx(4.6 * 947)
     assert energy["assumptions"]
-    assert told["chips"]["dynap-se2"]["verdict"] == "fits"
-    assert told["chips"]["xylo-audio-2"]["verdict"] == "cannot"
-    assert "64 inputs of the network, the limit is 16" in told["chips"]["xylo-audio-2"]["reasons"]
+    assert content["chips"]["dynap-se2"]["verdict"] == "fits"
+    assert content["chips"]["xylo-audio-2"]["verdict"] == "cannot"
+    assert "64 inputs of the network, the limit is 16" in content["chips"]["xylo-audio-2"]["reasons"]
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
     shown = capsys.readouterr().out
     assert "dynap-se2: fits by size; takes 1 of 4 cores" in shown
@@ -89,7 +89,7 @@ def changed(run: Path, folder: Path, name: str, text: str | None) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("config.json", None, "holds no run: config.json is missing"),
         ("config.json", "{}", "config.json needs model, found None"),
@@ -102,10 +102,10 @@ def changed(run: Path, folder: Path, name: str, text: str | None) -> Path:
         ("connectivity.safetensors", "nothing", "connectivity.safetensors"),
     ],
 )
-def test_a_folder_that_is_no_finished_run(name, text, told, run, tmp_path, capsys):
+def test_a_folder_that_is_no_finished_run(name, text, message, run, tmp_path, capsys):
     assert report(changed(run, tmp_path / "broken", name, text)) == 2
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert len(error.splitlines()) == 1
 
 
