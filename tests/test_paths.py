@@ -154,7 +154,7 @@ def test_the_scaled_flow_has_the_same_proportions_within_a_layer():
 
 
 def test_a_connectivity_of_another_network_is_refused():
-    with pytest.raises(InputError, match="nothing is .* absent in the second"):
+    with pytest.raises(InputError, match=r"nothing is .* absent in the second"):
         effective_connectivity(
             chain(2, 1), Connectivity({"nothing": torch.ones(1, dtype=torch.bool)}), torch.rand(1, 2)
         )
