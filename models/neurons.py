@@ -1,4 +1,4 @@
-"""The neurons that a network can be built with; the network's definition is the same for all of them."""
+"""The neurons that a network can be built with."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ Neuron = Callable[[], nn.Module]
 
 
 def lif() -> nn.Module:
-    """Leaky integrate-and-fire as in the Grad R paper: tau 2, threshold 1, hard reset to 0, ATan surrogate."""
+    """Make the Grad R paper's leaky integrate-and-fire neuron: tau 2, threshold 1, hard reset to 0, ATan surrogate."""
     return neuron.LIFNode(
         tau=2.0, v_threshold=1.0, v_reset=0.0, surrogate_function=surrogate.ATan(), detach_reset=True, step_mode="m"
     )

@@ -1,4 +1,4 @@
-"""Run a network to look into it, without a trace; find the layers that no spike reaches."""
+"""Run a network for measurements and leave it unchanged; find the layers that no spike reaches."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,31 +12,31 @@ from .synapses import Exclude, find_synapses, probing
 
 # Parameter name -> scores of its synapses.
 Scores = dict[str, Tensor]
-# Inputs as the network takes them, with labels [B] where a criterion needs those.
+# Inputs as the network takes them, with labels [B] where they are needed.
 Batches = Iterable[Tensor | tuple[Tensor, Tensor]]
 
-CURE = "give it stronger inputs, lower thresholds, train it first, or exclude what is not to be pruned"
+CURE = "give it stronger inputs, lower thresholds, train it first, or exclude these layers"
 
 
 def weights_of(network: nn.Module, exclude: Exclude) -> Scores:
-    """The weights of the synapses in float32, detached."""
+    """Return the weights of the synapses in float32, detached."""
     return {name: entry.parameter.detach().float() for name, entry in find_synapses(network, exclude=exclude).items()}
 
 
 def inputs_of(batch: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-    """The inputs of a batch with or without labels."""
+    """Return the inputs of a batch with or without labels."""
     return batch if isinstance(batch, Tensor) else batch[0]
 
 
 def first_inputs(batches: Batches) -> Tensor:
-    """The inputs of the first batch.
+    """Return the inputs of the first batch.
 
     Raises:
         InputError: there is none.
     """
     for batch in batches:
         return inputs_of(batch)
-    raise InputError("this criterion looks at data and was given none: pass [inputs, ...]")
+    raise InputError("this criterion needs data, found no batches: pass [inputs, ...]")
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def undisturbed(
     *,
     batch_statistics: bool = False,
 ) -> Iterator[None]:
-    """As `probing`, in full precision whatever the caller's autocast; the global random numbers stay, too."""
+    """Do as `probing`, with autocast switched off, and restore the global random state afterwards."""
     devices = {tensor.device for tensor in network.parameters()} | {torch.device("cpu")}
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng([device for device in devices if device.type == "cuda"]))
@@ -56,36 +56,37 @@ def undisturbed(
         yield
 
 
-class SilenceCheck:
-    """Finds layers of synapses whose inputs are always zero.
+class InputMonitor:
+    """Records which layers of synapses ever receive an input other than 0.
 
     Args:
         network: any module.
-        exclude: as in `find_synapses`; these layers may receive nothing.
+        exclude: as in `find_synapses`; these layers are not monitored.
     """
 
     def __init__(self, network: nn.Module, exclude: Exclude) -> None:
         synapses = find_synapses(network, exclude=exclude)
         self.names: Mapping[nn.Module, str] = {entry.module: name for name, entry in synapses.items()}
-        self._any: dict[str, Tensor] = {}
+        self._reached: dict[str, Tensor] = {}
 
     def hook_for(self, module: nn.Module) -> Callable[..., None] | None:
-        """The forward hook of a module, or None."""
-        return self.note if module in self.names else None
+        """Return the forward hook of a module, or None."""
+        return self.record if module in self.names else None
 
-    def note(self, module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
-        """Forward hook: note whether the inputs hold anything but zeros."""
-        name, active = self.names[module], inputs[0].detach().any()
-        self._any[name] = self._any[name] | active if name in self._any else active
+    def record(self, module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
+        """Record one run of a layer; a forward hook."""
+        name = self.names[module]
+        reached = inputs[0].detach().any()
+        self._reached[name] = self._reached[name] | reached if name in self._reached else reached
 
     def check(self) -> None:
-        """Make sure that every layer received a non-zero input.
+        """Make sure that every layer was reached.
 
         Raises:
-            InputError: the layers that did not.
+            InputError: names the layers that were not.
         """
-        if silent := [name for name in self.names.values() if not bool(self._any.get(name, False))]:
+        if silent := [name for name in self.names.values() if not bool(self._reached.get(name, False))]:
             raise InputError(
-                f"no spike reaches {', '.join(silent)} on the given batches: the network is silent before it and the "
-                f"scores would say nothing; {CURE}"
+                f"no spike reaches {', '.join(silent)} on the given batches: the layers before are silent, and the "
+                f"scores would carry no information; {CURE}"
             )

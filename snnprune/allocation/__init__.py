@@ -1,8 +1,8 @@
-"""Allocations: from scores and a density to a connectivity, that is how many synapses each layer keeps, and which.
+"""Allocations: from scores and a density to a connectivity, with a rule for how many synapses each layer keeps.
 
-Every allocation works with the scores of every criterion; ties go by tensor and index. A score of -inf excludes a
-synapse, unless the exact count cannot be met otherwise. A layer that is left without synapses is logged. `find` returns
-an allocation by name, as `--allocation` takes it.
+Every allocation works with the scores of every criterion; of equal scores the first are taken, by tensor and index. A
+score of -inf excludes a synapse, unless the exact count cannot be met otherwise. A layer that loses all its synapses is
+reported in the log. `find` returns an allocation by name, as the option `--allocation` takes it.
 """
 
 from .balance import balanced, utilisation

@@ -1,4 +1,4 @@
-"""Equal work for each of a chip's processing elements."""
+"""Equal numbers of synapses for each processing element of a chip."""
 
 import math
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ from .shares import deal
 
 
 def balanced(scores: Scores, density: float, geometries: Geometries, *, elements: int = 16) -> Connectivity:
-    """As many synapses in each layer as a global ranking keeps, dealt out evenly over processing elements.
+    """Keep as many synapses in each layer as a global ranking, divided evenly among processing elements.
 
-    The postsynaptic units of a layer are cut into `elements` blocks, one for each processing element, and every block
-    keeps the same number of synapses, give or take one: its best ones. A layer then takes as long as its mean
-    block, not as long as its fullest (Yin et al., "Workload-Balanced Pruning for Sparse Spiking Neural Networks", 2023,
-    where synapses are added and removed at random to that end). A score of -inf, an absent synapse, is taken if a block
-    has no others left: it comes back, drawn at random.
+    The postsynaptic units of a layer are divided into `elements` blocks, one for each processing element. All blocks
+    keep the same number of synapses, plus or minus one, those with the largest scores. The time of a layer is that of
+    its fullest block, so equal blocks are the fastest (Yin et al., "Workload-Balanced Pruning for Sparse Spiking Neural
+    Networks", 2023, where synapses are added and removed at random to this end). Synapses with a score of -inf are
+    taken, drawn at random, only if a block has too few others.
 
     Args:
         scores: parameter name -> scores, floating point, finite or -inf.
@@ -36,7 +36,7 @@ def balanced(scores: Scores, density: float, geometries: Geometries, *, elements
         InputError: as `Connectivity.from_scores`, a layer without geometry, or no elements.
     """
     if elements < 1:
-        raise InputError(f"wanted 1 processing element or more, found {elements}")
+        raise InputError(f"elements must be 1 or more, found {elements}")
     need_geometries(scores, geometries)
     counts = {name: row["nonzero"] for name, row in global_ranking(scores, density).layers().items()}
     masks = {name: _even(score, geometries[name], counts[name], elements) for name, score in scores.items()}
@@ -46,10 +46,9 @@ def balanced(scores: Scores, density: float, geometries: Geometries, *, elements
 def utilisation(
     connectivity: Connectivity, geometries: Mapping[str, Geometry], *, elements: int = 16
 ) -> dict[str, float]:
-    """For each layer the share of time in which its processing elements work, in (0, 1]; 1 is perfectly balanced.
+    """Return the utilisation of the processing elements in each layer, in (0, 1]; 1 is perfectly balanced.
 
-    Mean work over the largest, work being the number of synapses in a block of postsynaptic units. An empty layer has
-    1.
+    It is the mean number of synapses in a block of postsynaptic units, divided by the largest. An empty layer has 1.
 
     Args:
         connectivity: of a network.
@@ -68,19 +67,20 @@ def _blocks(rows: Tensor, elements: int) -> tuple[Tensor, ...]:
 
 
 def _even(score: Tensor, geometry: Geometry, count: int, elements: int) -> Tensor:
-    """The mask of a layer whose blocks keep the same number of synapses."""
+    """Return the mask of a layer whose blocks keep the same number of synapses."""
     blocks = _blocks(to_rows(score.detach(), geometry), elements)
-    room = {str(index): block.numel() for index, block in enumerate(blocks)}
-    quotas = deal(count, dict.fromkeys(room, 1.0), room)
-    kept = [_best(block.contiguous(), quotas[name], int(name)) for name, block in zip(room, blocks, strict=True)]
+    capacities = {str(index): block.numel() for index, block in enumerate(blocks)}
+    quotas = deal(count, dict.fromkeys(capacities, 1.0), capacities)
+    kept = [_best(block.contiguous(), quotas[name], int(name)) for name, block in zip(quotas, blocks, strict=True)]
     return from_rows(torch.cat(kept), geometry, score.shape)
 
 
 def _best(block: Tensor, count: int, index: int) -> Tensor:
-    """The mask of the best scores of a block; of those that are gone, drawn at random, where there are no others."""
-    gone = block == -math.inf
-    if block.numel() - int(gone.sum()) < count:
+    """Return the mask of the `count` largest scores of a block, filled up with excluded synapses drawn at random."""
+    excluded = block == -math.inf
+    if block.numel() - int(excluded.sum()) < count:
+        # Random scores below all others: without them the first excluded synapses of a block would always win.
         chance = torch.rand(block.shape, generator=generator(block.numel(), index)).to(block)
-        lowest = torch.where(gone, 0, block).amin()
-        block = torch.where(gone, lowest - 1 - chance, block)
+        lowest = torch.where(excluded, 0, block).amin()
+        block = torch.where(excluded, lowest - 1 - chance, block)
     return keep_largest({"": block}, count)[""]

@@ -20,12 +20,12 @@ Allocation = Callable[[Scores, float, Geometries], Connectivity]
 
 
 def count_of(scores: Scores, density: float) -> int:
-    """round(density * prunable)."""
+    """Return the number of synapses of a density, round(density * prunable)."""
     return round(density * sum(score.numel() for score in scores.values()))
 
 
 def need_geometries(scores: Scores, geometries: Geometries) -> None:
-    """Make sure that the geometry of every layer is known.
+    """Make sure that every layer has a geometry.
 
     Raises:
         InputError: one is missing.
@@ -35,22 +35,22 @@ def need_geometries(scores: Scores, geometries: Geometries) -> None:
 
 
 def to_connectivity(scores: Scores, masks: Mapping[str, Tensor]) -> Connectivity:
-    """The connectivity of these masks; layers without any synapse are logged."""
+    """Return the connectivity of these masks; log a warning for each layer that loses all its synapses."""
     for name, mask in masks.items():
         if not bool(mask.any()) and bool((scores[name] > -math.inf).any()):
-            logger.warning("no synapse is left in %s: nothing passes through this layer any more", name)
+            logger.warning("no synapse is left in %s: this layer passes on no spikes", name)
     return Connectivity(masks)
 
 
 def keep_in_each(scores: Scores, counts: Mapping[str, int]) -> Connectivity:
-    """Keep the `counts` largest scores of each layer."""
+    """Keep `counts[name]` synapses in each layer, those with its largest scores."""
     return to_connectivity(
         scores, {name: keep_largest({name: score}, counts[name])[name] for name, score in scores.items()}
     )
 
 
 def ranks_in_rows(matrix: Tensor) -> Tensor:
-    """Rank of each number in its row, int64, 0 for the largest; ties by index."""
+    """Return the rank of each number in its row, int64, 0 for the largest; ties by index."""
     order = matrix.argsort(dim=1, descending=True, stable=True)
     ranks = torch.arange(matrix.shape[1], device=matrix.device).expand_as(order)
     return torch.empty_like(order).scatter_(1, order, ranks)

@@ -1,4 +1,4 @@
-"""Synapses that go together: whole kernels and whole filters."""
+"""Allocations that keep or remove groups of synapses: whole kernels and whole filters."""
 
 import math
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from .common import Geometries, Scores, count_of, need_geometries, to_connectivi
 
 
 def whole_kernels(scores: Scores, density: float, geometries: Geometries) -> Connectivity:
-    """Whole kernels: all weights between one channel and another, ranked globally by their mean score.
+    """Keep whole kernels, all weights between one channel and another, ranked globally by their mean score.
 
-    A kernel of a linear layer is one weight. Kernels are taken in order until the next would exceed
-    round(density * prunable): fewer than one kernel is missing. A kernel with a score of -inf is never taken.
+    A kernel of a linear layer is one weight. Kernels are taken in order until the next one would exceed
+    round(density * prunable); the shortfall is less than one kernel. A kernel with a score of -inf is never taken.
 
     Args:
         scores: parameter name -> scores, floating point, finite or -inf.
@@ -30,16 +30,16 @@ def whole_kernels(scores: Scores, density: float, geometries: Geometries) -> Con
 
 
 def whole_filters(scores: Scores, density: float, geometries: Geometries) -> Connectivity:
-    """Whole filters: all weights into one channel or neuron, ranked globally by their mean score.
+    """Keep whole filters, all weights into one channel or neuron, ranked globally by their mean score.
 
-    Args, count and errors as `whole_kernels`. That the synapses out of a filter that is gone do nothing any more is not
-    looked at (`effective_connectivity` tells).
+    Args, count and errors as `whole_kernels`. The synapses that leave a removed filter stay in the connectivity,
+    although they carry no spikes any more: see `effective_connectivity`.
     """
     return _whole(scores, density, geometries, lambda geometry: geometry.fan_in)
 
 
 def _whole(scores: Scores, density: float, geometries: Geometries, size: Callable[[Geometry], int]) -> Connectivity:
-    """Groups of `size` neighbours in `to_rows`, ranked by mean score, as many as the density has room for."""
+    """Keep groups of `size` neighbours in `to_rows`, by mean score, as many as fit into the density."""
     check_scores(scores, density)
     need_geometries(scores, geometries)
     sizes = {name: size(geometries[name]) for name in scores}

@@ -1,4 +1,4 @@
-"""A limit for each neuron, as hardware has it."""
+"""Allocations under a limit for each neuron, as hardware has it: N:M, fan-in and fan-out caps."""
 
 import logging
 import math
@@ -18,14 +18,14 @@ logger = logging.getLogger(__name__)
 
 
 def n_of_m(scores: Scores, density: float | None, geometries: Geometries, *, n: int, m: int) -> Connectivity:
-    """N:M: of every m consecutive inputs of a neuron at most n, and of those the globally largest.
+    """Keep at most n of every m consecutive inputs of a neuron (N:M), and of those the globally largest.
 
-    Inputs are counted as in a row of `layout.to_rows`: features, or a channel's kernel entries and then the next
-    channel's. A score of -inf is never taken.
+    Inputs are ordered as in a row of `layout.to_rows`: features, or the kernel entries of one channel after the other.
+    A score of -inf is never taken.
 
     Args:
         scores: parameter name -> scores, floating point, finite or -inf.
-        density: in (0, 1], met exactly where it is below n / m; above, or None, n of m are kept.
+        density: in (0, 1], met exactly if it is at most n / m; a larger one, or None, keeps n of m.
         geometries: of these layers, from `snnprune.geometry`.
         n: 1 to m.
         m: must divide the fan-in of every layer.
@@ -35,11 +35,11 @@ def n_of_m(scores: Scores, density: float | None, geometries: Geometries, *, n: 
             divide (exclude that layer).
     """
     if not 1 <= n <= m:
-        raise InputError(f"N:M wants 1 <= N <= M, found {n}:{m}")
+        raise InputError(f"N:M must have 1 <= N <= M, found {n}:{m}")
     need_geometries(scores, geometries)
     if wrong := {name: geometries[name].fan_in for name in scores if geometries[name].fan_in % m}:
-        listed = ", ".join(f"{name} has {fan_in}" for name, fan_in in wrong.items())
-        raise InputError(f"{n}:{m} needs a fan-in that {m} divides: {listed}; exclude these")
+        found = ", ".join(f"{name} has {fan_in}" for name, fan_in in wrong.items())
+        raise InputError(f"{n}:{m} needs a fan-in that {m} divides, {found}: exclude these layers")
 
     def within(name: str, score: Tensor) -> Tensor:
         groups = to_rows(score, geometries[name]).reshape(-1, m)
@@ -49,13 +49,13 @@ def n_of_m(scores: Scores, density: float | None, geometries: Geometries, *, n: 
 
 
 def fan_in_cap(scores: Scores, density: float | None, geometries: Geometries, *, cap: int) -> Connectivity:
-    """At most `cap` synapses into each neuron (each channel's shared ones), and of those the globally largest.
+    """Keep at most `cap` synapses into each neuron (shared weights into each channel), the globally largest.
 
-    A layer whose fan-in is not above the cap is not limited; the log says so. A score of -inf is never taken.
+    A layer whose fan-in is not above the cap is not limited, which is logged. A score of -inf is never taken.
 
     Args:
         scores: parameter name -> scores, floating point, finite or -inf.
-        density: in (0, 1], met exactly where the cap allows; above, or None, every neuron keeps `cap`.
+        density: in (0, 1], met exactly if the cap allows it; a larger one, or None, keeps `cap` for every neuron.
         geometries: of these layers, from `snnprune.geometry`.
         cap: 1 or more.
 
@@ -72,7 +72,7 @@ def fan_in_cap(scores: Scores, density: float | None, geometries: Geometries, *,
 
 
 def fan_out_cap(scores: Scores, density: float | None, geometries: Geometries, *, cap: int) -> Connectivity:
-    """At most `cap` synapses out of each presynaptic neuron or channel within a layer; otherwise as `fan_in_cap`."""
+    """Keep at most `cap` synapses out of each presynaptic neuron or channel of a layer; otherwise as `fan_in_cap`."""
     _check_cap(scores, geometries, cap, "fan-out")
 
     def within(name: str, score: Tensor) -> Tensor:
@@ -89,21 +89,21 @@ def _check_cap(scores: Scores, geometries: Geometries, cap: int, kind: str) -> N
     for name in scores:
         fan = geometries[name].fan_in if kind == "fan-in" else geometries[name].fan_out
         if fan <= cap:
-            _say_once(f"{name} has a {kind} of {fan}: a cap of {cap} does not limit it, it is kept as it is")
+            _warn_once(f"{name} has a {kind} of {fan}: a cap of {cap} does not limit it")
 
 
 @cache
-def _say_once(message: str) -> None:
-    """Log a message once; a gradual method allocates again and again."""
+def _warn_once(message: str) -> None:
+    """Log a warning the first time only: a gradual method allocates at every update."""
     logger.warning(message)
 
 
 def _limited(scores: Scores, density: float | None, within: Callable[[str, Tensor], Tensor]) -> Connectivity:
-    """Synapses within a limit; of these the globally largest, if the density is lower."""
+    """Keep the synapses that a limit allows, and only the globally largest of them if the density is smaller."""
     check_scores(scores, 1.0 if density is None else density)
     allowed = {name: within(name, score.detach()) & (score > -math.inf) for name, score in scores.items()}
     most = sum(int(mask.count_nonzero()) for mask in allowed.values())
     if density is None or count_of(scores, density) >= most:
         return to_connectivity(scores, allowed)
-    left = {name: torch.where(mask, scores[name], -math.inf) for name, mask in allowed.items()}
-    return to_connectivity(scores, keep_largest(left, count_of(scores, density)))
+    candidates = {name: torch.where(mask, scores[name], -math.inf) for name, mask in allowed.items()}
+    return to_connectivity(scores, keep_largest(candidates, count_of(scores, density)))

@@ -1,4 +1,4 @@
-"""A number of synapses for each layer, and in each layer the best."""
+"""Allocations with a fixed number of synapses for each layer; within a layer the largest scores are kept."""
 
 import math
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ from .shares import deal
 
 
 def uniform(scores: Scores, density: float, geometries: Geometries | None = None) -> Connectivity:
-    """The same density in every layer; the whole count is exact (largest remainders). Args as `global_ranking`."""
+    """Keep the same density in every layer; the total is exact (largest remainders). Args as `global_ranking`."""
     check_scores(scores, density)
     return _in_proportion(scores, density, {name: score.numel() for name, score in scores.items()})
 
 
 def erdos_renyi(scores: Scores, density: float, geometries: Geometries) -> Connectivity:
-    """Erdos-Renyi: a layer's density is proportional to (inputs + outputs) / pairs of them, units or channels.
+    """Keep a density proportional to (inputs + outputs) / (inputs * outputs), units or channels (Erdos-Renyi).
 
     Mocanu et al., "Scalable training of artificial neural networks with adaptive sparse connectivity inspired by
-    network science", 2018. Layers that would be more than dense are dense, and the rest shares what is left.
+    network science", 2018. Layers whose density would exceed 1 are dense, and the others share the remaining synapses.
 
     Args:
         scores: parameter name -> scores, floating point, finite or -inf.
@@ -36,15 +36,15 @@ def erdos_renyi(scores: Scores, density: float, geometries: Geometries) -> Conne
     """
     check_scores(scores, density)
     need_geometries(scores, geometries)
-    wanted = {name: _units(geometries[name]) * math.prod(geometries[name].kernel) for name in scores}
-    return _in_proportion(scores, density, wanted)
+    proportions = {name: _units(geometries[name]) * math.prod(geometries[name].kernel) for name in scores}
+    return _in_proportion(scores, density, proportions)
 
 
 def erdos_renyi_kernel(scores: Scores, density: float, geometries: Geometries) -> Connectivity:
-    """Erdos-Renyi-Kernel: the density is proportional to (inputs + outputs + kernel sizes) / weights.
+    """Keep a density proportional to (inputs + outputs + kernel sizes) / weights (Erdos-Renyi-Kernel).
 
-    Evci et al., "Rigging the Lottery", ICML 2020, section 3. Small layers stay dense: it saves weights, not operations.
-    Args and errors as `erdos_renyi`.
+    Evci et al., "Rigging the Lottery", ICML 2020, section 3. Small layers stay dense, which saves weights rather than
+    operations. Args and errors as `erdos_renyi`.
     """
     check_scores(scores, density)
     need_geometries(scores, geometries)
@@ -54,9 +54,9 @@ def erdos_renyi_kernel(scores: Scores, density: float, geometries: Geometries) -
 
 
 def rows(scores: Scores, density: float, geometries: Geometries) -> Connectivity:
-    """The same density in every row: inputs compete only with inputs of the same neuron (Wanda, Sun et al. 2024).
+    """Keep the same density for every neuron: its inputs compete only with each other (Wanda, Sun et al. 2024).
 
-    The whole count is exact; rows of a layer differ by one synapse at most. Args and errors as `erdos_renyi`.
+    The total is exact; the neurons of a layer differ by one synapse at most. Args and errors as `erdos_renyi`.
     """
     check_scores(scores, density)
     need_geometries(scores, geometries)
@@ -64,7 +64,7 @@ def rows(scores: Scores, density: float, geometries: Geometries) -> Connectivity
 
 
 def per_layer(scores: Scores, densities: Mapping[str, float]) -> Connectivity:
-    """Densities given by hand, round(density * weights) in each layer; `find` makes an allocation of them.
+    """Keep round(density * weights) synapses in each layer, with densities given by hand.
 
     Args:
         scores: parameter name -> scores, floating point, finite or -inf.
@@ -76,7 +76,8 @@ def per_layer(scores: Scores, densities: Mapping[str, float]) -> Connectivity:
     check_scores(scores, 1.0)
     if scores.keys() != densities.keys():
         raise InputError(
-            f"densities are given for {', '.join(densities) or 'nothing'}, the layers are {', '.join(scores)}"
+            f"densities are given for {', '.join(densities) or 'no layer'}, the layers are {', '.join(scores)}: "
+            "give one for each"
         )
     if wrong := {name: density for name, density in densities.items() if not 0 <= density <= 1}:
         raise InputError(f"densities must be in [0, 1], found {wrong}")
@@ -88,17 +89,18 @@ def _units(geometry: Geometry) -> int:
 
 
 def _rank_in_row(score: Tensor, geometry: Geometry) -> Tensor:
-    """Negative rank of each score in its row: the first of all rows come before the second of any."""
+    """Return minus the rank of each score in its row, so that the best of every row precede the second of any."""
     matrix = to_rows(score.detach(), geometry)
-    ranks = torch.where(matrix > -math.inf, -ranks_in_rows(matrix).float(), -math.inf)
-    return from_rows(ranks, geometry, score.shape)
+    rank = torch.where(matrix > -math.inf, -ranks_in_rows(matrix).float(), -math.inf)
+    return from_rows(rank, geometry, score.shape)
 
 
-def _in_proportion(scores: Scores, density: float, wanted: Mapping[str, float]) -> Connectivity:
-    """Layer counts in the proportion of `wanted`, none above what the layer has, and exact together."""
+def _in_proportion(scores: Scores, density: float, proportions: Mapping[str, float]) -> Connectivity:
+    """Keep layer counts in these proportions, none above the size of its layer, with an exact total."""
     sizes = {name: score.numel() for name, score in scores.items()}
-    there = {name: int((score > -math.inf).count_nonzero()) for name, score in scores.items()}
+    eligible = {name: int((score > -math.inf).count_nonzero()) for name, score in scores.items()}
     total = count_of(scores, density)
-    counts = deal(min(total, sum(there.values())), wanted, there)
-    missing = deal(total - sum(counts.values()), wanted, {name: sizes[name] - there[name] for name in sizes})
-    return keep_in_each(scores, {name: counts[name] + missing[name] for name in sizes})
+    counts = deal(min(total, sum(eligible.values())), proportions, eligible)
+    # Synapses with a score of -inf are used last, and only for the exact total.
+    extra = deal(total - sum(counts.values()), proportions, {name: sizes[name] - eligible[name] for name in sizes})
+    return keep_in_each(scores, {name: counts[name] + extra[name] for name in sizes})

@@ -25,12 +25,12 @@ ALLOCATIONS.add("filters", whole_filters)
 
 
 def find(allocation: str | Mapping[str, float] | Allocation) -> Allocation:
-    """An allocation: `(scores, density, geometries) -> Connectivity`.
+    """Return an allocation, a function `(scores, density, geometries) -> Connectivity`.
 
     Args:
         allocation: a name of `ALLOCATIONS`, "2:4" (N:M), "fan-in=32", "fan-out=32", "balanced=16"; a density for each
-            layer by parameter name, as `per_layer` takes it, and then the density asked for is not looked at; or a
-            function, which is returned as it is.
+            layer by parameter name, as in `per_layer`, which then replaces the overall density; or a function, which is
+            returned as it is.
 
     Raises:
         InputError: unknown name; the known ones are listed.

@@ -1,37 +1,38 @@
-"""Dealing a whole number out in given proportions."""
+"""Division of a whole number in given proportions."""
 
 import math
 from collections.abc import Mapping
 
 
-def deal(total: int, wanted: Mapping[str, float], room: Mapping[str, int]) -> dict[str, int]:
-    """Whole numbers in the proportion of `wanted`, none above its room, whose sum is `total`.
+def deal(total: int, proportions: Mapping[str, float], capacities: Mapping[str, int]) -> dict[str, int]:
+    """Divide `total` into whole numbers in these proportions, none above its capacity.
 
-    What would exceed its room fills it, and the others share what is left. Fractions are rounded down, and what is then
-    missing goes to the largest remainders, ties in order.
+    A share that would exceed its capacity is set to it, and the others divide the rest. Fractions are rounded down; the
+    remaining units go to the largest remainders, ties in order.
 
     Args:
-        total: 0 or more, at most all the room.
-        wanted: name -> above 0; only the proportions matter.
-        room: name -> 0 or more.
+        total: 0 or more, at most the sum of the capacities.
+        proportions: name -> number above 0.
+        capacities: name -> 0 or more.
     """
-    exact = _within(total, wanted, room)
+    exact = _fractions(total, proportions, capacities)
     counts = {name: math.floor(value + 1e-9) for name, value in exact.items()}
     missing = total - sum(counts.values())
-    roomy = (name for name in counts if counts[name] < room[name])
-    for name in sorted(roomy, key=lambda name: counts[name] - exact[name])[:missing]:
+    below = (name for name in counts if counts[name] < capacities[name])
+    for name in sorted(below, key=lambda name: counts[name] - exact[name])[:missing]:
         counts[name] += 1
     return counts
 
 
-def _within(total: int, wanted: Mapping[str, float], room: Mapping[str, int]) -> dict[str, float]:
-    """Fractions in the proportion of `wanted`, none above its room, whose sum is `total`."""
+def _fractions(total: int, proportions: Mapping[str, float], capacities: Mapping[str, int]) -> dict[str, float]:
+    """Divide `total` as `deal`, without rounding."""
     full: set[str] = set()
     while True:
-        left = total - sum(room[name] for name in full)
-        weight = sum(wanted[name] for name in wanted if name not in full)
-        factor = left / weight if weight else 0.0
-        over = {name for name in wanted if name not in full and factor * wanted[name] > room[name]}
+        rest = total - sum(capacities[name] for name in full)
+        weight = sum(proportions[name] for name in proportions if name not in full)
+        factor = rest / weight if weight else 0.0
+        # Filling one share raises the factor for the others, which can fill the next: repeat until none exceeds.
+        over = {name for name in proportions if name not in full and factor * proportions[name] > capacities[name]}
         if not over:
-            return {name: room[name] if name in full else factor * wanted[name] for name in wanted}
+            return {name: capacities[name] if name in full else factor * proportions[name] for name in proportions}
         full |= over

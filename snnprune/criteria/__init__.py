@@ -1,4 +1,4 @@
-"""Criteria: pure functions from a network and data to scores of the synapses, larger for more important ones."""
+"""Criteria: functions from a network and data to scores of how important each synapse is."""
 
 from .fisher import fisher
 from .grasp import grasp

@@ -1,4 +1,4 @@
-"""Activity that each weight receives, summed over samples, time steps and positions."""
+"""Sums, for each weight, over the presynaptic activity of all samples, time steps and positions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..probe import SilenceCheck, inputs_of, undisturbed
+from ..probe import InputMonitor, inputs_of, undisturbed
 from ..synapses import Exclude, reset_neurons
 from .registry import Batches, Scores
 
@@ -18,7 +18,7 @@ def visit_layers(network: nn.Module, batches: Batches, visit: Visit, *, exclude:
     """Run a network on batches, without gradients and in evaluation mode, and call `visit` at each layer of synapses.
 
     Args:
-        network: left as it was.
+        network: unchanged afterwards.
         batches: inputs, with or without labels.
         visit: called after each run of a layer; may run the layer itself.
         exclude: as in `find_synapses`.
@@ -26,31 +26,32 @@ def visit_layers(network: nn.Module, batches: Batches, visit: Visit, *, exclude:
     Raises:
         InputError: a layer that no spike ever reaches.
     """
-    heard, busy = SilenceCheck(network, exclude), False
+    monitor = InputMonitor(network, exclude)
+    visiting = False
 
     def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """Look at the input of a layer that just ran."""
-        nonlocal busy
-        if not busy:  # and not a run of the visit's own
-            busy = True
-            heard.note(module, inputs, output)
-            visit(heard.names[module], module, inputs[0].detach().float())
-            busy = False
+        """Visit a layer that just ran."""
+        nonlocal visiting
+        if not visiting:  # `visit` may run the layer, which calls this hook again
+            visiting = True
+            monitor.record(module, inputs, output)
+            visit(monitor.names[module], module, inputs[0].detach().float())
+            visiting = False
 
-    with torch.no_grad(), undisturbed(network, lambda module: hook if module in heard.names else None):
+    with torch.no_grad(), undisturbed(network, lambda module: hook if module in monitor.names else None):
         for batch in batches:
             reset_neurons(network)
             network(inputs_of(batch))
-    heard.check()
+    monitor.check()
 
 
 def input_sums(
     network: nn.Module, batches: Batches, *transforms: Callable[[Tensor], Tensor], exclude: Exclude
 ) -> list[Scores]:
-    """For each weight the sum of a function of its input, over all its uses on all batches.
+    """Return for each weight the sum of a function of its input, over all its uses on all batches.
 
     Args:
-        network: left as it was.
+        network: unchanged afterwards.
         batches: inputs, with or without labels.
         transforms: applied to each layer's input.
         exclude: as in `find_synapses`.
@@ -73,14 +74,14 @@ def input_sums(
 
 
 def per_weight(module: nn.Module, inputs: Tensor, outputs: Tensor) -> Tensor:
-    """For each weight the sum, over all its uses, of its input times what `outputs` says at its output.
+    """Return for each weight the sum, over all its uses, of its input times the entry of `outputs` at its output.
 
-    This is a layer's weight gradient, and so serves any kind of layer.
+    This is the weight gradient of a layer for the output gradient `outputs`, so that autograd serves any kind of layer.
 
     Args:
         module: the layer.
-        inputs: what it is given, float32.
-        outputs: of the shape of what it returns, or broadcasting to it.
+        inputs: of the layer, float32.
+        outputs: of the shape of the layer's output, or broadcasting to it.
 
     Returns:
         float32, of the weight's shape.
@@ -93,7 +94,7 @@ def per_weight(module: nn.Module, inputs: Tensor, outputs: Tensor) -> Tensor:
 
 
 def linear_map(module: nn.Module, inputs: Tensor, weight: Tensor) -> Tensor:
-    """Outputs of a layer with these weights and no bias."""
+    """Return the output of a layer with these weights and without bias."""
     replaced: dict[str, Any] = {"weight": weight}
     if getattr(module, "bias", None) is not None:
         replaced["bias"] = torch.zeros_like(module.bias, dtype=weight.dtype)  # type: ignore[arg-type]

@@ -14,15 +14,15 @@ def fisher(network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: E
 
     The saliency of Optimal Brain Damage (LeCun, Denker, Solla, 1990, equation 5), with the empirical Fisher information
     in place of the Hessian's diagonal (Theis et al., "Faster gaze prediction with dense networks and Fisher pruning",
-    2018). Every sample is run on its own: N backward passes. Normalisation uses its running statistics, so a fresh
-    network with normalisation is not ready for it.
+    2018). Every sample is run on its own: N backward passes. Normalisation uses its running statistics, which a fresh
+    network does not have yet.
 
     Assumes a trained network (the gradient's mean is near 0) and weights that do not interact.
 
     Args:
-        network: left as it was.
-        batches: (inputs, labels), inputs [B, ...] or [T, B, ...]. The number of labels tells which; where it fits both,
-            the axis is taken whose cut leaves a single output.
+        network: unchanged afterwards.
+        batches: (inputs, labels), inputs [B, ...] or [T, B, ...]. The sample axis is the one with as many entries as
+            there are labels; if both have, the one whose single entry gives a single output.
         loss: of outputs and labels.
         exclude: as in `find_synapses`.
 

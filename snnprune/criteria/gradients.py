@@ -1,4 +1,4 @@
-"""Gradients of a loss by the surrogate, for the criteria that ask what learning would do."""
+"""Surrogate gradients of a loss, for the criteria that need them."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..losses import Loss
-from ..probe import CURE, SilenceCheck, undisturbed, weights_of
+from ..probe import CURE, InputMonitor, undisturbed, weights_of
 from ..synapses import Exclude, find_synapses, reset_neurons
 from .registry import Batches, Scores
 
-# Called with the leaves that stand for the weights, and their gradients: float32 of the weights' shapes.
+# Called with float32 leaves that replace the weights, and with their gradients; both have the weights' shapes.
 Visit = Callable[[Scores, Scores], None]
 
 
@@ -30,12 +30,12 @@ def visit_gradients(
     Dropout is off. Normalisation uses the statistics of each batch, as in training.
 
     Args:
-        network: left as it was.
+        network: unchanged afterwards.
         batches: (inputs, labels).
         loss: of outputs and labels.
         visit: called with gradients enabled.
         exclude: as in `find_synapses`.
-        one_by_one: cut the batches into single samples; normalisation then uses its running statistics.
+        one_by_one: split the batches into single samples; normalisation then uses its running statistics.
         differentiable: keep the graph, so that the gradients can be differentiated again.
 
     Raises:
@@ -43,8 +43,9 @@ def visit_gradients(
     """
     synapses = find_synapses(network, exclude=exclude)
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights_of(network, exclude).items()}
-    heard, learning = SilenceCheck(network, exclude), dict.fromkeys(leaves, False)
-    with torch.enable_grad(), undisturbed(network, heard.hook_for, batch_statistics=not one_by_one):
+    monitor = InputMonitor(network, exclude)
+    has_gradient = dict.fromkeys(leaves, False)
+    with torch.enable_grad(), undisturbed(network, monitor.hook_for, batch_statistics=not one_by_one):
         for inputs, labels in _samples(network, batches) if one_by_one else _labelled(batches):
             reset_neurons(network)
             weights = {name: leaf.to(synapses[name].parameter.dtype) for name, leaf in leaves.items()}
@@ -57,12 +58,12 @@ def visit_gradients(
                 materialize_grads=True,
             )
             for name, slope in zip(leaves, slopes, strict=True):
-                learning[name] = learning[name] or bool(slope.detach().any())
+                has_gradient[name] = has_gradient[name] or bool(slope.detach().any())
             visit(leaves, dict(zip(leaves, slopes, strict=True)))
-    heard.check()
-    if still := [name for name, moves in learning.items() if not moves]:
+    monitor.check()
+    if unreached := [name for name, found in has_gradient.items() if not found]:
         raise InputError(
-            f"no gradient reaches {', '.join(still)} on the given batches: the network is silent behind it and the "
+            f"no gradient reaches {', '.join(unreached)} on the given batches: the layers behind are silent, and the "
             f"scores would all be 0; {CURE}"
         )
 
@@ -76,7 +77,7 @@ def mean_over_batches(
     exclude: Exclude,
     one_by_one: bool = False,
 ) -> Scores:
-    """The mean over batches, or over samples with `one_by_one`, of a function of weight and gradient.
+    """Return the mean over batches, or over samples with `one_by_one`, of a function of weight and gradient.
 
     Arguments and errors as `visit_gradients`.
     """
@@ -84,7 +85,7 @@ def mean_over_batches(
     count = 0
 
     def add(leaves: Scores, slopes: Scores) -> None:
-        """Take in the gradients of one batch or sample."""
+        """Add the terms of one batch or sample."""
         nonlocal count
         count += 1
         for name, slope in slopes.items():
@@ -97,7 +98,7 @@ def mean_over_batches(
 def _labelled(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
     for batch in batches:
         if isinstance(batch, Tensor):
-            raise InputError("this criterion needs labels and was given inputs alone: pass [(inputs, labels), ...]")
+            raise InputError("this criterion needs labels, found inputs alone: pass [(inputs, labels), ...]")
         yield batch[0], batch[1]
 
 
@@ -109,15 +110,15 @@ def _samples(network: nn.Module, batches: Batches) -> Iterator[tuple[Tensor, Ten
 
 
 def _sample_axis(network: nn.Module, inputs: Tensor, labels: Tensor) -> int:
-    """The axis that counts samples: the first, or the second where time comes first."""
+    """Return the axis that counts samples: 0, or 1 for inputs [T, B, ...]."""
     fitting = [axis for axis in range(min(2, inputs.dim())) if inputs.shape[axis] == len(labels)]
     if not fitting:
         raise InputError(
-            f"{len(labels)} labels do not fit inputs of shape {tuple(inputs.shape)}, [B, ...] or [T, B, ...]"
+            f"{len(labels)} labels do not fit inputs of shape {tuple(inputs.shape)}: pass [B, ...] or [T, B, ...]"
         )
     if len(fitting) == 1:
         return fitting[0]
-    # As many time steps (or channels) as samples: only a cut through the samples leaves a single output.
+    # As many time steps (or channels) as samples: only a slice of the sample axis gives a single output.
     with torch.no_grad():
         reset_neurons(network)
         output = network(inputs.narrow(0, 0, 1))

@@ -1,4 +1,4 @@
-"""The size of a weight."""
+"""Magnitude: scores by the absolute value of a weight."""
 
 from torch import nn
 
@@ -13,11 +13,11 @@ def magnitude(network: nn.Module, batches: Batches = (), *, exclude: Exclude = (
 
     Han, Pool, Tran, Dally: "Learning both Weights and Connections for Efficient Neural Networks", NeurIPS 2015.
 
-    Assumes that weights of different layers are of one scale, where they are ranked together.
+    Assumes, if layers are ranked together, that their weights have the same scale.
 
     Args:
         network: any module with synapses.
-        batches: not looked at.
+        batches: unused.
         exclude: as in `find_synapses`.
     """
     return {name: weight.abs() for name, weight in weights_of(network, exclude).items()}

@@ -1,4 +1,4 @@
-"""Movement: whether learning moves a weight away from zero."""
+"""Movement: scores by how far a gradient step moves a weight away from zero."""
 
 from torch import nn
 
@@ -12,13 +12,13 @@ from .registry import Batches, Scores, register
 def movement(network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: Exclude = ()) -> Scores:
     r"""Movement: the mean over batches of :math:`-g w` (Sanh, Wolf, Rush: "Movement Pruning", NeurIPS 2020, section 3).
 
-    Above 0 where the gradient step makes the weight larger, below where it takes it towards 0. The paper sums over the
-    steps of a training while the weights change, as the method `movement` does; this is the same at fixed weights.
+    Positive if the gradient step moves the weight away from 0, negative if towards 0. The paper sums over the steps of
+    a training while the weights change, as the method `movement` does; this is the same sum at fixed weights.
 
-    Assumes a training that moves weights much: fine-tuning, not the end of a converged one.
+    Assumes a training in which weights still change much, such as fine-tuning, not a converged one.
 
     Args:
-        network: left as it was.
+        network: unchanged afterwards.
         batches: (inputs, labels).
         loss: of outputs and labels.
         exclude: as in `find_synapses`.

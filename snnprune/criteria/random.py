@@ -10,15 +10,15 @@ from .registry import Batches, Scores, register
 
 @register("random", needs="nothing")
 def random(network: nn.Module, batches: Batches = (), *, seed: int = 0, exclude: Exclude = ()) -> Scores:
-    """Numbers drawn uniformly from [0, 1).
+    """Random: numbers drawn uniformly from [0, 1).
 
-    Assumes nothing. Ranked globally every layer keeps about the same density; use it with the layer densities of
-    another method to see how much of that method's success is in those alone.
+    Assumes nothing. Under a global ranking every layer keeps about the same density. With the layer densities of
+    another method it shows how much of that method's accuracy is due to the layer densities alone.
 
     Args:
         network: any module with synapses.
-        batches: not looked at.
-        seed: of the drawing; equal seeds give equal scores on every device.
+        batches: unused.
+        seed: of the random numbers; equal seeds give equal scores on every device.
         exclude: as in `find_synapses`.
     """
     numbers = generator(seed)

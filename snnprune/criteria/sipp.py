@@ -1,4 +1,4 @@
-"""SiPP: empirical sensitivity."""
+"""SiPP: scores by empirical sensitivity, the share of a synapse in the drive of its neuron."""
 
 import torch
 from torch import Tensor, nn
@@ -7,27 +7,27 @@ from ..synapses import Exclude, find_synapses, static_geometry
 from .activity import linear_map, per_weight, visit_layers
 from .registry import Batches, Scores, register
 
-# A drive below this is none: its inverse would leave float32.
+# A drive below this counts as none: its inverse would overflow float32.
 SILENT = 1e-30
 
 
 @register("sipp", needs="inputs")
 def sipp(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scores:
-    r"""SiPP: the largest share, over samples, that a synapse has in what drives its neuron.
+    r"""SiPP: the largest share, over samples, of a synapse in the drive of its neuron.
 
     .. math:: s_{ij} = \max_n\; mean_p \frac{w_{ij} a_j}{\sum_k w_{ik} a_k}
 
-    over samples n and positions p of a convolution, for positive and negative weights apart, and for positive and
-    negative activations apart (Baykal, Liebenwein, Gilitschenski, Feldman, Rus: "SiPPing Neural Networks", 2019; the
-    deterministic variant). Activations are firing rates: means over time steps. A silent presynaptic neuron gives 0,
-    and so its synapses go.
+    over samples n and positions p of a convolution, separately for positive and negative weights and for positive and
+    negative activations (Baykal, Liebenwein, Gilitschenski, Feldman, Rus: "SiPPing Neural Networks", 2019; the
+    deterministic variant). Activations are firing rates: means over time steps. The synapses of a silent presynaptic
+    neuron get 0.
 
-    Assumes a trained network, in multi-step mode where it takes time steps: a linear layer that is given three axes, a
-    two-dimensional convolution that is given five, is given [T, B, ...].
+    Assumes a trained network. Time steps are recognised by an extra axis, as multi-step mode has it: inputs with three
+    axes of a linear layer, or with five of a two-dimensional convolution, are [T, B, ...].
 
     Args:
-        network: left as it was.
-        batches: inputs, with or without labels; a few dozen samples are enough, each is looked at on its own.
+        network: unchanged afterwards.
+        batches: inputs, with or without labels; a few dozen samples are enough, each is processed on its own.
         exclude: as in `find_synapses`.
 
     Raises:
@@ -39,7 +39,7 @@ def sipp(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scor
     }
 
     def raise_scores(name: str, module: nn.Module, inputs: Tensor) -> None:
-        """To the largest share that a synapse has in any of these inputs."""
+        """Raise the scores to the largest share that a synapse has on any of these inputs."""
         rates, samples = _rates(module, inputs)
         for sample in rates.split(1, dim=samples):
             for activation in (sample.clamp(min=0), (-sample).clamp(min=0)):
@@ -51,7 +51,7 @@ def sipp(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scor
 
 
 def _shares(module: nn.Module, activation: Tensor) -> Tensor:
-    """Each weight's share in the drive of its neuron, of weights of its own sign, for one sample."""
+    """Return each weight's share in its neuron's drive by weights of the same sign, for one sample."""
     weight = module.weight.detach().float()  # type: ignore[union-attr]
     units = static_geometry(module).outputs  # type: ignore[arg-type]
     total = torch.zeros_like(weight)
@@ -63,6 +63,6 @@ def _shares(module: nn.Module, activation: Tensor) -> Tensor:
 
 
 def _rates(module: nn.Module, inputs: Tensor) -> tuple[Tensor, int]:
-    """[B, ...] as it is, the mean [1, B, ...] of [T, B, ...]; and the axis that counts samples."""
+    """Return firing rates, and their sample axis: inputs [B, ...] as they are, or the mean [1, B, ...] over time."""
     plain = 2 + len(getattr(module, "kernel_size", ()))
     return (inputs.mean(0, keepdim=True), 1) if inputs.dim() > plain else (inputs, 0)

@@ -16,11 +16,11 @@ def snip(network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: Exc
     Lee, Ajanthan, Torr: "SNIP: Single-shot Network Pruning based on Connection Sensitivity", ICLR 2019, equation 6.
     Made for a fresh network, before any training.
 
-    Assumes that the gradient at initialisation says where learning will go. With surrogate gradients that is doubtful:
-    in a spiking ResNet-19 it did worse than random above 80 % sparsity (Kim et al., ECCV 2022).
+    Assumes that the gradient at initialisation predicts the importance after training. With surrogate gradients that is
+    doubtful: in a spiking ResNet-19 it did worse than random above 80 % sparsity (Kim et al., ECCV 2022).
 
     Args:
-        network: left as it was.
+        network: unchanged afterwards.
         batches: (inputs, labels).
         loss: of outputs and labels.
         exclude: as in `find_synapses`.

@@ -1,4 +1,4 @@
-"""Spike-flip: how likely it is that a synapse decides over a spike."""
+"""Spike-flip: scores by the probability that removing a synapse changes a spike."""
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +15,15 @@ from .registry import Batches, Scores, register
 def spike_flip(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scores:
     r"""Spike-flip: :math:`E[|x_j|] \cdot |w_{ij}| \cdot |\gamma_i| / \sqrt{\sigma_i^2 + \epsilon}`.
 
-    The mean change of a membrane potential when the synapse is taken away: its presynaptic activity times its weight,
-    with the batch normalisation behind it folded in (1 where there is none). After the lottery-ticket theory for
-    spiking networks, where the chance that a weight's removal flips a spike is bounded by it. A normalisation is found
-    where it is given the very tensor that the layer returned; without running statistics its variance counts as 1.
+    The mean change of a membrane potential when the synapse is removed: its presynaptic activity times its weight, with
+    the batch normalisation behind the layer folded in (a factor of 1 if there is none). It bounds the probability that
+    the removal flips a spike, in the lottery-ticket theory for spiking networks. A normalisation is found if its input
+    is the very tensor that the layer returned; without running statistics its variance counts as 1.
 
-    Assumes a trained network, whose running statistics hold.
+    Assumes a trained network with valid running statistics.
 
     Args:
-        network: left as it was.
+        network: unchanged afterwards.
         batches: inputs, with or without labels.
         exclude: as in `find_synapses`.
 
@@ -40,14 +40,14 @@ def spike_flip(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -
 
 
 def _gains(network: nn.Module, inputs: Tensor, exclude: Exclude) -> Scores:
-    """Per weight, what the normalisation right behind its layer multiplies with."""
+    """Return for each weight the factor of the normalisation right behind its layer."""
     synapses = find_synapses(network, exclude=exclude)
     names: dict[nn.Module, str] = {entry.module: name for name, entry in synapses.items()}
     outputs: dict[str, Tensor] = {}
     gains: dict[str, Tensor] = {}
 
     def follow(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """Remember a layer's output, and know it again as the input of a normalisation."""
+        """Record a layer's output, or the gain of a normalisation whose input is such an output."""
         if isinstance(module, _BatchNorm):
             gains.update({name: _gain(module) for name, made in outputs.items() if made is inputs[0]})
         else:

@@ -1,4 +1,4 @@
-"""SynFlow: how much of the flow through the whole network passes a synapse."""
+"""SynFlow: scores by the flow through a synapse in a linearised network."""
 
 from torch import nn
 
@@ -14,17 +14,17 @@ def synflow(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> S
     r"""SynFlow: :math:`|w|\,\partial R / \partial |w|`, with R the summed output for an input of ones.
 
     Tanaka, Kunin, Yamins, Ganguli: "Pruning neural networks without any data by iteratively conserving synaptic flow",
-    NeurIPS 2020, equation 2. R needs a network that is positively homogeneous, which spikes are not: it is taken on the
-    network with absolute weights, without biases, its neurons and normalisations replaced by the identity, and maximum
-    by average pooling. In float64, so that deep networks do not overflow; the largest score is then made 1.
+    NeurIPS 2020, equation 2. R must be positively homogeneous, which spikes are not: it is computed with absolute
+    weights, without biases, with neurons and normalisation replaced by the identity and max-pooling by average pooling.
+    In float64, so that deep networks do not overflow; scores are then scaled to a maximum of 1.
 
-    Assumes that the scores are taken anew while pruning goes on (the method `synflow` does it in 100 rounds): in one
-    round whole layers vanish.
+    Assumes that pruning takes many rounds with new scores in each (the method `synflow` takes 100): in a single round
+    whole layers disappear.
 
     Args:
-        network: left as it was.
+        network: unchanged afterwards.
         batches: inputs; only the shape of one sample of the first is used.
-        exclude: as in `find_synapses`; what it names takes part with its absolute weights.
+        exclude: as in `find_synapses`; excluded layers pass the flow on by their absolute weights.
 
     Raises:
         InputError: no path of synapses leads through the network.
@@ -37,7 +37,7 @@ def synflow(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> S
     if largest == 0:
         silent = [name for name, weight in weights.items() if not weight.any()]
         raise InputError(
-            "no path of synapses leads through the network and the scores would all be 0: "
-            f"look at {', '.join(silent or scores)}"
+            "no path of synapses leads through the network, so all scores would be 0: "
+            f"check {', '.join(silent or scores)}"
         )
     return {name: (score / largest).float() for name, score in scores.items()}

@@ -1,4 +1,4 @@
-"""Synaptic operations: what a synapse is worth for each spike that it carries."""
+"""Synaptic operations: scores by weight per spike that a synapse carries."""
 
 import torch
 from torch import nn
@@ -13,14 +13,15 @@ from .registry import Batches, Scores, register
 def synops(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scores:
     r"""Synaptic-operation cost: :math:`|w_{ij}| / n_j`, with :math:`n_j` the spikes that the synapse carries.
 
-    A spike costs one operation at every synapse that it reaches, for a convolution at every position. Kept are the
-    synapses with most weight for each operation; those that carry no spike on the batches do nothing and get 0. Inputs
-    that are no spikes count one operation where they are not 0. Ours; it trades accuracy for operations, see docs.
+    A spike costs one operation at every synapse that it reaches, for a convolution at every position. Synapses with
+    much weight per operation score high; those that carry no spike on the batches have no effect and get 0. An analog
+    input counts one operation wherever it is not 0. This criterion is ours; it trades accuracy for operations (see
+    docs/criteria.md).
 
-    Assumes enough batches that a rare spike is seen.
+    Assumes enough batches that rare spikes occur.
 
     Args:
-        network: left as it was.
+        network: unchanged afterwards.
         batches: inputs, with or without labels.
         exclude: as in `find_synapses`.
 

@@ -1,4 +1,4 @@
-"""First-order Taylor expansion of the loss."""
+"""Taylor: scores by the first-order expansion of the loss."""
 
 from torch import nn
 
@@ -12,15 +12,15 @@ from .registry import Batches, Scores, register
 def taylor(network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: Exclude = ()) -> Scores:
     r"""Taylor: the mean over batches of :math:`|g w|`, with :math:`g = \partial L / \partial w`.
 
-    To first order, how much the loss of a batch changes when the weight is taken away (Molchanov et al., "Pruning
-    Convolutional Neural Networks for Resource Efficient Inference", 2017, equation 5, for single weights). Unlike in
-    `snip`, batches that pull a weight in opposite directions do not cancel.
+    To first order the change of a batch's loss when the weight is removed (Molchanov et al., "Pruning Convolutional
+    Neural Networks for Resource Efficient Inference", 2017, equation 5, for single weights). Unlike in `snip`,
+    gradients of opposite sign in different batches do not cancel.
 
-    Assumes that weights are taken away one at a time, by small amounts, and that the surrogate's gradient says what a
-    spike train would do.
+    Assumes that weights are removed one at a time, that they are small, and that the surrogate gradient predicts the
+    change of the spike trains.
 
     Args:
-        network: left as it was.
+        network: unchanged afterwards.
         batches: (inputs, labels).
         loss: of outputs and labels.
         exclude: as in `find_synapses`.

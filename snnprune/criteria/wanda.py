@@ -1,4 +1,4 @@
-"""Wanda: weights and activations."""
+"""Wanda: scores by weight times activity."""
 
 import torch
 from torch import nn
@@ -14,13 +14,13 @@ def wanda(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Sco
     r"""Wanda: :math:`|w_{ij}| \cdot \lVert x_j \rVert_2`, the norm over all samples, time steps and positions.
 
     Sun et al.: "A Simple and Effective Pruning Approach for Large Language Models", ICLR 2024, equation 1. The paper
-    compares the inputs of one neuron with each other (the method `wanda` does). Of spikes the squared norm is their
+    compares the inputs of one neuron with each other (as the method `wanda` does). For spikes the squared norm is their
     number.
 
     Assumes a trained network.
 
     Args:
-        network: left as it was.
+        network: unchanged afterwards.
         batches: inputs, with or without labels.
         exclude: as in `find_synapses`.
 

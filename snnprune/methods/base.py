@@ -242,7 +242,7 @@ class Method(ABC):
             self._finish()
             self._result, self.state, self.phase = self._existing(), {}, Phase.ENDED
             if empty := [name for name, row in self._result.layers().items() if not row["nonzero"]]:
-                logger.warning("no synapse is left in %s: nothing passes through this layer any more", ", ".join(empty))
+                logger.warning("no synapse is left in %s: this layer passes on no spikes", ", ".join(empty))
         return self._result
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
-"""Random changes of training images, a whole batch at once on the device that holds it.
+"""Random augmentation of training images, a whole batch at once on its device.
 
-Images are float [B, C, H, W] in 0..1, so that zeros are black. Randomness comes from torch's generator of that device.
+Images are float [B, C, H, W] in 0..1, so that zeros are black. Random numbers come from torch's global generator of
+the device.
 """
 
 import math
@@ -14,13 +15,13 @@ from ..errors import InputError
 
 
 def crop_flip(images: Tensor, *, padding: int = 4) -> Tensor:
-    """Shift each image by up to `padding` pixels in both directions, and mirror it or not: usual for CIFAR.
+    """Crop each image at random from its padded version, and flip half of them: the standard for CIFAR.
 
-    The same as torchvision's RandomCrop(size, padding) and RandomHorizontalFlip.
+    Equivalent to torchvision's RandomCrop(size, padding) and RandomHorizontalFlip.
 
     Args:
         images: [B, C, H, W].
-        padding: pixels of zeros around an image, out of which H x W are cut.
+        padding: pixels of zeros on every side of an image before it is cropped to H x W.
     """
     batch, channels, height, width = images.shape
     device = images.device
@@ -39,14 +40,14 @@ def crop_flip(images: Tensor, *, padding: int = 4) -> Tensor:
 def affine(
     images: Tensor, *, degrees: float = 30.0, translate: float = 0.15, scale: tuple[float, float] = (0.85, 1.11)
 ) -> Tensor:
-    """Turn, shift and resize each image at random; the defaults are those of Grad R on MNIST.
+    """Rotate, shift and scale each image at random; the defaults are those of Grad R on MNIST.
 
-    As torchvision's RandomAffine: shifts by whole pixels, the nearest pixel is taken, and what comes in is zero.
+    As torchvision's RandomAffine: shifts by whole pixels, nearest-neighbour interpolation, zeros outside of the image.
 
     Args:
         images: [B, C, H, W].
-        degrees: turned by -degrees to +degrees.
-        translate: shifted by up to this fraction of the width and of the height.
+        degrees: largest rotation, in either direction.
+        translate: largest shift, as a fraction of the width and of the height.
         scale: smallest and largest factor of size.
     """
     height, width = images.shape[2:]
@@ -58,7 +59,7 @@ def affine(
 
 
 def warp(images: Tensor, *, angle: Tensor, size: Tensor, right: Tensor, down: Tensor) -> Tensor:
-    """Resize and turn each image about its middle, then shift it.
+    """Scale and rotate each image about its centre, then shift it.
 
     Args:
         images: [B, C, H, W].
@@ -69,7 +70,7 @@ def warp(images: Tensor, *, angle: Tensor, size: Tensor, right: Tensor, down: Te
     """
     height, width = images.shape[2:]
     cosine, sine = torch.cos(angle) / size, torch.sin(angle) / size
-    # affine_grid asks where each pixel comes from, in units of half the width and half the height.
+    # affine_grid takes the map from output to input positions, in units of half the width and half the height.
     x, y = right * 2 / width, down * 2 / height
     across, along = sine * (height / width), sine * (width / height)
     from_x = torch.stack([cosine, across, -cosine * x - across * y], dim=1)
@@ -88,10 +89,10 @@ _AUGMENTATIONS: dict[str, Augmentation | None] = {"none": None, "crop-flip": cro
 
 
 def augmentation(name: str) -> Augmentation | None:
-    """The augmentation of that name: "none" (gives None), "crop-flip" or "affine", with its default options.
+    """Return the augmentation of a name, "crop-flip" or "affine" with default options, or None for "none".
 
     Raises:
-        InputError: unknown name.
+        InputError: unknown name; the known ones are listed.
     """
     if name not in _AUGMENTATIONS:
         raise InputError(f"unknown augmentation {name!r}: known are {', '.join(_AUGMENTATIONS)}")
@@ -99,5 +100,5 @@ def augmentation(name: str) -> Augmentation | None:
 
 
 def default_augmentation(dataset: str) -> str:
-    """The name of the augmentation that is usual for a data set: "crop-flip" for CIFAR, "none" for any other."""
+    """Return the name of the standard augmentation of a data set: "crop-flip" for CIFAR, "none" for any other."""
     return "crop-flip" if dataset.startswith("cifar") else "none"

@@ -113,12 +113,12 @@ def test_the_others_need_no_geometry(allocation):
 
 @pytest.mark.parametrize("pattern", ["0:4", "5:4"])
 def test_n_of_m_wants_n_between_1_and_m(pattern):
-    with pytest.raises(InputError, match=rf"N:M wants 1 <= N <= M, found {pattern}"):
+    with pytest.raises(InputError, match=rf"N:M must have 1 <= N <= M, found {pattern}"):
         find(pattern)(SCORES, 0.5, GEOMETRIES)
 
 
 def test_n_of_m_wants_a_fan_in_that_m_divides():
-    with pytest.raises(InputError, match="1:3 needs a fan-in that 3 divides: a has 4, b has 4; exclude these"):
+    with pytest.raises(InputError, match="1:3 needs a fan-in that 3 divides, a has 4, b has 4: exclude these layers"):
         find("1:3")(SCORES, 0.5, GEOMETRIES)
 
 
@@ -129,10 +129,10 @@ def test_a_cap_below_1_is_refused(kind):
 
 
 def test_a_cap_that_does_not_limit_a_layer_is_told_once(caplog):
-    limits._say_once.cache_clear()
+    limits._warn_once.cache_clear()
     find("fan-out=1")(SCORES, None, GEOMETRIES)
     kept = find("fan-out=1")(SCORES, None, GEOMETRIES)
-    assert caplog.messages == ["b has a fan-out of 1: a cap of 1 does not limit it, it is kept as it is"]
+    assert caplog.messages == ["b has a fan-out of 1: a cap of 1 does not limit it"]
     assert kept["b"].all()
 
 
@@ -140,7 +140,7 @@ def test_a_cap_that_does_not_limit_a_layer_is_told_once(caplog):
     ("densities", "message"),
     [
         ({"a": 0.5}, "densities are given for a, the layers are a, b"),
-        ({}, "densities are given for nothing, the layers are a, b"),
+        ({}, "densities are given for no layer, the layers are a, b"),
         ({"a": 0.5, "b": 0.5, "c": 0.5}, "densities are given for a, b, c, the layers are a, b"),
         ({"a": 0.5, "b": 1.2}, r"densities must be in \[0, 1\], found \{'b': 1\.2\}"),
         ({"a": math.nan, "b": 1}, r"densities must be in \[0, 1\], found \{'a': nan\}"),
@@ -156,7 +156,7 @@ def test_a_layer_that_is_emptied_is_told_by_name(allocation, caplog):
     scores = {"a": torch.full((2, 4), 5.0), "b": torch.zeros(1, 4)}
     kept = find(allocation)(scores, 0.5, GEOMETRIES)
     assert not kept["b"].any()
-    assert caplog.messages == ["no synapse is left in b: nothing passes through this layer any more"]
+    assert caplog.messages == ["no synapse is left in b: this layer passes on no spikes"]
 
 
 def test_a_layer_that_was_empty_before_is_not_told_again(caplog):

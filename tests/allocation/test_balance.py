@@ -54,5 +54,5 @@ def test_the_count_is_exact_and_the_work_even(density, elements, seed):
 
 
 def test_at_least_one_element_is_wanted():
-    with pytest.raises(InputError, match="wanted 1 processing element or more, found 0"):
+    with pytest.raises(InputError, match="elements must be 1 or more, found 0"):
         balanced(SCORES, 0.5, SHAPES, elements=0)

@@ -89,14 +89,14 @@ def test_fisher_finds_the_samples_of_images_with_as_many_channels():
 @pytest.mark.parametrize("shape", [(3, 4, 4), (5, 4), (4,)])
 def test_labels_that_fit_no_axis_are_refused(shape):
     with pytest.raises(
-        InputError, match=r"6 labels do not fit inputs of shape \(.*\), \[B, \.\.\.\] or \[T, B, \.\.\.\]"
+        InputError, match=r"6 labels do not fit inputs of shape \(.*\): pass \[B, \.\.\.\] or \[T, B, \.\.\.\]"
     ):
         criteria.fisher(rates(False), [(torch.rand(shape), torch.zeros(6, dtype=torch.int64))])
 
 
 @pytest.mark.parametrize("name", ["snip", "taylor", "movement", "fisher", "grasp"])
 def test_inputs_without_labels_are_refused_whoever_calls(name):
-    with pytest.raises(InputError, match=r"needs labels and was given inputs alone: pass \[\(inputs, labels\)"):
+    with pytest.raises(InputError, match=r"this criterion needs labels, found inputs alone: pass \[\(inputs, labels\)"):
         getattr(criteria, name)(rates(False), [torch.rand(2, 4)])
 
 
@@ -106,7 +106,7 @@ def test_a_layer_that_no_gradient_reaches_is_told(name):
     with torch.no_grad():
         network[0].bias.fill_(1)
         network[2].weight.zero_()
-    with pytest.raises(InputError, match=r"no gradient reaches 0\.weight on the given batches: .* silent behind it"):
+    with pytest.raises(InputError, match=r"no gradient reaches 0\.weight on the given batches: the layers behind are silent"):
         criteria.score(name, network, [(torch.rand(2, 4), torch.tensor([0, 1]))])
 
 

@@ -76,15 +76,15 @@ def test_a_deep_network_does_not_overflow():
 def test_a_network_without_a_path_is_told():
     network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1))
     network[1].weight.data.zero_()
-    with pytest.raises(InputError, match=r"no path of synapses leads through the network .* look at 1\.weight$"):
+    with pytest.raises(InputError, match=r"no path of synapses leads through the network, .* check 1\.weight$"):
         criteria.score("synflow", network, [torch.rand(1, 2)])
     network[1].weight.data[0, 0] = 1
     network[2].weight.data[0, 0] = 0
-    with pytest.raises(InputError, match=r"no path of synapses .* look at 0\.weight, 1\.weight, 2\.weight$"):
+    with pytest.raises(InputError, match=r"no path of synapses .* check 0\.weight, 1\.weight, 2\.weight$"):
         criteria.score("synflow", network, [torch.rand(1, 2)])
 
 
 @pytest.mark.parametrize("name", ["synflow", "spike_flip"])
 def test_no_batches_are_refused_whoever_calls(name):
-    with pytest.raises(InputError, match=r"this criterion looks at data and was given none: pass \[inputs, \.\.\.\]"):
+    with pytest.raises(InputError, match=r"this criterion needs data, found no batches: pass \[inputs, \.\.\.\]"):
         getattr(criteria, name)(nn.Linear(2, 2), [])

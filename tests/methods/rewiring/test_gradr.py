@@ -337,7 +337,7 @@ def test_a_layer_that_was_emptied_is_named(caplog):
     method = GradR(network, Adam(network.parameters()), density=0.5, steps=10)
     with caplog.at_level(logging.WARNING):
         assert method.finalize()["1.weight"].sum() == 0
-    assert "no synapse is left in 1.weight: nothing passes through this layer any more" in caplog.text
+    assert "no synapse is left in 1.weight: this layer passes on no spikes" in caplog.text
 
 
 def test_finalize_before_the_first_step():
