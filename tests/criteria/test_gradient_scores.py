@@ -106,7 +106,7 @@ def test_a_layer_that_no_gradient_reaches_is_told(name):
     with torch.no_grad():
         network[0].bias.fill_(1)
         network[2].weight.zero_()
-    with pytest.raises(InputError, match=r"no gradient reaches 0\.weight on the given batches: the layers behind are silent"):
+    with pytest.raises(InputError, match=r"no gradient reaches 0\.weight on .*: the layers behind are silent"):
         criteria.score(name, network, [(torch.rand(2, 4), torch.tensor([0, 1]))])
 
 
