@@ -1,4 +1,4 @@
-"""torch.compile where there is a working compiler."""
+"""torch.compile for networks and for arithmetic, with a fallback where there is no working compiler."""
 
 import logging
 from collections.abc import Callable
@@ -12,48 +12,43 @@ from .strides import keep_strides
 
 logger = logging.getLogger(__name__)
 
+Compile = Literal["auto", "on", "off"]
+# Compiling a whole network takes 10 to 60 s, its neurons alone about 10 s: shorter trainings do not earn that back.
+WORTHWHILE_STEPS = 2000
+WORTHWHILE_STEPS_OF_NEURONS = 500
 
-class CompiledOrEager:
-    """Calls the compiled form of something; if its first call fails, the thing itself from then on.
 
-    The first failure in a process is logged in one line; later ones are not, since their cause is the same.
+def forward_of(network: nn.Module, mode: Compile, *, steps: int) -> Callable[..., Any]:
+    """Return what to call in place of a network while it is trained.
+
+    In a network with convolutions on a CPU only the spiking neurons are compiled: PyTorch's own convolution, batch
+    normalisation and pooling are faster there. Any other network is compiled whole.
 
     Args:
-        eager: a module or function.
-        options: for torch.compile.
+        network: any module, on its device.
+        mode: "on" compiles (the whole network if it has no spiking neuron); "off" does not; "auto" compiles if the
+            training is long enough to earn the time back, and continues without torch.compile, with one warning,
+            where there is no working compiler.
+        steps: optimizer steps of the training.
+
+    Returns:
+        The network itself, or a callable compiled from it that shares its parameters, buffers and neuron state.
     """
-
-    _logged = False
-
-    def __init__(self, eager: Callable[..., Any], **options: Any) -> None:
-        # The backends log their own problems (no GPU, no Triton) on the first call; our one line is enough.
-        for name in ("torch._library.triton", "torch.utils.cpp_extension"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        self._eager, self._call, self._proven = eager, torch.compile(eager, **options), False
-
-    def __call__(self, *args: Any) -> Any:
-        if self._proven:
-            return self._call(*args)
-        try:
-            result = self._call(*args)
-        except Exception as error:  # whatever a missing or broken compiler raises
-            if not CompiledOrEager._logged:
-                reason = (str(error).strip().splitlines() or [""])[0][:120]
-                logger.warning(
-                    "continuing without torch.compile, which failed here (%s: %s)", type(error).__name__, reason
-                )
-                CompiledOrEager._logged = True
-            self._call = self._eager
-            result = self._eager(*args)
-        self._proven = True
-        return result
+    convolves = _convolves_on_cpu(network)
+    neurons = _neurons(network) if convolves else []
+    pays = steps >= (WORTHWHILE_STEPS_OF_NEURONS if neurons else WORTHWHILE_STEPS) and (bool(neurons) or not convolves)
+    if mode == "off" or (mode == "auto" and not pays):
+        return network
+    compiler = torch.compile if mode == "on" else CompiledOrEager
+    return _WithCompiledNeurons(network, neurons, compiler) if neurons else compiler(network)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Arithmetic as one pass over memory. Numbers in lists become tensors: they change from step to step.
+    """Compile arithmetic into one pass over memory.
 
     Args:
-        function: takes tensors, numbers that never change, and lists of tensors or numbers.
+        function: takes tensors, numbers that never change, and lists of tensors or numbers. Numbers in lists may change
+            from call to call: they are passed as tensors, so that a new value does not compile the function again.
     """
     fast = CompiledOrEager(function, dynamic=False)
 
@@ -63,47 +58,55 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _as_tensor(value: Any) -> Any:
-    return torch.as_tensor(value) if isinstance(value, int | float) else value
+class CompiledOrEager:
+    """Calls the compiled form of a module or function, or the original if the first compiled call fails.
 
-
-Compile = Literal["auto", "on", "off"]
-# Compiling a network takes 10 to 60 s, its neurons alone about 10: in fewer steps that does not pay.
-WORTHWHILE_STEPS = 2000
-WORTHWHILE_STEPS_OF_NEURONS = 500
-
-
-def forward_of(network: nn.Module, mode: Compile, *, steps: int) -> Callable[..., Any]:
-    """The callable that stands for a network in a training of `steps` steps.
-
-    A network with convolutions on a CPU has only its spiking neurons compiled: convolution, batch normalisation and
-    pooling are faster as PyTorch has them. Any other network is compiled whole.
+    Only the first failure in a process is logged: a missing compiler fails for all of them.
 
     Args:
-        network: any module, on its device.
-        mode: "on" compiles, and if there is no spiking neuron, the whole; "off" does not; "auto" compiles if the
-            training is long enough to pay for that, and goes on without, saying so in one line, where there is no
-            working compiler.
-        steps: optimizer steps of the training.
-
-    Returns:
-        The network itself, or what calls a compiled form of it; parameters, buffers and the neurons' state are shared.
+        eager: a module or function.
+        options: for torch.compile.
     """
-    convolves = _convolves_on_cpu(network)
-    neurons = _neurons(network) if convolves else []
-    pays = steps >= (WORTHWHILE_STEPS_OF_NEURONS if neurons else WORTHWHILE_STEPS) and (bool(neurons) or not convolves)
-    if mode == "off" or (mode == "auto" and not pays):
-        return network
-    compiled = torch.compile if mode == "on" else CompiledOrEager
-    return _WithCompiledNeurons(network, neurons, compiled) if neurons else compiled(network)
+
+    _reported = False
+
+    def __init__(self, eager: Callable[..., Any], **options: Any) -> None:
+        # The backends log their own warnings (no GPU, no Triton) on the first call; our one line is enough.
+        for name in ("torch._library.triton", "torch.utils.cpp_extension"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        self._eager = eager
+        self._call = torch.compile(eager, **options)
+        self._proven = False
+
+    def __call__(self, *args: Any) -> Any:
+        if self._proven:
+            return self._call(*args)
+        try:
+            result = self._call(*args)
+        except Exception as error:  # a missing or broken compiler raises many types
+            self._report(error)
+            self._call = self._eager
+            result = self._eager(*args)
+        self._proven = True
+        return result
+
+    @staticmethod
+    def _report(error: Exception) -> None:
+        if not CompiledOrEager._reported:
+            reason = (str(error).strip().splitlines() or [""])[0][:120]
+            logger.warning("continuing without torch.compile, which failed (%s: %s)", type(error).__name__, reason)
+            CompiledOrEager._reported = True
+
+
+# --- Helpers
 
 
 class _WithCompiledNeurons:
-    """Calls a network whose neurons are compiled during the call, and as they were outside of it."""
+    """Calls a network whose neurons are compiled for the duration of the call."""
 
-    def __init__(self, network: nn.Module, neurons: list[nn.Module], compiled: Callable[..., Any]) -> None:
+    def __init__(self, network: nn.Module, neurons: list[nn.Module], compiler: Callable[..., Any]) -> None:
         self.network = network
-        self.calls = [(neuron, _compile_neuron(neuron, compiled)) for neuron in neurons]
+        self.calls = [(neuron, _compile_neuron(neuron, compiler)) for neuron in neurons]
 
     def __call__(self, *args: Any) -> Any:
         for neuron, call in self.calls:
@@ -112,15 +115,15 @@ class _WithCompiledNeurons:
             return self.network(*args)
         finally:
             for neuron, _ in self.calls:
-                del neuron.forward  # that of its class is there again
+                del neuron.forward  # uncovers the forward method of its class again
 
 
-def _compile_neuron(neuron: nn.Module, compiled: Callable[..., Any]) -> Callable[..., Tensor]:
+def _compile_neuron(neuron: nn.Module, compiler: Callable[..., Any]) -> Callable[..., Tensor]:
     def forward(*args: Any) -> Tensor:
         return type(neuron).forward(neuron, *args)
 
-    # torch.compile gives up on code that it has compiled eight times: each neuron has code of its own.
-    fast = compiled(FunctionType(forward.__code__.replace(), globals(), closure=forward.__closure__))
+    # torch.compile gives up on a code object after eight versions of it: each neuron gets a code object of its own.
+    fast = compiler(FunctionType(forward.__code__.replace(), globals(), closure=forward.__closure__))
     return lambda current, *args: fast(keep_strides(current), *args)
 
 
@@ -134,3 +137,7 @@ def _neurons(network: nn.Module) -> list[nn.Module]:
 def _convolves_on_cpu(network: nn.Module) -> bool:
     convolutions = [module for module in network.modules() if isinstance(module, nn.modules.conv._ConvNd)]
     return any(module.weight.device.type == "cpu" for module in convolutions)
+
+
+def _as_tensor(value: Any) -> Any:
+    return torch.as_tensor(value) if isinstance(value, int | float) else value

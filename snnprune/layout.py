@@ -1,4 +1,4 @@
-"""Weight tensors as matrices whose rows are postsynaptic, or presynaptic, units, whatever the layer."""
+"""Weight tensors of any layer as matrices, with one row for each postsynaptic or presynaptic unit."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from .synapses import Geometry
 
 
 def to_rows(tensor: Tensor, geometry: Geometry) -> Tensor:
-    """The matrix of a weight tensor.
+    """Return a weight tensor as a matrix with one row for each postsynaptic unit.
 
     Args:
         tensor: of the weight's shape.
@@ -18,16 +18,16 @@ def to_rows(tensor: Tensor, geometry: Geometry) -> Tensor:
     Returns:
         shape (postsynaptic units, in / groups * kernel), contiguous.
     """
-    if geometry.output_axis == 1:  # transposed: (in, out / groups, *kernel), each group brings its outputs first
+    if geometry.output_axis == 1:  # transposed convolution: (in, out / groups, *kernel), inputs sorted by group
         tensor = tensor.unflatten(0, (geometry.groups, -1)).transpose(1, 2).flatten(0, 1)
     return tensor.flatten(1).contiguous()
 
 
 def from_rows(rows: Tensor, geometry: Geometry, shape: Sequence[int]) -> Tensor:
-    """The weight tensor of a matrix: the inverse of `to_rows`.
+    """Return the weight tensor of a matrix, the inverse of `to_rows`.
 
     Args:
-        rows: as many elements as the weight has, in the order of `to_rows`.
+        rows: the elements of the weight, in the order of `to_rows`; any shape.
         geometry: of the layer.
         shape: of the weight tensor.
     """
@@ -38,7 +38,7 @@ def from_rows(rows: Tensor, geometry: Geometry, shape: Sequence[int]) -> Tensor:
 
 
 def to_columns(tensor: Tensor, geometry: Geometry) -> Tensor:
-    """The matrix of a weight tensor with one row for each presynaptic unit.
+    """Return a weight tensor as a matrix with one row for each presynaptic unit.
 
     Args:
         tensor: of the weight's shape.
@@ -51,10 +51,10 @@ def to_columns(tensor: Tensor, geometry: Geometry) -> Tensor:
 
 
 def from_columns(columns: Tensor, geometry: Geometry, shape: Sequence[int]) -> Tensor:
-    """The weight tensor of a matrix: the inverse of `to_columns`; arguments as in `from_rows`."""
+    """Return the weight tensor of a matrix, the inverse of `to_columns`; arguments as in `from_rows`."""
     return from_rows(columns, _reversed(geometry), shape)
 
 
 def _reversed(geometry: Geometry) -> Geometry:
-    """A layer's weight seen from its other side: what is its output axis there is its input axis here."""
+    """Return the geometry with the presynaptic and postsynaptic axes exchanged."""
     return replace(geometry, output_axis=1 - geometry.output_axis)

@@ -1,4 +1,4 @@
-"""Losses on the spikes of the output neurons over time, by name."""
+"""Losses on the output spikes over time, by name."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def rates(output: Tensor) -> Tensor:
-    """Firing rates [B, classes] of outputs over time [T, B, classes]; what is [B, classes] already passes through."""
+    """Return firing rates [B, classes] of outputs [T, B, classes]; outputs [B, classes] are returned unchanged."""
     return output.mean(0) if output.dim() == 3 else output
 
 
@@ -32,7 +32,7 @@ def cross_entropy(output: Tensor, labels: Tensor) -> Tensor:
 
 
 def tet(output: Tensor, labels: Tensor) -> Tensor:
-    """The mean of the cross-entropies of each time step (Deng et al., "Temporal Efficient Training", ICLR 2022).
+    """Mean of the cross-entropies of all time steps (Deng et al., "Temporal Efficient Training", ICLR 2022).
 
     Arguments as in `mse`; with [B, classes] it is the plain cross-entropy.
     """
@@ -50,7 +50,7 @@ LOSSES.add("tet", tet)
 
 
 def find_loss(name: str) -> Loss:
-    """A loss by name.
+    """Return the loss of a name.
 
     Raises:
         InputError: unknown name; the known ones are listed.

@@ -1,4 +1,4 @@
-"""Dead neurons: synapses that exist but lie on no path from an input to an output, and so can do nothing."""
+"""Dead neurons, and the synapses that lie on a path from an input to an output."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,13 +18,13 @@ _AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 
 
 
 def effective_connectivity(network: nn.Module, connectivity: Connectivity, example: Tensor) -> Connectivity:
-    """The synapses that lie on a path of existing synapses from an input to an output of the network.
+    """Return the synapses that lie on a path of existing synapses from an input to an output of the network.
 
-    The others touch a dead neuron: one without any incoming or without any outgoing synapse, directly or further
-    along. Its density is the effective density. Works for any wiring of layers (residual sums, pooling, voting),
-    because the network itself is run: with weights 1 where a synapse exists and 0 elsewhere, with neurons,
-    normalisation and dropout replaced by the identity and maximum by average pooling, each synapse's gradient is its
-    number of paths (the idea of SynFlow, Tanaka et al. 2020). Biases do not count as input.
+    All others touch a dead neuron: no path from an input leads to it, or no path from it leads to an output. The
+    density of the result is the effective density. Any wiring of layers works (residual sums, pooling, voting), because
+    the network itself is run: with weights 1 where a synapse exists and 0 elsewhere, with neurons, normalisation and
+    dropout replaced by the identity and max-pooling by average pooling, each synapse's gradient is its number of paths
+    (the idea of SynFlow, Tanaka et al. 2020). Biases do not count as input.
 
     Args:
         network: a feed-forward network; unchanged afterwards.
@@ -45,9 +45,9 @@ def effective_connectivity(network: nn.Module, connectivity: Connectivity, examp
 
 
 def dead_neurons(network: nn.Module, connectivity: Connectivity, example: Tensor) -> dict[str, Tensor]:
-    """Per tensor of synapses: which postsynaptic units (neurons, or channels of a convolution) are dead.
+    """Return for each tensor of synapses which postsynaptic units (neurons, or channels of a convolution) are dead.
 
-    A dead unit has no incoming synapse, or its spikes reach no output.
+    A dead unit receives nothing from the inputs, or its spikes reach no output.
 
     Returns:
         parameter name -> boolean tensor of shape (units,), true where dead.
@@ -59,7 +59,9 @@ def dead_neurons(network: nn.Module, connectivity: Connectivity, example: Tensor
 
 
 def units_without_synapse(network: nn.Module, connectivity: Connectivity) -> dict[str, Tensor]:
-    """Per tensor of synapses: which postsynaptic units have no incoming synapse; of an effective one, the dead units.
+    """Return for each tensor of synapses which postsynaptic units have no incoming synapse.
+
+    For an effective connectivity these are the dead units.
 
     Returns:
         parameter name -> boolean tensor of shape (units,), true where there is none.
@@ -73,14 +75,14 @@ def units_without_synapse(network: nn.Module, connectivity: Connectivity) -> dic
 
 
 def flow(network: nn.Module, weights: dict[str, Tensor], example: Tensor, *, exact: bool = False) -> dict[str, Tensor]:
-    """The gradient of the summed output by each weight, in the positive linear form of a network, for an input of ones.
+    """Return the gradient of the summed output by each weight, for an input of ones in a linearised network.
 
     Args:
         network: a feed-forward network; unchanged afterwards.
-        weights: parameter name -> values used instead of its synapses, 0 or more, all of one dtype.
+        weights: parameter name -> weights used instead of the network's own, 0 or more, all of one dtype.
         example: one input batch; only its shape matters.
-        exact: without it layers are scaled so that nothing overflows, and each tensor's gradient has a factor of its
-            own. With it there is none; give float64.
+        exact: return the exact gradients; give float64 weights, since they can overflow float32. Otherwise the output
+            of each layer is rescaled, so that nothing overflows, and each tensor's gradient has an unknown factor.
     """
     dtype = next(iter(weights.values())).dtype
     rest = {**dict(network.named_parameters()), **dict(network.named_buffers())}
@@ -101,7 +103,7 @@ def flow(network: nn.Module, weights: dict[str, Tensor], example: Tensor, *, exa
 
 
 def _linear_hook(module: nn.Module, *, scaled: bool) -> Callable[..., Tensor] | None:
-    """A forward hook that makes a layer a positive linear map; None for a layer that may stay."""
+    """Return a forward hook that turns a layer into a linear map with factors of 0 or more; None if it is one."""
     from spikingjelly.activation_based.base import MemoryModule
 
     synapses = nn.Linear | nn.modules.conv._ConvNd
@@ -110,7 +112,7 @@ def _linear_hook(module: nn.Module, *, scaled: bool) -> Callable[..., Tensor] | 
     if isinstance(module, _MaxPoolNd):
         return _average
     if any(isinstance(part, synapses) for part in module.modules()):
-        return None  # a container, perhaps one with state of its own
+        return None  # a container, perhaps a MemoryModule itself: only its parts are replaced
     activations = nn.ReLU | nn.LeakyReLU | nn.GELU | nn.SiLU | nn.Tanh | nn.Sigmoid
     if isinstance(module, MemoryModule | _BatchNorm | nn.GroupNorm | nn.LayerNorm | _DropoutNd | activations):
         return _identity

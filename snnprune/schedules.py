@@ -1,4 +1,4 @@
-"""Schedules: the density after each step, and the steps at which synapses are chosen; and learning rates."""
+"""Density schedules (the target density after each step, and when to select synapses anew); learning-rate decay."""
 
 import math
 from collections.abc import Callable
@@ -10,24 +10,24 @@ from .registry import Registry
 
 
 class Schedule(Protocol):
-    """Answers two questions about a number of steps done; 0 is before the first."""
+    """Target density and times of selections; `step` counts the optimizer steps done, 0 is before the first."""
 
     def density_at(self, step: int) -> float:
-        """Density after `step` steps, in (0, 1]; it never rises."""
+        """Return the target density after `step` steps, in (0, 1]; it never rises."""
         ...
 
     def updates_at(self, step: int) -> bool:
-        """Whether synapses are chosen after `step` steps."""
+        """Return whether synapses are selected after `step` steps."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class OneShot:
-    """Everything at once.
+    """The whole density at one step.
 
     Attributes:
-        density: from `at` on, in (0, 1].
-        at: step; 0 prunes before any training.
+        density: from step `at` on, in (0, 1].
+        at: step of the only selection; 0 prunes before any training.
 
     Raises:
         InputError: a value outside its range.
@@ -40,11 +40,11 @@ class OneShot:
         _check(self.density, 0, self.at)
 
     def density_at(self, step: int) -> float:
-        """1 before `at`, then the density."""
+        """Return 1 before `at`, then the density."""
         return self.density if step >= self.at else 1.0
 
     def updates_at(self, step: int) -> bool:
-        """At `at` alone."""
+        """Return true at step `at` alone."""
         return step == self.at
 
 
@@ -59,7 +59,7 @@ class Polynomial:
         density: from `end` on, in (0, 1].
         begin: the last step with density 1.
         end: step at which the density is reached, at least `begin`.
-        every: steps between two choices.
+        every: steps between two selections.
         power: 1 or more.
 
     Raises:
@@ -78,11 +78,11 @@ class Polynomial:
             raise InputError(f"every and power must be 1 or more, found {self.every} and {self.power}")
 
     def density_at(self, step: int) -> float:
-        """On the ramp; constant before and after it."""
+        """Return 1 up to `begin`, a value on the ramp, or the final density from `end` on."""
         return self.density + (1 - self.density) * self.remaining_at(step)
 
     def remaining_at(self, step: int) -> float:
-        """Share of the way down that is left after `step` steps: (1 - progress)^power."""
+        """Return the share of the whole decrease that is still to come after `step` steps: (1 - progress)^power."""
         if step >= self.end:
             return 0.0
         if step <= self.begin:
@@ -90,20 +90,20 @@ class Polynomial:
         return (1 - (step - self.begin) / (self.end - self.begin)) ** self.power
 
     def updates_at(self, step: int) -> bool:
-        """Every `every` steps on the ramp, and at its end."""
+        """Return true at every multiple of `every` steps on the ramp, and at its end."""
         return step == self.end or (self.begin < step < self.end and (step - self.begin) % self.every == 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rounds:
-    """A constant share of what is left goes in every round, at equal distances of steps.
+    """A constant share of the remaining synapses is removed in every round; rounds are equally long.
 
     Attributes:
         density: after the last round, in (0, 1].
-        rounds: how many.
+        rounds: number of rounds, 1 or more.
         begin: the step at which the first round begins.
         end: the step at which the last round ends. With fewer steps than rounds several rounds end on one step; with 0
-            all are done before the first.
+            all are done before the first step.
 
     Raises:
         InputError: a value outside its range.
@@ -120,32 +120,35 @@ class Rounds:
             raise InputError(f"rounds must be 1 or more, found {self.rounds}")
 
     def density_at(self, step: int) -> float:
-        """density^(rounds done / rounds)."""
+        """Return density^(rounds done / rounds)."""
         return self.density ** (self.rounds_done(step) / self.rounds)
 
     def updates_at(self, step: int) -> bool:
-        """At the end of every round."""
+        """Return true at the end of every round."""
         return self.rounds_done(step) > self.rounds_done(step - 1)
 
     def rounds_done(self, step: int) -> int:
-        """Number of rounds that have ended after `step` steps."""
+        """Return the number of rounds that have ended after `step` steps."""
         if step >= self.end:
             return self.rounds
         return max(0, step - self.begin) * self.rounds // max(1, self.end - self.begin)
 
 
 def rounds_for(density: float, rate: float) -> int:
-    """Rounds that leave at most `density` when the share `rate` of what is left goes in each; at least 1."""
-    return max(1, math.ceil(math.log(density) / math.log(1 - rate) - 1e-9))
+    """Return the rounds it takes to `density` when each removes the share `rate` of the remaining synapses; 1 or more.
+
+    The last round may remove less than `rate`.
+    """
+    return max(1, math.ceil(math.log(density) / math.log(1 - rate) - 1e-9))  # 1e-9: rounding must not add a round
 
 
 def interval(steps: int) -> int:
-    """Steps between two choices in `steps` steps: 100, or fewer, so that there are 50 choices."""
+    """Return the steps between two selections in a search of `steps` steps: 100, or fewer to allow 50 selections."""
     return min(100, max(1, steps // 50))
 
 
 Factory = Callable[..., Schedule]
-# name -> function of density, begin, end, every and rate, by keyword
+# A factory takes density, begin, end, every and rate by keyword, and ignores what it does not need.
 SCHEDULES: Registry[Factory] = Registry("schedule")
 
 
@@ -170,15 +173,15 @@ def _rounds(*, density: float, begin: int, end: int, rate: float, **_: Any) -> S
 
 
 def make(name: str, *, density: float, begin: int, end: int, every: int | None = None, rate: float = 0.25) -> Schedule:
-    """A schedule by name.
+    """Make a schedule by name.
 
     Args:
         name: "one-shot" (at `end`), "linear", "cubic" or "rounds".
-        density: to end with, in (0, 1].
-        begin: the last step before a ramp or the first round; "one-shot" does not look at it.
-        end: step from which the density is the one asked for.
-        every: steps between two choices on a ramp; None: what `interval` says.
-        rate: share of what is left that goes in each of the rounds, in (0, 1).
+        density: final density, in (0, 1].
+        begin: the last step before a ramp or the first round; unused by "one-shot".
+        end: step at which the final density is reached.
+        every: steps between two selections on a ramp; None: as `interval`.
+        rate: share of the remaining synapses that each round removes, in (0, 1).
 
     Raises:
         InputError: unknown name, `end` before `begin`, or a value outside its range.
@@ -195,11 +198,11 @@ def _check(density: float, begin: int, end: int) -> None:
     if not 0 < density <= 1:
         raise InputError(f"density must be in (0, 1], found {density}")
     if not 0 <= begin <= end:
-        raise InputError(f"a schedule ends after it begins: found begin {begin}, end {end}")
+        raise InputError(f"a schedule must have 0 <= begin <= end, found begin {begin}, end {end}")
 
 
 def hold_then_cosine(step: int, *, steps: int, hold: float) -> float:
-    """Factor of a learning rate that stays constant for a share of the training and then falls to 0 on a cosine.
+    """Return the factor of a learning rate that is constant for a share of the training, then falls to 0 on a cosine.
 
     Args:
         step: steps done, from 0.

@@ -1,4 +1,4 @@
-"""Files of named tensors that arrive whole or not at all: safetensors with a checksum, written atomically."""
+"""Files of named tensors: safetensors with a checksum, written atomically."""
 
 import hashlib
 import json
@@ -16,14 +16,14 @@ from .errors import InputError
 from .version import __version__
 
 SCHEMA = 1
-# A single key, because safetensors writes its metadata in random order: with two, equal runs would differ in bytes.
+# A single key, because safetensors writes its metadata in random order: with two, equal contents would differ in bytes.
 _KEY = "snnprune"
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
-    """Let `write` fill a neighbouring temporary file, then move it over `path`.
+    """Let `write` fill a temporary file in the same folder, then move it over `path`.
 
-    A reader sees the old file or the new one, never a part, whatever kills the writer.
+    Readers see the old file or the new one, never a part, even if the process is killed.
 
     Args:
         path: the file to replace; its folder must exist.
@@ -57,12 +57,12 @@ def write_tensors(
 ) -> None:
     """Write named tensors and JSON metadata as one safetensors file.
 
-    Equal contents give equal bytes. Any safetensors reader opens the file; `read_tensors` also proves it unharmed.
+    Equal contents give equal bytes. Any safetensors reader opens the file; `read_tensors` also checks it for damage.
 
     Args:
         path: the file to replace.
         tensors: name -> tensor of any shape, dtype and device.
-        kind: what the file is ("checkpoint", "connectivity"); a reader that wants another kind refuses it.
+        kind: of the contents ("checkpoint", "connectivity"); `read_tensors` refuses files of another kind.
         metadata: anything that JSON can hold.
     """
     prepared = _plain_tensors(tensors)
@@ -73,10 +73,10 @@ def write_tensors(
 
 
 def read_tensors(path: str | os.PathLike[str], *, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `write_tensors` wrote: the tensors (on the CPU) and the metadata.
+    """Read a file of `write_tensors`: the tensors (on the CPU) and the metadata.
 
     Raises:
-        InputError: no such file, cut short, altered, of another kind, or from a newer schema.
+        InputError: no such file, or one that is cut short, altered, of another kind or of another schema.
     """
     path = Path(path)
     if not path.is_file():
@@ -89,19 +89,22 @@ def read_tensors(path: str | os.PathLike[str], *, kind: str) -> tuple[dict[str, 
         metadata = header["metadata"]
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise InputError(
-            f"{path} is no {kind} file of snnprune, or it is damaged ({error}): use another copy"
+            f"{path} is not a {kind} file of snnprune, or it is damaged ({error}): use another copy"
         ) from error
     if found != kind:
-        raise InputError(f"{path} must be a {kind} file, found a {found}: take another file")
+        raise InputError(f"{path} holds a {found}, expected a {kind}: give the path of a {kind} file")
     if schema != SCHEMA:
-        raise InputError(f"{path} has schema {schema}, this snnprune {__version__} reads {SCHEMA}: install its version")
+        raise InputError(
+            f"{path} has schema {schema}, snnprune {__version__} reads schema {SCHEMA}: "
+            "install the version that wrote the file"
+        )
     if _digest(tensors, header) != digest:
         raise InputError(f"{path} is damaged: its checksum does not match its content; use another copy")
     return tensors, metadata
 
 
 def _plain_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous CPU tensors in the order of their names, no two sharing memory (safetensors refuses that)."""
+    """Return contiguous CPU tensors, sorted by name, no two of which share memory (safetensors refuses that)."""
     seen: set[int] = set()
     plain = {}
     for name in sorted(tensors):

@@ -1,4 +1,4 @@
-"""Gradients that lie in memory as their values do."""
+"""Gradients with the memory layout of their values."""
 
 from typing import Any
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 
 def keep_strides(value: Tensor) -> Tensor:
-    """The value itself; its gradient comes back with the strides of the value.
+    """Return a value whose gradient will have the strides of the value.
 
     Batch normalisation in channels-last memory takes three times as long on a CPU when its gradient arrives in another
-    order, as it does from a sum over time steps and from a compiled neuron. A compiler that sees the whole network
-    arranges memory by itself: for it this does nothing.
+    layout, as it does from a sum over time steps and from a compiled neuron. While torch.compile traces a network this
+    does nothing: the compiler chooses layouts itself.
 
     Args:
-        value: any shape. A value with fewer than three dimensions, or one that was expanded, is returned as it is, and
-            so is a proxy of torch.fx.
+        value: any shape. Values with fewer than three dimensions, expanded values, and the proxies of torch.fx are
+            returned as they are.
     """
     if torch.compiler.is_compiling() or not isinstance(value, Tensor) or not value.requires_grad:
         return value

@@ -1,4 +1,4 @@
-"""Synapses of a network: the parameters that count as such, and the geometry of each."""
+"""The synapses of a network: its weight tensors, and how each connects neurons."""
 
 import copy
 import fnmatch
@@ -35,9 +35,9 @@ class Synapses:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Pattern in which the synapses of one tensor connect neurons.
+    """The connection pattern of one tensor of synapses.
 
-    For convolutions, units are channels, and fans count shared weights: one channel's kernel entries, borders ignored.
+    For convolutions, units are channels, and fans count shared weights: kernel entries, borders ignored.
 
     Attributes:
         inputs: presynaptic units (features or channels).
@@ -47,7 +47,7 @@ class Geometry:
         fan_in: weights that lead into one postsynaptic unit.
         fan_out: weights that leave one presynaptic unit.
         output_axis: the axis of the weight tensor that counts postsynaptic units (within a group when transposed).
-        uses: how many connections (pairs of neurons) share each weight; broadcasts over the weight tensor. Ones
+        uses: number of connections (pairs of neurons) that share each weight; broadcasts over the weight tensor. Ones
             for Linear. None for a convolution whose spatial sizes are not known.
     """
 
@@ -62,19 +62,19 @@ class Geometry:
 
 
 def find_synapses(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Synapses]:
-    """The synapses of a network, in the order of its modules.
+    """Return the synapses of a network, in the order of its modules.
 
     Synapses are the weights of Linear, Conv1d/2d/3d and ConvTranspose1d/2d/3d and of their subclasses, SpikingJelly's
-    included. Biases, normalisation and neuron parameters never are. A weight shared by two layers counts once.
+    included. Biases, normalisation and neuron parameters are not. A weight shared by two layers counts once.
 
     Args:
         network: any module.
-        exclude: what to leave out, one or several: parameter names ("fc2.weight"), module names ("fc2"), globs
+        exclude: entries to leave out, one or several: parameter names ("fc2.weight"), module names ("fc2"), globs
             ("head.*"), or module types (`nn.Conv2d`).
 
     Raises:
-        InputError: no module; nothing is left, an entry of `exclude` matches nothing, a weight is parametrized or
-            pruned by torch.nn.utils, or it is not initialised yet (lazy layers).
+        InputError: not a module; no synapses (left); an entry of `exclude` that matches nothing; a weight that is
+            parametrized, pruned by torch.nn.utils, or not initialised yet (lazy layers).
     """
     if not isinstance(network, nn.Module):
         raise InputError(f"network must be a torch module, found {type(network).__name__}")
@@ -99,17 +99,18 @@ def find_synapses(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Syn
 
 
 def geometry(network: nn.Module, example: Tensor | None = None, *, exclude: Exclude = ()) -> dict[str, Geometry]:
-    """The geometry of every tensor of synapses.
+    """Return the geometry of every tensor of synapses.
 
     Args:
-        network: any module.
+        network: any module; unchanged afterwards.
         example: one input batch, as the network takes it. With it the network runs once (in evaluation mode, without
-            gradients; its neurons' state is left as it was) and the uses of convolution weights are counted exactly:
-            a kernel entry that falls on the zero padding at a border is not used there.
+            gradients) and the uses of convolution weights are counted exactly: a kernel entry that falls on the zero
+            padding at a border is not used there.
         exclude: as in `find_synapses`.
 
     Raises:
-        InputError: as `find_synapses`, or a convolution did not run on the example.
+        InputError: as `find_synapses`, an example that the network does not take, or a convolution that did not run on
+            it.
     """
     synapses = find_synapses(network, exclude=exclude)
     shapes = {name: static_geometry(entry.module) for name, entry in synapses.items()}
@@ -122,7 +123,7 @@ def geometry(network: nn.Module, example: Tensor | None = None, *, exclude: Excl
 
 
 def static_geometry(module: nn.Linear | _ConvNd) -> Geometry:
-    """The geometry that a layer's type and sizes tell, without spatial sizes."""
+    """Return the geometry of a layer without spatial sizes: the uses of a convolution's weights are not known."""
     if isinstance(module, nn.Linear):
         uses = torch.ones((1, 1), dtype=torch.int64)
         n_in, n_out = module.in_features, module.out_features
@@ -142,22 +143,23 @@ def probing(
     *,
     batch_statistics: bool = False,
 ) -> Iterator[None]:
-    """A network that may be run to find something out: afterwards modes, buffers and neuron state are as before.
+    """Let a network run for measurements, and restore modes, buffers and neuron state afterwards.
 
-    Within, it is in evaluation mode, its neurons start afresh, and forward hooks are on it.
+    Within the context the network is in evaluation mode, its neurons start from their initial state, and the forward
+    hooks are registered.
 
     Args:
         network: any module.
-        hook_for: the forward hook of a module, or None.
-        batch_statistics: normalise by each batch's own statistics, as in training; what a fresh network wants, whose
-            running statistics say nothing yet.
+        hook_for: returns the forward hook of a module, or None.
+        batch_statistics: normalise by each batch's own statistics, as in training; for fresh networks, whose running
+            statistics are still meaningless.
     """
     from spikingjelly.activation_based.base import MemoryModule
 
     modules = list(network.modules())
     modes = [module.training for module in modules]
     buffers = [(buffer, buffer.clone()) for buffer in network.buffers()] if batch_statistics else []
-    # The memory is put aside, not reset: a reset writes into its tensors.
+    # The memory is set aside, not reset: a reset would overwrite its tensors in place.
     memories = [(module, module._memories) for module in modules if isinstance(module, MemoryModule)]
     handles = [module.register_forward_hook(hook) for module in modules if (hook := hook_for(module))]
     try:
@@ -181,14 +183,14 @@ def probing(
 
 
 def entries_of(exclude: Exclude) -> tuple[str | type[nn.Module], ...]:
-    """The entries of an `exclude`, which may be a single one.
+    """Return the entries of an `exclude`, which may be a single one, as a tuple.
 
     Raises:
         InputError: an entry that is neither a name nor a type of modules.
     """
     entries = (exclude,) if isinstance(exclude, str | type | nn.Module) else tuple(exclude)
     if wrong := [entry for entry in entries if not isinstance(entry, str | type)]:
-        raise InputError(f"exclude takes names and types of modules, found an object of type {type(wrong[0]).__name__}")
+        raise InputError(f"exclude takes names and module types, found an object of type {type(wrong[0]).__name__}")
     return entries
 
 
@@ -217,7 +219,7 @@ def _without(found: dict[str, Synapses], exclude: tuple[str | type[nn.Module], .
         matched = [name for name, synapses in found.items() if _matches(synapses, entry)]
         if not matched:
             shown = entry if isinstance(entry, str) else entry.__name__
-            raise InputError(f"exclude {shown!r} matches no synapses: there are {', '.join(found) or 'none'}")
+            raise InputError(f"exclude {shown!r} matches no synapses; the network has {', '.join(found) or 'none'}")
         for name in matched:
             kept.pop(name, None)
     return kept
@@ -233,7 +235,7 @@ def _matches(synapses: Synapses, entry: str | type[nn.Module]) -> bool:
 def _trace_sizes(
     network: nn.Module, synapses: dict[str, Synapses], example: Tensor
 ) -> dict[str, tuple[torch.Size, torch.Size]]:
-    """Spatial input and output sizes of each convolution when the network runs on `example`."""
+    """Return the spatial input and output sizes of each convolution when the network runs on `example`."""
     sizes: dict[str, tuple[torch.Size, torch.Size]] = {}
     convolutions: dict[nn.Module, str] = {
         entry.module: name for name, entry in synapses.items() if isinstance(entry.module, _ConvNd)
@@ -255,9 +257,12 @@ def _trace_sizes(
 
 
 def _count_uses(module: _ConvNd, input_size: torch.Size, output_size: torch.Size) -> Tensor:
-    """Connections that share each kernel entry, shape (1, 1, *kernel): the product of the counts along each axis."""
+    """Count the connections that share each kernel entry, shape (1, 1, *kernel).
+
+    Along one axis an entry is used once for each position at which it falls inside the input; the axes multiply.
+    """
     uses = torch.ones((), dtype=torch.int64)
-    # A transposed convolution is the convolution from its output back to its input.
+    # A transposed convolution connects the same pairs as the convolution from its output to its input.
     transposed = isinstance(module, _ConvTransposeNd)
     sources, targets = (output_size, input_size) if transposed else (input_size, output_size)
     for axis, taps in enumerate(module.kernel_size):
@@ -271,7 +276,7 @@ def _count_uses(module: _ConvNd, input_size: torch.Size, output_size: torch.Size
 
 
 def _padding(module: _ConvNd, axis: int) -> int:
-    """Zeros before the first input along an axis; "same" pads the smaller half first."""
+    """Return the number of zeros before the first input along an axis; "same" puts the smaller half first."""
     if module.padding == "valid":
         return 0
     if module.padding == "same":

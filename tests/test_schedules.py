@@ -90,7 +90,7 @@ def test_a_short_ramp_has_about_fifty_choices_and_a_long_one_one_in_a_hundred_st
         ({"name": "sudden"}, r"unknown schedule 'sudden': known are cubic, linear, one-shot, rounds"),
         ({"density": 0.0}, r"density must be in \(0, 1\], found 0\.0"),
         ({"density": 1.5}, r"density must be in \(0, 1\], found 1\.5"),
-        ({"begin": 8}, r"ends after it begins: found begin 8, end 7"),
+        ({"begin": 8}, r"must have 0 <= begin <= end, found begin 8, end 7"),
         ({"begin": -1}, r"found begin -1, end 7"),
         ({"rate": 1.0}, r"rate must be in \(0, 1\), found 1\.0"),
         ({"rate": 0.0}, r"rate must be in \(0, 1\), found 0\.0"),
@@ -105,7 +105,7 @@ def test_what_cannot_be_is_refused(options, message):
 def test_what_cannot_be_is_refused_without_a_name_too():
     with pytest.raises(InputError, match=r"density must be in \(0, 1\], found 0.0"):
         OneShot(density=0.0, at=5)
-    with pytest.raises(InputError, match="a schedule ends after it begins: found begin 4, end 3"):
+    with pytest.raises(InputError, match="a schedule must have 0 <= begin <= end, found begin 4, end 3"):
         Polynomial(density=0.5, begin=4, end=3)
     with pytest.raises(InputError, match="every and power must be 1 or more, found 100 and 0"):
         Polynomial(density=0.5, end=3, power=0)

@@ -66,10 +66,10 @@ def test_missing_foreign_and_other_kinds_are_refused(tmp_path):
     with pytest.raises(InputError, match="no checkpoint file at"):
         read_tensors(tmp_path / "none", kind="checkpoint")
     safetensors.torch.save_file({"x": torch.ones(1)}, tmp_path / "foreign")
-    with pytest.raises(InputError, match="is no checkpoint file of snnprune"):
+    with pytest.raises(InputError, match="is not a checkpoint file of snnprune"):
         read_tensors(tmp_path / "foreign", kind="checkpoint")
     write_tensors(tmp_path / "a", TENSORS, kind="connectivity", metadata={})
-    with pytest.raises(InputError, match="must be a checkpoint file, found a connectivity"):
+    with pytest.raises(InputError, match="holds a connectivity, expected a checkpoint"):
         read_tensors(tmp_path / "a", kind="checkpoint")
 
 

@@ -56,7 +56,7 @@ def test_exclude_by_name_glob_and_type(exclude):
 
 
 def test_exclude_that_matches_nothing_names_what_there_is():
-    with pytest.raises(InputError, match=r"'fc9' matches no synapses: there are 0\.weight, 4\.weight"):
+    with pytest.raises(InputError, match=r"'fc9' matches no synapses; the network has 0\.weight, 4\.weight"):
         find_synapses(small_network(), exclude=["fc9"])
     with pytest.raises(InputError, match="'Conv3d' matches no synapses"):
         find_synapses(small_network(), exclude=[nn.Conv3d])

@@ -1,4 +1,4 @@
-"""Controls: dense training, and a connectivity that is given and never changes."""
+"""The controls of a comparison: dense training, and training of a given or a random connectivity."""
 
 import os
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from .registry import register
 
 @register("dense")
 class Dense(Method):
-    """Dense training: the baseline that other methods are compared with."""
+    """Dense training: every synapse exists. The network that all others are compared with."""
 
     def __init__(self, network: nn.Module, optimizer: Optimizer, *, exclude: Exclude = ()) -> None:
         super().__init__(network, optimizer, exclude=exclude)
@@ -27,10 +27,10 @@ class Dense(Method):
         self.phase = Phase.FIXED
 
     def _before(self, trained: Sequence[Trained]) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def _after(self, trained: Sequence[Trained]) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def _existing(self) -> Connectivity:
         return Connectivity(
@@ -40,19 +40,19 @@ class Dense(Method):
 
 @register("fixed")
 class Fixed(Masked):
-    """Trains a given connectivity from the first step on.
+    """Training of a given connectivity from the first step on.
 
-    With a fresh network these are the controls of a comparison: the connectivity that a method found, trained from
-    scratch (Liu et al., "Rethinking the Value of Network Pruning", ICLR 2019), and the same number of synapses in each
-    layer drawn at random (Su et al., "Sanity-Checking Pruning Methods", NeurIPS 2020). With weights as well it is
+    With a fresh network these are two controls: the connectivity that a method found, trained from scratch (Liu et al.,
+    "Rethinking the Value of Network Pruning", ICLR 2019), and with `shuffle` the same number of synapses in each layer
+    drawn at random (Su et al., "Sanity-Checking Pruning Methods", NeurIPS 2020). With trained weights it is
     fine-tuning.
 
     Args:
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
-        connectivity: of that network, or the file that holds it. Synapses that it does not name stay dense.
+        connectivity: of that network, or the path of its file. Synapses that it does not name stay dense.
         shuffle: draw the same number of synapses in each layer at random instead.
-        seed: of that drawing.
+        seed: of that draw.
         exclude: synapses to leave dense; the connectivity must not name them.
 
     Raises:
@@ -73,7 +73,7 @@ class Fixed(Masked):
         given.check(network)
         super().__init__(network, optimizer, exclude=exclude)
         if excluded := [name for name in given if name not in self.parameters]:
-            raise InputError(f"the connectivity names {', '.join(excluded)}, which exclude takes out")
+            raise InputError(f"the connectivity has {', '.join(excluded)}, which exclude leaves out: drop it from one")
         self.given = shuffled(given, seed) if shuffle else given
 
     def _start(self) -> None:
@@ -83,7 +83,7 @@ class Fixed(Masked):
 
 
 def shuffled(connectivity: Connectivity, seed: int = 0) -> Connectivity:
-    """A connectivity with as many synapses in each tensor, at positions drawn uniformly; on the CPU."""
+    """Return a connectivity with as many synapses in each tensor, at random positions; on the CPU."""
     numbers = generator(seed)
     masks = {}
     for name, mask in connectivity.items():

@@ -1,4 +1,4 @@
-"""Methods whose connectivity is a mask: masked weights get no gradient and stay at exactly 0."""
+"""The base of methods with a mask: absent synapses get no gradient, and their weights stay exactly 0."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,12 +11,12 @@ from .optimizer_state import clear_moments
 
 
 class Masked(Method):
-    """Base of the methods whose connectivity is a mask (`self.state["mask"]`, 1 or 0 in the weights' dtype)."""
+    """Base of the methods whose connectivity is `self.state["mask"]`, 1 or 0 in the weights' dtype."""
 
     def _start(self) -> None:
         self.state["mask"] = self._full(1)
 
-    # A product with a mask in the weights' dtype is several times as fast as filling by a boolean one.
+    # Masks have the weights' dtype because a product is several times as fast as masked_fill with a boolean mask.
 
     def _before(self, trained: Sequence[Trained]) -> None:
         for entry in trained:  # absent synapses must not build up moments
@@ -27,7 +27,7 @@ class Masked(Method):
             entry.parameter.mul_(self.state["mask"][entry.name])
 
     def _keep(self, masks: Mapping[str, Tensor]) -> None:
-        """Keep these synapses; weights and moments of all others are cleared."""
+        """Keep these synapses, and clear weights and moments of all others."""
         for name, keep in masks.items():
             mask, parameter = self.state["mask"][name], self.parameters[name]
             mask.copy_(keep)

@@ -1,4 +1,4 @@
-"""Methods by name. Each registers itself; other packages register theirs in the same way."""
+"""Methods by name, and the call that makes one. Other packages register methods in the same way."""
 
 import inspect
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from .base import Method
 Kind = TypeVar("Kind", bound=type[Method])
 METHODS: Registry[type[Method]] = Registry("method", hint="or package.module:Class")
 
-# Arguments that a training gives to the methods that take them.
+# Arguments of `create` that are passed only to methods that take them.
 _CONTEXT = ("steps", "batches", "loss", "seed")
 
 
 def register(name: str) -> Callable[[Kind], Kind]:
-    """Class decorator that makes a method known under a name.
+    """Return a class decorator that registers a method under a name.
 
     Raises:
         InputError: the name is taken by another class.
@@ -30,26 +30,26 @@ def register(name: str) -> Callable[[Kind], Kind]:
 
 
 def names() -> list[str]:
-    """The known method names, sorted."""
+    """Return the known method names, sorted."""
     return METHODS.names()
 
 
 def find(name: str) -> type[Method]:
-    """The class of a method: a registered name, or `package.module:Class` for one that is not registered.
+    """Return the class of a method by its registered name, or by `package.module:Class`.
 
     Raises:
-        InputError: unknown name (the known ones are listed), or `package.module:Class` does not lead to a method.
+        InputError: unknown name (the known ones are listed), or `package.module:Class` is not a method.
     """
     if name in METHODS or ":" not in name:
         return METHODS.find(name)
     method = load_attribute(name, "method")
     if not (isinstance(method, type) and issubclass(method, Method)):
-        raise InputError(f"method {name} must be a snnprune.Method: found {method!r}")
+        raise InputError(f"method {name} must be a subclass of snnprune.Method, found {method!r}")
     return method
 
 
 def needs(name: str, option: str) -> bool:
-    """Whether an option of a method has no default.
+    """Return whether a method has this option, without a default.
 
     Raises:
         InputError: as `find`.
@@ -69,21 +69,21 @@ def create(
     seed: int = 0,
     **options: Any,
 ) -> Method:
-    """A method on a network and its optimizer.
+    """Make a method on a network and its optimizer.
 
     Args:
         name: as in `find`.
         network: the network whose connectivity is decided.
-        optimizer: the one that trains it.
-        steps: optimizer steps of the whole training, for the methods that follow a schedule.
-        batches: (inputs, labels) from the training set, for the methods that look at data.
-        loss: of outputs and labels, for the methods that take gradients of their own.
-        seed: for the methods that draw.
-        options: passed on; those that are None are left out.
+        optimizer: the optimizer that trains it.
+        steps: optimizer steps of the whole training, for methods with a schedule.
+        batches: (inputs, labels) from the training set, for methods that need data.
+        loss: of outputs and labels, for methods that compute gradients of their own.
+        seed: for methods that draw random numbers.
+        options: of the method; those that are None are left out.
 
     Raises:
-        InputError: unknown name, or an option that the method does not take (those it takes are listed), needs and is
-            not given, or takes in another type.
+        InputError: unknown name, an option that the method does not take (its options are listed), a missing option, or
+            an option of another type.
     """
     method = find(name)
     takes = _options_of(method)
@@ -95,7 +95,7 @@ def create(
     given = {option: value for option, value in context.items() if option in takes} | given
     required = [option for option in own if takes[option].default is inspect.Parameter.empty]
     if missing := [option for option in required if option not in given]:
-        raise InputError(f"{name} needs {', '.join(missing)}")
+        raise InputError(f"{name} needs {', '.join(missing)}: give a value")
     for option, value in given.items():
         if option in own:
             _check_type(name, option, value, takes[option].annotation)
@@ -103,7 +103,7 @@ def create(
 
 
 def _options_of(method: type[Method]) -> dict[str, inspect.Parameter]:
-    """The parameters of a method, with those that it passes on to its base classes as **options."""
+    """Return the parameters of a method, with those that it passes on to its base classes as **options."""
     takes: dict[str, inspect.Parameter] = {}
     for kind in method.__mro__:
         if "__init__" not in vars(kind):
@@ -121,7 +121,6 @@ def _check_type(method: str, option: str, value: Any, annotation: Any) -> None:
     kinds = [kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)]
     if not all(kind in (bool, int, float, str) for kind in kinds):
         return  # the method checks it itself
-    fitting = type(value) in kinds or (float in kinds and type(value) is int)
-    if not fitting:
+    if not (type(value) in kinds or (float in kinds and type(value) is int)):
         expected = " or ".join(kind.__name__ for kind in kinds)
-        raise InputError(f"{method} takes a {expected} as {option}, found {value!r}")
+        raise InputError(f"{option} of {method} must be {expected}, found {value!r}")

@@ -1,4 +1,4 @@
-"""Methods that search with something hidden behind the weights, and then fix a mask."""
+"""The base of methods that search with hidden state behind the weights, and then fix a mask."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -17,22 +17,22 @@ from .masked import Masked
 class Search(Masked):
     """Base of the methods that search for a connectivity during part of the training, and then fix it.
 
-    In the phase SEARCHING `self.state` holds what is behind the weights; in the phase FIXED, a mask. A subclass
-    implements `_select`, which is called at intervals with the density of a cubic schedule, if there is a target
-    density, and `_end_search`.
+    `self.state` holds the hidden state in the phase SEARCHING, and a mask in the phase FIXED. A subclass implements
+    `_select`, which is called at intervals with the density of a cubic schedule, if there is a target density, and
+    `_end_search`.
 
     Args:
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them, minimizes, and takes no closure.
         density: share of the synapses to end with, in (0, 1], or None.
-        steps: optimizer steps of the whole training; None if the search never ends.
+        steps: optimizer steps of the whole training; may be None if the search never ends.
         settle: share of `steps` after which the search ends, in (0, 1]; None: it never does.
-        ramp: share of the search after which the cubic schedule is at the density; it is then held.
+        ramp: share of the search after which the schedule reaches the density; it is then constant.
         exclude: synapses to leave dense.
 
     Attributes:
         settled_at: step after which the search ends, or None.
-        schedule: of the density, or None.
+        schedule: the density schedule, or None.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class Search(Masked):
 
     @abstractmethod
     def _select(self, density: float) -> None:
-        """Bring the search to this density."""
+        """Reduce the existing synapses to this density."""
 
     @abstractmethod
     def _end_search(self) -> None:
-        """Write the weights, and `_fix` the synapses that are alive."""
+        """Write the final weights, and `_fix` the existing synapses."""
 
     def _fix(self, alive: Mapping[str, Tensor]) -> None:
-        """Fix these synapses; what was behind the weights is dropped."""
+        """Fix these synapses, and drop the hidden state."""
         self.state = {}
         super()._start()
         self._keep(alive)

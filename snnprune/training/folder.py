@@ -1,4 +1,4 @@
-"""A run's configuration, results, and a single-writer lock."""
+"""A run folder: a run's configuration and results, and a single-writer lock."""
 
 import json
 import os
@@ -22,14 +22,14 @@ from ..version import __version__
 class RunFolder:
     """A folder that belongs to one training while it is open (`with RunFolder(path) as folder`).
 
-    Its lock goes with the process, however that ends.
+    The lock is released when the process ends, however that happens.
 
     Attributes:
         path: the folder.
-        checkpoint: where the checkpoint is, or will be.
+        checkpoint: path of the checkpoint, whether it exists or not.
 
     Raises:
-        InputError: on opening, another process has it open, or it cannot be created.
+        InputError: on opening, if another process has the folder open, or it cannot be created.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -56,18 +56,18 @@ class RunFolder:
         """Write `config.json` and `environment.json` of a new training.
 
         Raises:
-            InputError: the folder holds something already.
+            InputError: the folder is not empty.
         """
-        # hidden: the lock, and temporary files of a process that was killed
+        # Hidden files are the lock, and temporary files of a process that was killed: they do not count.
         if found := sorted(path.name for path in self.path.iterdir() if not path.name.startswith(".")):
             kind = "a run" if "config.json" in found else f"other files ({', '.join(found[:3])})"
-            way_on = "add --resume to go on with it, or " if kind == "a run" else ""
-            raise InputError(f"{self.path} holds {kind} already: {way_on}choose another --out")
+            resume = "add --resume to continue it, or " if kind == "a run" else ""
+            raise InputError(f"{self.path} holds {kind} already: {resume}choose another --out")
         self.write_json("config.json", config)
         self.write_json("environment.json", environment())
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of `metrics.jsonl`, one an epoch; a last line that was cut off is left out."""
+        """Return the rows of `metrics.jsonl`, one for each epoch; an incomplete last line is left out."""
         rows = []
         if (path := self.path / "metrics.jsonl").is_file():
             for line in path.read_text(encoding="utf-8").splitlines():
@@ -78,7 +78,7 @@ class RunFolder:
         return rows
 
     def keep_rows(self, epochs: int) -> None:
-        """Drop the rows that are ahead of a checkpoint taken after `epochs` epochs."""
+        """Drop the rows of later epochs than `epochs`, the number of epochs in the checkpoint."""
         lines = [json.dumps(row) + "\n" for row in self.rows() if row["epoch"] <= epochs]
         write_text(self.path / "metrics.jsonl", "".join(lines))
 
@@ -88,14 +88,14 @@ class RunFolder:
             file.write(json.dumps(row) + "\n")
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write a JSON file atomically."""
+        """Write a JSON file into this folder, atomically."""
         write_text(self.path / name, json.dumps(content, indent=2) + "\n")
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of this folder.
 
         Raises:
-            InputError: it is not there, or damaged.
+            InputError: it is missing or damaged.
         """
         path = self.path / name
         try:
@@ -105,12 +105,12 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({error})") from error
         if not isinstance(content, dict):
-            raise InputError(f"{path} is damaged: it must hold an object, found {type(content).__name__}")
+            raise InputError(f"{path} is damaged: expected a JSON object, found {type(content).__name__}")
         return content
 
 
 def environment() -> dict[str, Any]:
-    """Conditions that figures depend on besides the configuration: versions, processor, GPU, threads, command, date."""
+    """Return everything but the configuration that results depend on: versions, hardware, threads, command, date."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "snnprune": __version__,

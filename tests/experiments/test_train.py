@@ -127,8 +127,8 @@ def test_a_combination_without_a_name_is_reachable(tmp_path):
     [
         ("density=0.5", "--option density is not a method's own: give --density"),
         ("steps=5", "--option steps is not a method's own: give --epochs"),
-        ("begin=half", "gmp takes a float as begin, found 'half'"),
-        ("every=2.5", "gmp takes a int as every, found 2.5"),
+        ("begin=half", "begin of gmp must be float, found 'half'"),
+        ("every=2.5", "every of gmp must be int, found 2.5"),
     ],
 )
 def test_an_option_that_is_none_of_the_methods_own_is_told(option, told, tmp_path, capsys):

@@ -35,7 +35,7 @@ def test_a_class_is_found_by_its_import_path():
         methods.find("no_such_package:Method")
     with pytest.raises(InputError, match="cannot be imported"):
         methods.find("snnprune:Nothing")
-    with pytest.raises(InputError, match=r"must be a snnprune\.Method"):
+    with pytest.raises(InputError, match=r"must be a subclass of snnprune\.Method"):
         methods.find("torch.nn:Linear")
 
 
@@ -154,7 +154,7 @@ def test_network_and_optimizer_that_changed_places_are_told_apart():
         GradR(optimizer, network)
     with pytest.raises(InputError, match="network must be a torch module, found Adam"):
         GradR(optimizer, optimizer)
-    with pytest.raises(InputError, match="exclude takes names and types of modules, found an object of type Linear"):
+    with pytest.raises(InputError, match="exclude takes names and module types, found an object of type Linear"):
         GradR(network, optimizer, exclude=[network[0]])
 
 

@@ -52,5 +52,5 @@ def test_a_connectivity_of_another_network_is_refused():
 def test_what_exclude_takes_out_cannot_be_fixed():
     network = nn.Sequential(nn.Linear(4, 1, bias=False), nn.Linear(1, 2, bias=False))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    with pytest.raises(InputError, match=r"the connectivity names 0\.weight, which exclude takes out"):
+    with pytest.raises(InputError, match=r"the connectivity has 0\.weight, which exclude leaves out"):
         Fixed(network, optimizer, connectivity=Connectivity({"0.weight": MASK["weight"]}), exclude=["0"])

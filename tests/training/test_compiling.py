@@ -130,7 +130,7 @@ def test_without_a_compiler_the_neurons_run_eagerly_and_that_is_told_once(monkey
         return call
 
     monkeypatch.setattr(torch, "compile", broken)
-    monkeypatch.setattr(CompiledOrEager, "_logged", False)
+    monkeypatch.setattr(CompiledOrEager, "_reported", False)
     network = convolutional()
     forward = forward_of(network, "auto", steps=10**6)
     with caplog.at_level(logging.WARNING):

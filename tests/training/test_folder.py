@@ -40,7 +40,7 @@ def test_a_folder_in_use_is_refused(tmp_path):
 def test_a_folder_that_holds_something_is_refused(tmp_path):
     with RunFolder(tmp_path / "a") as folder:
         folder.start({})
-        with pytest.raises(InputError, match=r"holds a run already: add --resume to go on with it, or choose another"):
+        with pytest.raises(InputError, match=r"holds a run already: add --resume to continue it, or choose another"):
             folder.start({})
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "thesis.tex").write_text("")

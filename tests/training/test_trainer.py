@@ -199,14 +199,14 @@ def test_without_a_compiler_the_network_runs_eagerly_and_says_so_once(monkeypatc
         return call
 
     monkeypatch.setattr(torch, "compile", broken)
-    monkeypatch.setattr(CompiledOrEager, "_logged", False)
+    monkeypatch.setattr(CompiledOrEager, "_reported", False)
     network = nn.Linear(2, 2)
     forward = forward_of(network, "auto", steps=10**6)
     with caplog.at_level(logging.WARNING):
         results = [forward(torch.ones(1, 2)) for _ in range(2)]
         forward_of(network, "auto", steps=10**6)(torch.ones(1, 2))
     assert [record.message for record in caplog.records] == [
-        "continuing without torch.compile, which failed here (RuntimeError: no compiler found)"
+        "continuing without torch.compile, which failed (RuntimeError: no compiler found)"
     ]
     assert torch.equal(results[0], network(torch.ones(1, 2)))
 
@@ -220,7 +220,7 @@ def test_without_a_compiler_the_rewiring_runs_eagerly_too(monkeypatch):
 
     plain, compiled = run(make(epochs=1)), make(epochs=1)
     monkeypatch.setattr(torch, "compile", broken)
-    monkeypatch.setattr(CompiledOrEager, "_logged", True)
+    monkeypatch.setattr(CompiledOrEager, "_reported", True)
     compiled.method.compile()
     compiled.forward = forward_of(compiled.network, "auto", steps=10**6)
     run(compiled)

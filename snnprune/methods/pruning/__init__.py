@@ -1,1 +1,1 @@
-"""Pruning while training: what is pruned stays pruned, except in Drop Pruning."""
+"""Pruning while training: pruned synapses stay pruned, except in Drop Pruning."""

@@ -1,4 +1,4 @@
-"""ADMM pruning: weights are drawn towards their own pruned projection while the network trains."""
+"""ADMM: weights are pulled towards a pruned copy of themselves while the network trains, and then pruned."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,17 +17,18 @@ class ADMM(Pruning):
     r"""Alternating direction method of multipliers, then pruning and fine-tuning.
 
     Zhang et al., "A Systematic DNN Weight Pruning Framework using ADMM", ECCV 2018, section 3; for spiking networks
-    Deng et al., "Comprehensive SNN Compression Using ADMM", 2021. The loss gains :math:`\frac{\rho}{2} \|W - Z +
-    U\|^2`; at regular intervals :math:`Z = \Pi(W + U)`, its largest entries, and :math:`U = U + W - Z`. At `end` the
-    smallest weights go. Two more tensors the size of the weights until then. With Adam, which scales gradients, `rho`
-    says how soon the pull outweighs the loss.
+    Deng et al., "Comprehensive SNN Compression Using ADMM", 2021. The penalty :math:`\frac{\rho}{2} \|W - Z + U\|^2` is
+    added to the loss. At intervals of `period` Z becomes the projection :math:`\Pi(W + U)`, its largest entries, and
+    then :math:`U \leftarrow U + W - Z`. At `end` the smallest weights are pruned. Memory: two more tensors the size of
+    the weights until then. With Adam, which normalises gradients, `rho` decides how early the penalty outweighs the
+    loss.
 
     Args:
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
-        rho: the pull's strength, above 0.
-        begin: share of the steps that is trained before.
-        period: share of the steps between two updates of Z and U.
+        rho: factor of the penalty, above 0.
+        begin: share of the steps before the first projection.
+        period: share of the steps between two projections.
         options: as `Pruning`, without `schedule`; the projection uses `criterion` and `allocation`.
 
     Raises:
@@ -51,7 +52,8 @@ class ADMM(Pruning):
         if not (rho > 0 and period > 0):
             raise InputError(f"rho and period must be above 0, found {rho} and {period}")
         super().__init__(network, optimizer, steps=steps, begin=begin, **options)
-        self.rho, self.period = rho, max(1, round(period * steps))
+        self.rho = rho
+        self.period = max(1, round(period * steps))
 
     def _before(self, trained: Sequence[Trained]) -> None:
         super()._before(trained)
@@ -78,7 +80,9 @@ class ADMM(Pruning):
         return Phase.WARMUP if self.steps_done < self.begin else super()._infer_phase()
 
     def _project(self) -> None:
-        """Z = the largest of W + U; U = U + W - Z."""
+        """Set Z to the largest entries of W + U, and add W - Z to U."""
+        # Z is the nearest sparse tensor to W + U. U sums up the distances W - Z that remain, so that the pull grows on
+        # weights that resist it, until W itself is nearly sparse and the final pruning changes little.
         dual = self.state.setdefault("dual", {name: p.detach() * 0 for name, p in self.parameters.items()})
         shifted = {name: p.detach() + dual[name] for name, p in self.parameters.items()}
         scores = {name: value.abs() for name, value in shifted.items()}

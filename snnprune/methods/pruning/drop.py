@@ -1,4 +1,4 @@
-"""Drop Pruning: drop out and drop in."""
+"""Drop Pruning: gradual pruning with random removal and random return of synapses."""
 
 import math
 from typing import Any
@@ -16,23 +16,23 @@ from .pruning import Pruning
 
 @register("drop")
 class DropPruning(Pruning):
-    r"""Gradual magnitude pruning in which chance decides too: a reconstruction.
+    r"""Gradual magnitude pruning with random choices: a reconstruction.
 
-    After Jia et al., "Drop Pruning for Model Compression", 2018, whose abstract says that some unimportant synapses are
-    dropped out at each step and some pruned ones dropped in again; how is not public, the rest is ours. At each choice
-    of a cubic schedule with k synapses, b = p_in * k pruned ones, drawn at random, come back with weight 0. As many as
-    are then too many are drawn at random from the smallest that were there: from 1 / p_out times as many. p_in falls to
-    0 together with the density, and the last choice is without chance.
+    After Jia et al., "Drop Pruning for Model Compression", 2018. Its abstract says that some unimportant synapses are
+    dropped out at each step and some pruned ones are dropped in again; the details are not public, and those here are
+    ours. At each update of a cubic schedule with k target synapses, p_in * k pruned synapses, drawn at random, return
+    with weight 0. The surplus of n synapses over k is then drawn at random from the n / p_out smallest of the others.
+    p_in falls to 0 together with the density, and the last update is deterministic.
 
     Args:
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
-        p_out: chance of a candidate to be dropped, in (0, 1].
-        p_in: synapses that come back, as a share of those that exist, in [0, 1).
-        options: as `Pruning`, without `allocation`: it is global.
+        p_out: probability that a candidate is dropped, in (0, 1].
+        p_in: share of the target synapses that return, in [0, 1).
+        options: as `Pruning`, without `allocation`, which is global.
 
     Raises:
-        InputError: a chance outside its range, or as `Pruning`.
+        InputError: a probability outside its range, or as `Pruning`.
     """
 
     BUILT_IN = ("allocation",)
@@ -43,22 +43,23 @@ class DropPruning(Pruning):
         if not (0 < p_out <= 1 and 0 <= p_in < 1):
             raise InputError(f"p_out must be in (0, 1] and p_in in [0, 1), found {p_out} and {p_in}")
         super().__init__(network, optimizer, **options)
-        self.p_out, self.p_in = p_out, p_in
+        self.p_out = p_out
+        self.p_in = p_in
 
     def _prune_to(self, density: float) -> None:
-        scores, there = self._scores(), {name: mask != 0 for name, mask in self.state["mask"].items()}
-        wanted = max(1, round(density * sum(mask.numel() for mask in there.values())))
-        chance = self.p_in * (density - self.density) / (1 - self.density) if density > self.density else 0.0
-        back = self._draw({name: ~mask for name, mask in there.items()}, round(chance * wanted))
-        surplus = self._count(there) + self._count(back) - wanted
+        scores, present = self._scores(), {name: mask != 0 for name, mask in self.state["mask"].items()}
+        target = max(1, round(density * sum(mask.numel() for mask in present.values())))
+        share = self.p_in * (density - self.density) / (1 - self.density) if density > self.density else 0.0
+        returning = self._draw({name: ~mask for name, mask in present.items()}, round(share * target))
+        surplus = _count(present) + _count(returning) - target
         last = density <= self.density
-        candidates = _smallest(scores, there, surplus if last else math.ceil(surplus / self.p_out))
-        out = self._draw(candidates, surplus)
-        self._keep({name: (mask | back[name]) & ~out[name] for name, mask in there.items()})
+        candidates = _smallest(scores, present, surplus if last else math.ceil(surplus / self.p_out))
+        dropped = self._draw(candidates, surplus)
+        self._keep({name: (mask | returning[name]) & ~dropped[name] for name, mask in present.items()})
 
     def _draw(self, among: dict[str, Tensor], count: int) -> dict[str, Tensor]:
-        """So many of these, at random; the same for the same step, so that a resumed run draws them again."""
-        count = min(count, self._count(among))
+        """Draw `count` of these synapses; the same ones for the same step, so that a resumed run repeats them."""
+        count = min(count, _count(among))
         numbers = generator(self.seed, self.steps_done)
         drawn = {
             name: torch.where(mask, torch.rand(mask.shape, generator=numbers).to(mask.device), -1.0)
@@ -66,14 +67,14 @@ class DropPruning(Pruning):
         }
         return keep_largest(drawn, count)
 
-    @staticmethod
-    def _count(masks: dict[str, Tensor]) -> int:
-        return sum(int(mask.sum()) for mask in masks.values())
+
+def _count(masks: dict[str, Tensor]) -> int:
+    return sum(int(mask.sum()) for mask in masks.values())
 
 
-def _smallest(scores: dict[str, Tensor], there: dict[str, Tensor], count: int) -> dict[str, Tensor]:
-    """So many of those that are there, by smallest score; all of them where there are no more."""
-    present = sum(int(mask.sum()) for mask in there.values())
+def _smallest(scores: dict[str, Tensor], present: dict[str, Tensor], count: int) -> dict[str, Tensor]:
+    """Return the `count` existing synapses with the smallest scores, or all existing ones if there are fewer."""
     return keep_largest(
-        {name: torch.where(there[name], -score, -torch.inf) for name, score in scores.items()}, min(count, present)
+        {name: torch.where(present[name], -score, -torch.inf) for name, score in scores.items()},
+        min(count, _count(present)),
     )

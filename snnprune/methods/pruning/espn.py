@@ -1,4 +1,4 @@
-"""ESPN: a mask is learned under pressure while the weights stand still."""
+"""ESPN: a mask is trained under an L1 penalty while the weights are frozen."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,17 +20,17 @@ class ESPN(Pruning):
     r"""Extreme sparsity by a trained mask, then fine-tuning.
 
     Cho, Joshi, Hegde: "ESPN: Extremely Sparse Pruned Networks", 2020. First the network trains as usual. Then its
-    weights are frozen and multiplied with a mask m that starts at 1 and is trained with an L1 penalty on m, which the
-    optimizer sees as a constant force `pressure` on its gradient; m never falls below 0. The synapses with the largest
-    m are kept, m is multiplied into their weights, and these train on. The paper stops when few enough m are above
-    0.01, this at `end`, since the budget is given. Two more tensors the size of the weights meanwhile. Weight decay, if
-    the optimizer has any, acts on m.
+    weights are frozen and multiplied by a mask m that starts at 1 and is trained under an L1 penalty, which adds the
+    constant `pressure` to its gradient; m never falls below 0. At `end` the synapses with the largest m are kept, m is
+    multiplied into their weights, and these are fine-tuned. The paper stops when few enough m are above 0.01; here the
+    number of steps is given. Memory: two more tensors the size of the weights while m is trained. The optimizer's
+    weight decay, if any, acts on m.
 
     Args:
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
-        pressure: of the penalty, above 0.
-        begin: share of the steps that is trained before.
+        pressure: factor of the penalty, above 0.
+        begin: share of the steps before the mask is trained.
         options: as `Pruning`, without `criterion` and `schedule`.
 
     Raises:
@@ -79,7 +79,7 @@ class ESPN(Pruning):
         self._begin_search_if_due()
 
     def _begin_search_if_due(self) -> None:
-        """Freeze the weights and begin to learn the mask."""
+        """Freeze the weights and start to train the mask."""
         if self.steps_done == self.begin and self.steps_done < self.end:
             self.phase = Phase.SEARCHING
             self.state["frozen"] = {name: p.detach().clone() for name, p in self.parameters.items()}
@@ -92,7 +92,7 @@ class ESPN(Pruning):
         self._forget_all()
 
     def _forget_all(self) -> None:
-        """Clear the optimizer's state: moments of the weights are of no use for the mask, nor the other way round."""
+        # The optimizer's moments belong to the weights or to the mask, and are meaningless for the other.
         for parameter in self.parameters.values():
             forget(self.optimizer, parameter)
 

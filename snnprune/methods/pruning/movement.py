@@ -1,4 +1,4 @@
-"""Movement pruning: what learning moves away from zero stays."""
+"""Movement pruning: keep the synapses whose weights move away from zero."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -11,10 +11,10 @@ from .pruning import Pruning
 
 @register("movement")
 class Movement(Pruning):
-    r"""Scores are summed over the training: :math:`S \leftarrow S - \eta\, g\, w` at every step.
+    r"""Prune by scores that are summed over the training, :math:`S \leftarrow S - \eta\, g\, w` at every step.
 
     Sanh, Wolf, Rush: "Movement Pruning: Adaptive Sparsity by Fine-Tuning", NeurIPS 2020, section 3, the hard variant on
-    a cubic schedule. Unlike there, what is pruned does not come back. One more tensor the size of the weights.
+    a cubic schedule. Unlike there, pruned synapses do not return. Memory: one more tensor the size of the weights.
     Arguments as `Pruning`, without `criterion`.
     """
 
@@ -23,7 +23,7 @@ class Movement(Pruning):
     RENAMED_KINDS: ClassVar[Mapping[str, str]] = {"moved": "movement"}
 
     def _start(self) -> None:
-        # In float32 at least: a sum of small numbers does not grow in fewer digits.
+        # In float32 at least: in half precision small terms vanish in a large sum.
         self.state["movement"] = self._full(0, precise=True)
         super()._start()
 

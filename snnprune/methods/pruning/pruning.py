@@ -1,4 +1,4 @@
-"""Pruning while training: a criterion, an allocation and a schedule, put together."""
+"""Pruning while training, by a criterion, an allocation and a schedule."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -24,11 +24,11 @@ from ..registry import register
 
 @register("pruning")
 class Pruning(Masked):
-    """Pruning by any criterion, allocation and schedule; what is pruned stays so.
+    """Pruning by any criterion, allocation and schedule; pruned synapses stay pruned.
 
-    When the schedule says so, the criterion scores the synapses that exist, the allocation keeps the best, and the
+    At each update of the schedule the criterion scores the existing synapses, the allocation keeps the best, and the
     weights and the optimizer's moments of the others are cleared. In between absent synapses get no gradient and stay
-    at exactly 0. The named methods (`gmp`, `snip`, ...) are this class with other defaults.
+    at exactly 0. The named methods (`gmp`, `snip`, ...) are this class with other defaults; see `presets`.
 
     Args:
         network: any module with synapses; see `find_synapses`.
@@ -36,27 +36,27 @@ class Pruning(Masked):
         density: share of the synapses to end with, in (0, 1].
         steps: optimizer steps of the whole training.
         criterion: a name of `criteria.names()`, or a function `(network, batches) -> {name: scores}`.
-        allocation: what `allocation.find` takes: a name, a density for each layer, or a function.
+        allocation: as in `allocation.find`: a name, a density for each layer, or a function.
         schedule: "one-shot", "linear", "cubic", "rounds", or an object with `density_at` and `updates_at`.
         begin: share of `steps` after which a gradual schedule begins.
         end: share of `steps` after which `density` is reached; 0 prunes before the first step.
-        every: steps between two choices of a gradual schedule; None: 100, less in a short training.
-        batches: what the criterion looks at, a list of inputs or (inputs, labels).
-        loss: of outputs and labels, for criteria that ask for one.
-        seed: for criteria that draw.
+        every: steps between two updates of a gradual schedule; None: 100, fewer in a short training.
+        batches: data for the criterion, a list of inputs or (inputs, labels).
+        loss: of outputs and labels, for criteria that take one.
+        seed: for criteria that draw random numbers.
         exclude: synapses to leave dense.
 
     Raises:
-        InputError: an unknown name, a value outside its range, no batches or labels for a criterion that wants them,
-            or as `Method`; and in training, a network that is silent when its synapses are to be scored.
+        InputError: an unknown name, a value outside its range, no batches or labels for a criterion that needs them,
+            or as `Method`; in training, a network that is silent when its synapses are scored.
     """
 
-    # What a named method changes.
+    # Defaults, which a named method overrides.
     CRITERION: ClassVar[str] = "magnitude"
     ALLOCATION: ClassVar[str] = "global"
     SCHEDULE: ClassVar[str] = "cubic"
     END: ClassVar[float] = 0.65
-    # What a named method has of its own and takes no other of.
+    # Options that a named method does not take, because it fixes them.
     BUILT_IN: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
@@ -80,13 +80,14 @@ class Pruning(Masked):
         check_steps(steps)
         for name, given in {"criterion": criterion, "allocation": allocation, "schedule": schedule}.items():
             if name in self.BUILT_IN and given is not None:
-                raise InputError(f"{type(self).__name__} has its own {name} and takes no other, found {given!r}")
+                raise InputError(f"{type(self).__name__} has its own {name}, found {given!r}: leave it out")
         for name, share in {"begin": begin, "end": end}.items():
             if share is not None and not 0 <= share <= 1:
-                raise InputError(f"{name} is a share of the steps, in [0, 1]; found {share}")
+                raise InputError(f"{name}, a share of the steps, must be in [0, 1]; found {share}")
         self.criterion = criteria.find(criterion or self.CRITERION)
         self.allocation = allocations.find(allocation or self.ALLOCATION)
-        self.begin, self.end = (round(share * steps) for share in (begin, self.END if end is None else end))
+        self.begin = round(begin * steps)
+        self.end = round((self.END if end is None else end) * steps)
         schedule = schedule or self.SCHEDULE
         self.schedule = (
             schedules.make(schedule, density=density, begin=self.begin, end=self.end, every=every)
@@ -95,7 +96,10 @@ class Pruning(Masked):
         )
         self.batches = list(batches)
         criteria.check_batches(self.criterion, self.batches)
-        self.network, self.exclude, self.loss, self.seed = network, entries_of(exclude), loss, seed
+        self.network = network
+        self.exclude = entries_of(exclude)
+        self.loss = loss
+        self.seed = seed
         super().__init__(network, optimizer, density=density, steps=steps, exclude=self.exclude)
         self.density = density
 
@@ -115,23 +119,23 @@ class Pruning(Masked):
             if density <= self.density:
                 self.phase = Phase.FIXED
 
-    # --- Choosing
+    # --- Selection
 
     def _prune_to(self, density: float) -> None:
-        """Keep the best of the synapses that exist."""
+        """Keep the best of the existing synapses, up to this density."""
         self._keep(self._choose(self._scores(), density))
 
     def _scores(self) -> Scores:
-        """Scores of the criterion for the network as it is now."""
+        """Return the criterion's scores of the network in its current state."""
         function = self.criterion.function
         own = {"seed": self.seed} if "seed" in inspect.signature(function).parameters else {}
         return criteria.score(function, self.network, self.batches, loss=self.loss, exclude=self.exclude, **own)
 
     def _choose(self, scores: Scores, density: float) -> dict[str, Tensor]:
-        """Masks of the allocation's choice among the synapses that exist."""
-        there = {name: mask != 0 for name, mask in self.state["mask"].items()}
-        within = {name: torch.where(there[name], score, -torch.inf) for name, score in scores.items()}
-        return dict(self.allocation(within, density, geometry(self.network, exclude=self.exclude)))
+        """Return the masks that the allocation chooses from the existing synapses."""
+        present = {name: mask != 0 for name, mask in self.state["mask"].items()}
+        eligible = {name: torch.where(present[name], score, -torch.inf) for name, score in scores.items()}
+        return dict(self.allocation(eligible, density, geometry(self.network, exclude=self.exclude)))
 
     # --- The end
 

@@ -1,4 +1,4 @@
-"""Gradual pruning by the size of weights and of their gradients, which the optimizer knows."""
+"""Squisher: gradual pruning by the weights and the optimizer's running mean of squared gradients."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,15 +16,15 @@ from .pruning import Pruning
 
 @register("squisher")
 class Squisher(Pruning):
-    r"""Scores are :math:`|w|\, v^{p/2}`, with v the optimizer's running mean of squared gradients.
+    r"""Prune by :math:`|w|\, v^{p/2}`, with v the optimizer's running mean of squared gradients.
 
     Li, Dangel, Tam, Raffel: "Fishers for Free? Approximating the Fisher Information Matrix by Recycling the Squared
-    Gradient Accumulator", ICML 2025: with p = 1 the ranking is that of the Fisher information, :math:`w^2 v / 2`, and
-    costs nothing more. p = 0 is gradual magnitude pruning. The default between the two is ours: v is a mean over a
-    thousand steps, in which the network and its mask have changed, and half of it does better than all.
+    Gradient Accumulator", ICML 2025: p = 1 ranks by the Fisher information, :math:`w^2 v / 2`, at no extra cost. p = 0
+    is gradual magnitude pruning. The default between the two is ours: v is a mean over about a thousand steps, in which
+    the network and its mask have changed, and p = 0.5 gave better results than p = 1.
 
-    With an optimizer that keeps no such mean (SGD) one is kept here: one more tensor the size of the weights. Before
-    the first step there is none, and weights are ranked by their size.
+    For an optimizer that keeps no such mean (SGD) the method keeps one: one more tensor the size of the weights. Before
+    the first step there is none, and weights are ranked by magnitude.
 
     Args:
         network, optimizer, options: as `Pruning`, without `criterion`.
@@ -55,5 +55,5 @@ class Squisher(Pruning):
 
     def _scores(self) -> Scores:
         sizes = gradient_sizes(self.optimizer, self.parameters, self.state.get("square") if self.steps_done else None)
-        # In place, for the memory: |weight| size^power.
+        # |weight| * size^power, in place to save memory.
         return {n: sizes[n].pow_(self.power).mul_(p.detach()).abs_() for n, p in self.parameters.items()}

@@ -1,1 +1,1 @@
-"""Rewiring while training: synapses go and come back."""
+"""Rewiring while training: synapses are removed, and others grow."""

@@ -1,4 +1,4 @@
-"""Deep R: rewiring as sampling; the number of synapses never changes."""
+"""Deep R: rewiring as sampling, with a number of synapses that never changes."""
 
 import math
 import random as plain_random
@@ -23,81 +23,10 @@ from ..optimizer_state import clear_moments, prior_step
 from ..registry import register
 from .hidden_strength import add_scaled_
 
-# --- Vacancies
-
-# An index into a tensor.
-Positions = tuple[Tensor, ...] | EllipsisType
-
-
-def count_of(mask: Tensor) -> Tensor:
-    """Number of synapses: several times as fast as count_nonzero, and exact, as float32 holds the sum of one row."""
-    return mask.sum(-1, dtype=torch.float32).sum(dtype=torch.float64)
-
-
-def vacancies(
-    masks: Sequence[Tensor], missing: Tensor, expected: int, walk: tuple[int, int], *, look: bool
-) -> list[tuple[Positions, Tensor]]:
-    """The first free positions on a walk through some tensors, as many as synapses are missing.
-
-    A walk visits positions start, start + stride, start + 2 stride, ... modulo the size. With a stride that has no
-    divisor in common with the size it visits each once, in an order that needs no permutation in memory. Of `expected`
-    positions at least `missing` are free, since the masks hold `expected - missing` synapses: so long a walk suffices.
-
-    Args:
-        masks: 1 where a synapse exists, else 0.
-        missing: number of free positions to find, 0 or more.
-        expected: number of synapses that the masks must have in all.
-        walk: start, and stride (with no divisor in common with the size of all masks together).
-        look: end the walk once enough are found; else shapes depend on no data and nothing is read back.
-
-    Returns:
-        for each mask, an index of positions, all different, and boolean: true for those to be filled.
-    """
-    total = sum(mask.numel() for mask in masks)
-    most = min(expected, total)
-    if not look:
-        return _of_whole_walk(masks, missing, most, walk)
-    length = min(most, 2 * int(missing))
-    while True:
-        parts = list(_parts(masks, walk, length))
-        free = torch.zeros(length, dtype=torch.bool)
-        for mask, (which, found) in zip(masks, parts, strict=True):
-            free[which] = mask[found] == 0
-        if length == most or bool(free.count_nonzero() >= missing):
-            comes = free & (free.cumsum(0) <= missing)
-            return [(found, comes[which]) for which, found in parts]
-        length = min(most, 2 * length)
-
-
-def _of_whole_walk(
-    masks: Sequence[Tensor], missing: Tensor, length: int, walk: tuple[int, int]
-) -> list[tuple[Positions, Tensor]]:
-    start, stride = walk
-    flat = torch.cat([mask.reshape(-1) for mask in masks])
-    met = (start + stride * torch.arange(length, device=flat.device)) % flat.numel()
-    free = flat[met] == 0
-    comes = torch.zeros_like(flat, dtype=torch.bool)
-    comes[met] = free & (free.cumsum(0) <= missing)
-    parts = comes.split([mask.numel() for mask in masks])
-    return [(..., part.view(mask.shape)) for mask, part in zip(masks, parts, strict=True)]
-
-
-def _parts(masks: Sequence[Tensor], walk: tuple[int, int], length: int) -> Iterator[tuple[Tensor, tuple[Tensor, ...]]]:
-    """For each tensor: which steps of a walk fall into it, and their indices there."""
-    start, stride = walk
-    first = 0
-    visited = (start + stride * np.arange(length)) % sum(mask.numel() for mask in masks)
-    for mask in masks:
-        which = np.flatnonzero((visited >= first) & (visited < first + mask.numel()))
-        inside = np.unravel_index(visited[which] - first, mask.shape)
-        yield torch.from_numpy(which), tuple(map(torch.from_numpy, inside))
-        first += mask.numel()
-
-
-# --- Method
-
 # Strength of a synapse that was just connected: it exists, so it is not zero.
 CONNECTED = 1e-12
+# Places in a tensor.
+Places = tuple[Tensor, ...] | EllipsisType
 
 
 @register("deepr")
@@ -205,7 +134,7 @@ class DeepR(Masked):
         return Phase.FIXED if self.steps_done >= self.settled_at else Phase.SEARCHING
 
     def _connect(self, group: Sequence[Trained]) -> None:
-        """Connect as many synapses as have gone from these tensors."""
+        """As many synapses as have gone from these tensors."""
         masks = [self.state["mask"][entry.name] for entry in group]
         counted = list(self.parameters) if self.scope == "global" else [entry.name for entry in group]
         counts = [self.numbers[f"synapses:{name}"] for name in counted]
@@ -213,10 +142,10 @@ class DeepR(Masked):
         missing = wanted - torch.stack([count_of(self.state["mask"][name]) for name in counted]).sum()
         walk = self._walk("/".join(entry.name for entry in group), sum(mask.numel() for mask in masks))
         found = vacancies(masks, missing, wanted, walk, look=missing.device.type == "cpu")
-        for entry, mask, (index, comes) in zip(group, masks, found, strict=True):
+        for entry, mask, (places, comes) in zip(group, masks, found, strict=True):
             weight, sign = entry.parameter.data, self.state["sign"][entry.name]
-            weight[index] = torch.where(comes, CONNECTED * sign[index], weight[index])
-            mask[index] += comes
+            weight[places] = torch.where(comes, CONNECTED * sign[places], weight[places])
+            mask[places] += comes
 
     def compile(self) -> None:
         """Compile the arithmetic of a step: one pass over memory instead of six."""
@@ -229,7 +158,7 @@ class DeepR(Masked):
         return torch.randn(like.shape, generator=numbers, dtype=like.dtype, device=like.device)
 
     def _walk(self, name: str, size: int) -> tuple[int, int]:
-        """Start and stride of a walk that visits each of `size` positions once."""
+        """Where a walk through so many places starts, and its stride; it meets every place once."""
         draw = plain_random.Random(f"{self.seed} {self.steps_done} {name}")
         stride = draw.randrange(1, max(2, size))
         while math.gcd(stride, size) > 1:
@@ -240,9 +169,73 @@ class DeepR(Masked):
 def _press(
     weight: Sequence[Tensor], sign: Sequence[Tensor], mask: Sequence[Tensor], force: Sequence[float | Tensor]
 ) -> None:
-    """Lower the strengths of existing synapses by the force; synapses at or below 0 leave the mask. In place."""
+    """Strengths of what exists fall by the force; who is not above 0 then leaves the mask. All in place."""
     for w, s, m, f in zip(weight, sign, mask, force, strict=True):
         w.mul_(m)
         add_scaled_(w, s, -f)  # to what is absent too: below 0 it stays absent
         torch.mul(w, s, out=m).clamp_(min=0).sign_()
         w.mul_(m)
+
+
+# --- Vacancies
+
+
+def count_of(mask: Tensor) -> Tensor:
+    """Of the synapses; several times as fast as count_nonzero, and exact: float32 holds what one row sums up to."""
+    return mask.sum(-1, dtype=torch.float32).sum(dtype=torch.float64)
+
+
+def vacancies(
+    masks: Sequence[Tensor], missing: Tensor, wanted: int, walk: tuple[int, int], *, look: bool
+) -> list[tuple[Places, Tensor]]:
+    """The first free places on a walk through some tensors, as many as synapses are missing.
+
+    Args:
+        masks: 1 where a synapse exists, else 0.
+        missing: how many places are wanted, 0 or more.
+        wanted: how many synapses there are to be in all: who meets so many places finds as many free as are missing.
+        walk: start, and stride (with no divisor in common with the number of places of all masks together).
+        look: end the walk as soon as there are enough; else shapes depend on no data and nothing is read back.
+
+    Returns:
+        For each mask places, all different, as an index; and boolean, true for those to be filled.
+    """
+    total = sum(mask.numel() for mask in masks)
+    most = min(wanted, total)
+    if not look:
+        return _of_whole_walk(masks, missing, most, walk)
+    length = min(most, 2 * int(missing))
+    while True:
+        parts = list(_parts(masks, walk, length))
+        free = torch.zeros(length, dtype=torch.bool)
+        for mask, (which, places) in zip(masks, parts, strict=True):
+            free[which] = mask[places] == 0
+        if length == most or bool(free.count_nonzero() >= missing):
+            comes = free & (free.cumsum(0) <= missing)
+            return [(places, comes[which]) for which, places in parts]
+        length = min(most, 2 * length)
+
+
+def _of_whole_walk(
+    masks: Sequence[Tensor], missing: Tensor, length: int, walk: tuple[int, int]
+) -> list[tuple[Places, Tensor]]:
+    start, stride = walk
+    flat = torch.cat([mask.reshape(-1) for mask in masks])
+    met = (start + stride * torch.arange(length, device=flat.device)) % flat.numel()
+    free = flat[met] == 0
+    comes = torch.zeros_like(flat, dtype=torch.bool)
+    comes[met] = free & (free.cumsum(0) <= missing)
+    parts = comes.split([mask.numel() for mask in masks])
+    return [(..., part.view(mask.shape)) for mask, part in zip(masks, parts, strict=True)]
+
+
+def _parts(masks: Sequence[Tensor], walk: tuple[int, int], length: int) -> Iterator[tuple[Tensor, tuple[Tensor, ...]]]:
+    """Which of the places on a walk lie in each tensor, and where there."""
+    start, stride = walk
+    first = 0
+    places = (start + stride * np.arange(length)) % sum(mask.numel() for mask in masks)
+    for mask in masks:
+        which = np.flatnonzero((places >= first) & (places < first + mask.numel()))
+        inside = np.unravel_index(places[which] - first, mask.shape)
+        yield torch.from_numpy(which), tuple(map(torch.from_numpy, inside))
+        first += mask.numel()

@@ -1,4 +1,4 @@
-"""Dynamic sparse training: at intervals some synapses are dropped and others grown. SET, RigL, ESL, NDSNN."""
+"""Dynamic sparse training: every so many steps some synapses are dropped and others grown."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -97,7 +97,7 @@ class DropAndGrow(Masked):
         self._gradients: dict[str, Tensor] = {}
 
     def fraction_at(self, step: int) -> float:
-        """Share of a tensor's synapses that is dropped after `step` steps."""
+        """The share of a tensor's synapses that is dropped after so many steps."""
         if not self.annealed:
             return self.fraction
         return self.fraction * (1 + math.cos(math.pi * min(step / self.end, 1.0))) / 2
@@ -123,7 +123,7 @@ class DropAndGrow(Masked):
         if self.schedule.updates_at(self.steps_done):
             every = self.schedule.every
             present, wanted = self._counts_at((self.steps_done - 1) // every * every), self._counts_at(self.steps_done)
-            self._keep({name: self._rewired(name, present[name], wanted[name]) for name in self.parameters})
+            self._keep({name: self._moved_about(name, present[name], wanted[name]) for name in self.parameters})
         self._gradients = {}
         if self.steps_done >= self.end:
             self.phase = Phase.FIXED
@@ -141,8 +141,8 @@ class DropAndGrow(Masked):
 
     # --- Where the synapses go
 
-    def _rewired(self, name: str, present: int, wanted: int) -> Tensor:
-        """Mask of a tensor after it dropped and grew, from `present` to `wanted` synapses."""
+    def _moved_about(self, name: str, present: int, wanted: int) -> Tensor:
+        """The mask of a tensor after it dropped and grew, from so many synapses to so many."""
         rests = self.parameters[name].grad is None
         staying = min(present if rests else present - round(self.fraction_at(self.steps_done) * present), wanted)
         kept = self._best(name, staying)
@@ -150,19 +150,19 @@ class DropAndGrow(Masked):
         return kept | keep_largest({name: promise}, wanted - staying)[name]
 
     def _best(self, name: str, count: int) -> Tensor:
-        """Mask of the best `count` existing synapses of a tensor."""
+        """The mask of so many of the synapses that exist in a tensor."""
         there = self.state["mask"][name] != 0
         return keep_largest({name: torch.where(there, self._worth(name, there), -torch.inf)}, count)[name]
 
     def _worth(self, name: str, there: Tensor) -> Tensor:
-        """Scores by which existing synapses are kept; sizes if the tensor has no gradient to score by."""
+        """How much the synapses that exist are worth keeping; by size where gradients are wanted and there are none."""
         weight = self.parameters[name].detach()
         if self.drop == "signed":
             return _among_its_sign(weight, there)
         return (self._gradients.get(name, weight) if self.drop == "gradient" else weight).abs()
 
     def _promise(self, name: str) -> Tensor:
-        """Scores by which absent synapses are grown."""
+        """How much the synapses that do not exist promise."""
         if self.grow == "momentum":
             return self.state["average"][name].abs()
         return self._gradients[name].abs() if self.grow == "gradient" and name in self._gradients else self._draw(name)
@@ -179,7 +179,7 @@ class DropAndGrow(Masked):
 
     @cached_property
     def _ends(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Number of synapses of each tensor at the start and at the end."""
+        """How many synapses each tensor has at first and at last."""
         counts = {
             density: {name: row["nonzero"] for name, row in self._drawn(density).layers().items()}
             for density in {self.initial_density, self.density}
@@ -187,7 +187,7 @@ class DropAndGrow(Masked):
         return counts[self.initial_density], counts[self.density]
 
     def _counts_at(self, step: int) -> dict[str, int]:
-        """Number of synapses of each tensor after `step` steps."""
+        """How many synapses each tensor has after so many steps."""
         first, last = self._ends
         remaining = self.schedule.remaining_at(step)
         return {name: round(last[name] + (first[name] - last[name]) * remaining) for name in last}
@@ -200,27 +200,6 @@ class DropAndGrow(Masked):
             self._keep({name: self._best(name, count) for name, count in self._counts_at(self.end).items()})
 
 
-def _among_its_sign(weight: Tensor, there: Tensor) -> Tensor:
-    """The share of a tensor's synapses of the same sign that are not larger, in (0, 1]."""
-    worth = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
-    for group in (there & (weight >= 0), there & (weight < 0)):
-        sizes = weight[group].abs()
-        worth[group] = (sizes.argsort(stable=True).argsort() + 1).to(worth) / max(1, sizes.numel())
-    return worth
-
-
-def _check(drop: str, grow: str, density: float, initial: float, fraction: float, every: int | None) -> None:
-    for name, value, known in (("drop", drop, get_args(Drop)), ("grow", grow, get_args(Grow))):
-        if value not in known:
-            raise InputError(f"{name} must be one of {', '.join(known)}, found {value!r}")
-    if initial < density:
-        raise InputError(f"initial_density must be {density:g} or more, where the density ends: found {initial:g}")
-    if not 0 <= fraction <= 1:
-        raise InputError(f"fraction must be in [0, 1], found {fraction}")
-    if every is not None and every < 1:
-        raise InputError(f"every must be 1 or more, found {every}")
-
-
 # --- Named methods
 
 
@@ -231,8 +210,8 @@ class SET(DropAndGrow):
     Mocanu et al., "Scalable training of artificial neural networks with adaptive sparse connectivity inspired by
     network science", Nature Communications 2018: an Erdos-Renyi connectivity, and 30 % of each tensor at every update.
     The paper updates once an epoch, goes on to the end, and leaves the output layer dense; here updates are as frequent
-    as those of the other methods and stop at `end`, so that the synapses grown last can learn, and the output layer is
-    pruned like the others (`exclude` keeps it dense). Arguments as `DropAndGrow`.
+    as everybody's and stop at `end`, so that what was grown last can learn, and the output layer is pruned as the
+    others are (`exclude` keeps it dense). Arguments as `DropAndGrow`.
     """
 
     DROP, GROW, ALLOCATION, ANNEALED = "signed", "random", "er", False
@@ -293,3 +272,27 @@ class NDSNN(DropAndGrow):
     ) -> None:
         initial = max(density, 1 / 3) if initial_density is None else initial_density
         super().__init__(network, optimizer, density=density, initial_density=initial, **options)
+
+
+# --- Helpers
+
+
+def _among_its_sign(weight: Tensor, there: Tensor) -> Tensor:
+    """The share of a tensor's synapses of the same sign that are not larger, in (0, 1]."""
+    worth = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
+    for group in (there & (weight >= 0), there & (weight < 0)):
+        sizes = weight[group].abs()
+        worth[group] = (sizes.argsort(stable=True).argsort() + 1).to(worth) / max(1, sizes.numel())
+    return worth
+
+
+def _check(drop: str, grow: str, density: float, initial: float, fraction: float, every: int | None) -> None:
+    for name, value, known in (("drop", drop, get_args(Drop)), ("grow", grow, get_args(Grow))):
+        if value not in known:
+            raise InputError(f"{name} must be one of {', '.join(known)}, found {value!r}")
+    if initial < density:
+        raise InputError(f"initial_density must be {density:g} or more, where the density ends: found {initial:g}")
+    if not 0 <= fraction <= 1:
+        raise InputError(f"fraction must be in [0, 1], found {fraction}")
+    if every is not None and every < 1:
+        raise InputError(f"every must be 1 or more, found {every}")

@@ -1,8 +1,7 @@
-"""UPR: gates on synapses and on neurons, learned under a price for synaptic operations.
+"""The arithmetic of gates: weights that act as w * sigmoid(beta * a) * sigmoid(beta * b). All in place.
 
-Weights act as w * sigmoid(beta * a) * sigmoid(beta * b). A gate is a tuple (a, mean, square): its value, and Adam's two
-means of its gradients. The functions work in place and take lists with one entry for each tensor of synapses, so that
-one compiled call does them all; numbers are in lists, too.
+A gate is a tuple (a, mean, square): its value, and what Adam remembers of its gradients. Each function takes lists with
+one entry for each tensor of synapses, so that one compiled call does them all; numbers stand in lists.
 """
 
 from collections.abc import Sequence
@@ -21,73 +20,6 @@ from ..checks import check_at_least
 from ..registry import register
 from ..search import Search
 
-# Of the gates' own Adam steps, which take the learning rate of the weights.
-BETAS = (0.9, 0.999)
-EPSILON = 1e-8
-
-Number = float | Tensor
-
-
-def learn(
-    gradient: Sequence[Tensor],
-    gain: Sequence[Tensor],
-    gates: Sequence[tuple[Tensor, ...]],
-    neurons: Sequence[tuple[Tensor, ...]],
-    costs: Sequence[tuple[Tensor, ...]],
-    rate: Sequence[Number],
-    scales: Sequence[Number],
-) -> None:
-    """Move the gates by one step of Adam, and leave in `gradient` that of the weights behind them.
-
-    With v the weight as it acts, dL/da = beta (1 - sigmoid(beta a)) v dL/dv, and dL/db is the sum of the same over the
-    synapses of b; what the gates cost has the slope beta sigmoid (1 - sigmoid) as usual.
-
-    Args:
-        gradient: of the loss by the weights as they act.
-        gain: the same times the weights as they act.
-        gates: of the synapses; tensors of the weights' shapes.
-        neurons: gates of the neurons that synapses come from, in shapes that broadcast over the weights, and the sum of
-            the gain over the synapses of each; or ().
-        costs: what an open gate costs; of synapses, in shapes that broadcast over the weights, and of neurons.
-        rate: learning rates.
-        scales: steepness beta; and 1 - beta1^t, 1 - beta2^t of Adam's bias corrections.
-    """
-    steepness, first, second = scales
-    for g, gained, own, shared, cost, lr in zip(gradient, gain, gates, neurons, costs, rate, strict=True):
-        synapse = torch.sigmoid(steepness * own[0])
-        g.mul_(synapse)
-        _adam(own, (gained + cost[0] * synapse) * (1 - synapse) * steepness, lr, first, second)
-        if shared:
-            *gate, outgoing = shared
-            neuron = torch.sigmoid(steepness * gate[0])
-            g.mul_(neuron)
-            _adam(gate, (outgoing + cost[1] * neuron) * (1 - neuron) * steepness, lr, first, second)
-
-
-def act(
-    weight: Sequence[Tensor],
-    gates: Sequence[tuple[Tensor, ...]],
-    neurons: Sequence[tuple[Tensor, ...]],
-    out: Sequence[Tensor],
-    scales: Sequence[Number],
-) -> None:
-    """out = weight as it acts through its gates; arguments as above, `scales` being the steepness."""
-    (steepness,) = scales
-    for w, own, shared, acting in zip(weight, gates, neurons, out, strict=True):
-        torch.mul(w, torch.sigmoid(steepness * own[0]), out=acting)
-        if shared:
-            acting.mul_(torch.sigmoid(steepness * shared[0]))
-
-
-def _adam(gate: Sequence[Tensor], gradient: Tensor, rate: Number, first: Number, second: Number) -> None:
-    value, mean, square = gate
-    mean.lerp_(gradient, 1 - BETAS[0])
-    square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-    value -= mean / (square / second).sqrt_().add_(EPSILON) * (rate / first)
-
-
-# --- Method
-
 # Share of the search after which no more gates are shut than are opened; chosen on a validation split of MNIST, and on
 # short trainings on digits (docs/methods.md).
 RAMP = 0.65
@@ -96,6 +28,11 @@ RAMP = 0.65
 DEAREST = 1e-8
 # How steep the gates are at first and at last.
 STEEPNESS = (5.0, 1000.0)
+# Of the gates' own Adam steps, which take the learning rate of the weights.
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+
+Number = float | Tensor
 
 
 @register("upr")
@@ -111,11 +48,10 @@ class UPR(Search):
 
     with :math:`c_w` the connections that share a weight, and :math:`c_n` the connections that leave a neuron: the
     operations that its spike costs. Then gates above 0 stay, the others go, and the weights train on. Neurons of a
-    convolution are its channels here; the inputs of the first layer are no neurons. A layer has its own gates for
-    the presynaptic neurons, so that a neuron with two target layers has two; a grouped convolution has none. Gates
-    begin half open, and weights are scaled up, so that the network begins as it was. Gates learn by an Adam of
-    their own with the weights' learning rate, whatever the optimizer is; its weight decay acts on the weights
-    behind the gates.
+    convolution are its channels here; the inputs of the first layer are no neurons. A layer has its own gates for the
+    neurons that it hears, so that a neuron with two listeners has two; a grouped convolution has none. Gates begin half
+    open, and weights are scaled up, so that the network begins as it was. Gates learn by an Adam of their own with the
+    weights' learning rate, whatever the optimizer is; its weight decay acts on the weights behind the gates.
 
     Two ways to say how sparse the network shall be:
 
@@ -131,7 +67,7 @@ class UPR(Search):
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
         steps: optimizer steps of the whole training.
-        price: lambda, 0 or more; with `density` it only decides the order: dearer synapses go first. None: 1e-8 by the
+        price: lambda, 0 or more; with `density` it decides only who goes first, the dearer ones. None: 1e-8 by the
             connections of the weight that has most, which on the paper's CIFAR-10 network is the paper's 1e-11.
         density: share of the synapses to end with, in (0, 1]; None: what the price leaves.
         settle: share of `steps` after which the gates are fixed, in (0, 1].
@@ -180,7 +116,7 @@ class UPR(Search):
         self._learn, self._act = learn, act
 
     def steepness_at(self, step: int) -> float:
-        """Beta after `step` steps; it grows by the same factor at each."""
+        """Beta after so many steps: it grows by the same factor at each."""
         first, last = STEEPNESS
         assert self.settled_at is not None
         return first * (last / first) ** min(step / self.settled_at, 1.0)
@@ -242,7 +178,7 @@ class UPR(Search):
         return tuple(self.state[f"{kind}{part}"][name] for part in ("", "_mean", "_square") if name in self.state[kind])
 
     def _half_open(self, name: str) -> float:
-        """Factor by which a weight is scaled up, so that it acts unchanged while its gates are half open."""
+        """What a weight is multiplied with, so that it acts as it was while its gates are half open."""
         return 4.0 if name in self.gated else 2.0
 
     def _neurons_of(self, name: str) -> list[int]:
@@ -250,7 +186,7 @@ class UPR(Search):
         return [size if axis == self.gated[name] else 1 for axis, size in enumerate(self.parameters[name].shape)]
 
     def _for_neurons(self, name: str, values: Tensor) -> tuple[Tensor, ...]:
-        """Sum of `values` over the synapses of each presynaptic neuron; () if those have no gates."""
+        """What stands at the synapses, summed up for each presynaptic neuron; nothing where those have no gates."""
         return (values.sum_to_size(self._neurons_of(name)),) if name in self.gated else ()
 
     def compile(self) -> None:
@@ -260,7 +196,7 @@ class UPR(Search):
     # --- The end of the search
 
     def _openings(self) -> dict[str, Tensor]:
-        """Opening of each synapse: the smaller value of its gate and its neuron's gate; shut at or below 0."""
+        """How far open a synapse is: its gate's value or that of its neuron, whichever is smaller; shut at 0."""
         return {
             name: torch.minimum(gate, self.state["neuron"][name]) if name in self.gated else gate.clone()
             for name, gate in self.state["gate"].items()
@@ -270,7 +206,7 @@ class UPR(Search):
         openings = self._openings()
         alive = keep_share(openings, density)
         shut = [opening.masked_fill_(alive[name], -torch.inf).amax() for name, opening in openings.items()]
-        line = torch.stack(shut).amax().nan_to_num(neginf=0.0)  # no gate is to be shut: none moves
+        line = torch.stack(shut).amax().nan_to_num(neginf=0.0)  # nobody is to be shut: nothing moves
         for kind in ("gate", "neuron"):
             for gate in self.state[kind].values():
                 gate.sub_(line)
@@ -284,7 +220,68 @@ class UPR(Search):
         else:
             alive = keep_share(openings, self.target_density)
         for name, parameter in self.parameters.items():
-            # Frozen parameters keep their weights: they were not trained with the gates.
+            # What rests has its weights, which nothing learned beside the gates.
             scale = 1.0 if parameter.requires_grad else 1 / self._half_open(name)
             torch.mul(self.state["weight"][name], scale, out=parameter.data)
         self._fix(alive)
+
+
+# --- Gates
+
+
+def learn(
+    gradient: Sequence[Tensor],
+    gain: Sequence[Tensor],
+    gates: Sequence[tuple[Tensor, ...]],
+    neurons: Sequence[tuple[Tensor, ...]],
+    costs: Sequence[tuple[Tensor, ...]],
+    rate: Sequence[Number],
+    scales: Sequence[Number],
+) -> None:
+    """Move the gates by one step of Adam, and leave in `gradient` that of the weights behind them.
+
+    With v the weight as it acts, dL/da = beta (1 - sigmoid(beta a)) v dL/dv, and dL/db is the sum of the same over the
+    synapses of b; what the gates cost has the slope beta sigmoid (1 - sigmoid) as usual.
+
+    Args:
+        gradient: of the loss by the weights as they act.
+        gain: the same times the weights as they act.
+        gates: of the synapses; tensors of the weights' shapes.
+        neurons: gates of the neurons that synapses come from, in shapes that broadcast over the weights, and the sum of
+            the gain over the synapses of each; or ().
+        costs: what an open gate costs; of synapses, in shapes that broadcast over the weights, and of neurons.
+        rate: learning rates.
+        scales: steepness beta; and 1 - beta1^t, 1 - beta2^t of Adam's bias corrections.
+    """
+    steepness, first, second = scales
+    for g, gained, own, shared, cost, lr in zip(gradient, gain, gates, neurons, costs, rate, strict=True):
+        synapse = torch.sigmoid(steepness * own[0])
+        g.mul_(synapse)
+        _adam(own, (gained + cost[0] * synapse) * (1 - synapse) * steepness, lr, first, second)
+        if shared:
+            *gate, outgoing = shared
+            neuron = torch.sigmoid(steepness * gate[0])
+            g.mul_(neuron)
+            _adam(gate, (outgoing + cost[1] * neuron) * (1 - neuron) * steepness, lr, first, second)
+
+
+def act(
+    weight: Sequence[Tensor],
+    gates: Sequence[tuple[Tensor, ...]],
+    neurons: Sequence[tuple[Tensor, ...]],
+    out: Sequence[Tensor],
+    scales: Sequence[Number],
+) -> None:
+    """out = weight as it acts through its gates; arguments as above, `scales` being the steepness."""
+    (steepness,) = scales
+    for w, own, shared, acting in zip(weight, gates, neurons, out, strict=True):
+        torch.mul(w, torch.sigmoid(steepness * own[0]), out=acting)
+        if shared:
+            acting.mul_(torch.sigmoid(steepness * shared[0]))
+
+
+def _adam(gate: Sequence[Tensor], gradient: Tensor, rate: Number, first: Number, second: Number) -> None:
+    value, mean, square = gate
+    mean.lerp_(gradient, 1 - BETAS[0])
+    square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+    value -= mean / (square / second).sqrt_().add_(EPSILON) * (rate / first)

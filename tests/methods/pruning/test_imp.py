@@ -87,7 +87,7 @@ def test_the_distance_of_tickets_is_counted_over_what_is_kept():
 
 
 def test_early_time_without_data_is_refused():
-    with pytest.raises(InputError, match="Early-Time looks at data and was given none"):
+    with pytest.raises(InputError, match="Early-Time needs data, found no batches"):
         early_timesteps(Answers(torch.zeros(5, 1, 2)), [])
 
 
@@ -160,13 +160,13 @@ def test_a_search_that_is_over_early_is_not_told_to_be_stopped(caplog):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"rewind": 2.0}, r"rewind is a share of the steps, in \[0, 1\]; found 2.0"),
+        ({"rewind": 2.0}, r"rewind, a share of the steps, must be in \[0, 1\]; found 2.0"),
         ({"rewind": 0.2, "end": 0.1}, "rewind must not be after end, found 0.2 and 0.1"),
         ({"rate": 1.0}, r"rate must be in \(0, 1\), found 1.0"),
-        ({"early_time": True}, "early_time looks at data and was given none"),
+        ({"early_time": True}, "early_time needs data, found no batches"),
         (
             {"early_time": True, "batches": [torch.zeros(1, 4)]},
-            "sets the network's number of timesteps: Linear has none",
+            "early_time sets the attribute timesteps of the network, Linear has none",
         ),
     ],
 )
@@ -177,5 +177,5 @@ def test_wrong_options_are_told(options, told):
 
 
 def test_early_time_wants_a_time_axis():
-    with pytest.raises(InputError, match=r"wants outputs \[T, B, classes\], found shape \(3, 2\)"):
+    with pytest.raises(InputError, match=r"needs outputs \[T, B, classes\], found shape \(3, 2\)"):
         early_timesteps(nn.Linear(2, 2), [torch.zeros(3, 2)])

@@ -376,7 +376,7 @@ def test_steps_kept_on_a_device_give_the_same_result():
         ({"density": 0.0, "steps": 5}, r"density must be in \(0, 1\], found 0.0"),
         ({"density": 1.5, "steps": 5}, r"density must be in \(0, 1\], found 1.5"),
         ({"density": 0.1}, "density needs steps"),
-        ({"density": 0.1, "steps": 0}, "steps must be a whole number, 1 or more; found 0"),
+        ({"density": 0.1, "steps": 0}, "steps must be an integer, 1 or more; found 0"),
         ({"density": 0.1, "steps": 5, "alpha": 0.1}, r"give density, or alpha \(with sparsity\), not both"),
         ({"density": 0.1, "steps": 5, "sparsity": 0.9}, "not both"),
         ({"density": 0.1, "steps": 5, "settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),

@@ -178,7 +178,7 @@ def test_the_price_of_a_convolution_counts_its_connections():
         ({"price": math.inf}, "price must be 0 or more, found inf"),
         ({"density": 2.0}, r"density must be in \(0, 1\], found 2.0"),
         ({"settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),
-        ({"steps": -3}, "steps must be a whole number, 1 or more; found -3"),
+        ({"steps": -3}, "steps must be an integer, 1 or more; found -3"),
     ],
 )
 def test_values_outside_their_range_are_refused(options, told):
