@@ -437,7 +437,7 @@ def test_help_lists_models_and_data_and_imports_no_torch(capsys):
         (["--density", "1.2"], "--density must be in (0, 1], found 1.2"),
         (["--alpha", "0"], "--alpha must be above 0, found 0.0"),
         (["--alpha", "-1"], "--alpha must be above 0, found -1.0"),
-        (["--density", "0.1", "--alpha", "0.1"], "give density, or alpha (with sparsity), not both"),
+        (["--density", "0.1", "--alpha", "0.1"], "give either density or alpha (with sparsity), found both"),
         (["--method", "dense", "--density", "0.1"], "dense does not take density: it takes exclude"),
         (["--model", "torch.nn:Flatten"], "Flatten has no synapses"),
         (["--model", "lenet5"], "--model lenet5 does not fit the 1x8x8 inputs and 10 classes of digits: "),

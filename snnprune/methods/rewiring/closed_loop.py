@@ -1,4 +1,4 @@
-"""Grad R to a density: selections at intervals keep exactly as many synapses as a schedule says."""
+"""Grad R to a density: selections at intervals keep exactly the number of synapses of a schedule."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,30 +10,32 @@ from ..base import Trained
 from ..optimizer_state import add_squares, gradient_sizes, keeps_squares
 from .hidden_strength import SEEDLING, HiddenStrength
 
-# (scores, density) -> masks
+# (scores, density) -> masks.
 Choice = Callable[[dict[str, Tensor], float], dict[str, Tensor]]
 
 
 class ClosedLoop:
-    r"""Hidden strengths under an exact rank; no prior acts, and signs are free.
+    r"""Hidden strengths with selections by exact rank; no prior acts, and signs are free.
 
-    A selection ranks dormant and living strengths together, by :math:`|\theta|\, v^{p/2}` with v the mean squared
-    gradient (`optimizer_state.gradient_sizes`) and p = `power`. Those that are not kept are dormant until the next
-    selection: their strength starts from 0 and the gradient moves it, in either direction, while the weight is 0. A
-    dormant synapse that is selected comes back with weight 0: dormant synapses of one neuron gather the same step many
-    times over, and all of them acting at once with what they gathered can blow a network up.
+    A selection ranks the strengths of dormant and existing synapses together, by :math:`|\theta|\, v^{p/2}` with v the
+    mean squared gradient (`optimizer_state.gradient_sizes`) and p = `power`. Synapses that are not kept are dormant
+    until the next selection: their strength starts from 0 and the gradient moves it, in either direction, while the
+    weight is 0. A dormant synapse that is selected starts with weight 0, not with its strength: all dormant synapses of
+    a neuron follow the same gradient, and their accumulated strengths, added at once, can make a training diverge.
 
     Args:
-        method: whose state this works on.
-        power: of the gradients' root mean square in the ranking, 0 or more.
-        choose: what a selection keeps, from scores and a density.
+        method: the method whose state is updated.
+        power: exponent of the gradients' root mean square in the ranking, 0 or more.
+        choose: selects masks from scores and a density.
     """
 
     def __init__(self, method: HiddenStrength, *, power: float, choose: Choice) -> None:
-        self.method, self.power, self.choose = method, power, choose
+        self.method = method
+        self.power = power
+        self.choose = choose
 
     def start(self) -> None:
-        """Take strengths from the weights; every synapse is present."""
+        """Initialise the strengths with the weights; every synapse is present."""
         method = self.method
         method.state["hidden"] = method._copy_weights()
         method.state["present"] = method._full(1)
@@ -41,7 +43,7 @@ class ClosedLoop:
             method.state["square"] = method._full(0, precise=True)
 
     def before(self, trained: Sequence[Trained]) -> None:
-        """Keep squared gradients where the optimizer does not, and swap the strengths in."""
+        """Update the mean squared gradients, if the optimizer keeps none, and swap the strengths in."""
         if "square" in self.method.state:
             add_squares(self.method.state["square"], trained)
         self.method._hide_weights(trained)
@@ -49,17 +51,17 @@ class ClosedLoop:
     def after(self, trained: Sequence[Trained], weights: list[Tensor]) -> None:
         """Write the weights: strengths where a synapse is present, 0 elsewhere."""
         hidden, present = (self.method._state_of(kind, trained) for kind in ("hidden", "present"))
-        for h, there, weight in zip(hidden, present, weights, strict=True):
-            torch.mul(h, there, out=weight)
+        for h, mask, weight in zip(hidden, present, weights, strict=True):
+            torch.mul(h, mask, out=weight)
 
     def undo(self, trained: Sequence[Trained], weights: list[Tensor]) -> None:
-        """Nothing to do: the weights' memory was not used."""
+        """Do nothing: `before` did not use the weights' memory."""
 
     def compile(self) -> None:
-        """Nothing to do: the arithmetic of a step is one pass over memory already."""
+        """Do nothing: the arithmetic of a step is a single pass over memory."""
 
     def existing(self) -> Connectivity:
-        """The synapses that exist now; one that came back at the last selection may still have weight 0."""
+        """Return the synapses that exist now; those selected last may still have weight 0."""
         return Connectivity({name: present != 0 for name, present in self.method.state["present"].items()})
 
     # --- Selections
@@ -81,10 +83,10 @@ class ClosedLoop:
         return alive
 
     def strongest(self, density: float) -> dict[str, Tensor]:
-        """Masks of the synapses that a selection keeps."""
+        """Return the masks of the synapses that a selection keeps."""
         method = self.method
         means = method.state.get("square") if method.steps_done else None
         sizes = gradient_sizes(method.optimizer, method.parameters, means)
-        # In place, for the memory: |strength| size^power.
+        # |strength| * size^power, in place to save memory.
         scores = {name: size.pow_(self.power).mul_(method.state["hidden"][name]).abs_() for name, size in sizes.items()}
         return self.choose(scores, density)

@@ -1,4 +1,4 @@
-"""Dynamic sparse training: every so many steps some synapses are dropped and others grown."""
+"""Dynamic sparse training: at intervals some synapses are dropped and others grown (SET, RigL, ESL, NDSNN)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,42 +24,42 @@ from ..registry import register
 
 Drop = Literal["magnitude", "signed", "gradient"]
 Grow = Literal["random", "gradient", "momentum"]
-# Of the average of gradients that growth by momentum looks at.
+# Decay of the running mean of gradients for growth by momentum.
 MOMENTUM = 0.9
 
 
 class DropAndGrow(Masked):
-    """The network is sparse from the first step on, and its synapses move about.
+    """Sparse training from the first step on, with a connectivity that changes at intervals.
 
     Every `every` steps each tensor drops a share of its synapses and grows as many others, with weight 0 and without
-    moments, so that its density stays (or falls on a cubic schedule, where `initial_density` is given). After `end` the
-    connectivity is fixed. A synapse that is dropped may be grown again at once, and then keeps its weight. The
-    optimizer's step is taken at an update too: weights are looked at after it, gradients are those before it. A tensor
-    that has no gradient then drops nothing but what its density asks for.
+    moments, so that its density is constant (or falls on a cubic schedule, if `initial_density` is given). After `end`
+    the connectivity is fixed. A dropped synapse may be grown again at once, and then keeps its weight. An update
+    follows the optimizer's step: it uses the weights after the step and the gradients before it. A tensor without a
+    gradient only drops synapses if its density falls.
 
     Args:
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
         density: share of the synapses to end with, in (0, 1].
         steps: optimizer steps of the whole training.
-        initial_density: to begin with, at least `density`; None: `density`.
-        fraction: share of a tensor's synapses that is dropped, in [0, 1]; at the first update.
-        annealed: whether that share falls on a half cosine to 0 at `end` (RigL), or stays (SET).
-        every: steps between two updates; None: 100, less in a short training.
+        initial_density: share of the synapses at the start, at least `density`; None: `density`.
+        fraction: share of a tensor's synapses that is dropped at the first update, in [0, 1].
+        annealed: whether that share falls on a half cosine to 0 at `end` (RigL), or is constant (SET).
+        every: steps between two updates; None: 100, fewer in a short training.
         end: share of `steps` after which the connectivity is fixed, in (0, 1].
-        drop: what goes: the smallest by "magnitude"; "signed", the smallest positive and the largest negative ones,
-            each in proportion; or by the size of the "gradient".
-        grow: what comes: at "random", by the size of the "gradient", or of its average over the steps ("momentum").
-        allocation: of the first connectivity, drawn at random: "erk", "er", "uniform", a density for each layer, or a
-            function. It says how many synapses each layer has, then and later.
-        seed: of all drawings.
+        drop: rule for dropping: the smallest by "magnitude"; "signed", the smallest positive and the largest negative
+            ones, in proportion to their numbers; or the smallest by "gradient".
+        grow: rule for growing: at "random", or the largest by "gradient" or by its running mean ("momentum").
+        allocation: of the first, random connectivity, which sets the number of synapses of each layer throughout:
+            "erk", "er", "uniform", a density for each layer, or a function.
+        seed: of all random numbers.
         exclude: synapses to leave dense.
 
     Raises:
         InputError: a value outside its range, an unknown name, or as `Method`.
     """
 
-    # What a named method changes.
+    # Defaults, which a named method overrides.
     DROP: ClassVar[Drop] = "magnitude"
     GROW: ClassVar[Grow] = "gradient"
     ALLOCATION: ClassVar[str] = "erk"
@@ -83,7 +83,9 @@ class DropAndGrow(Masked):
         seed: int = 0,
         exclude: Exclude = (),
     ) -> None:
-        self.drop, self.grow, self.exclude = drop or self.DROP, grow or self.GROW, entries_of(exclude)
+        self.drop = drop or self.DROP
+        self.grow = grow or self.GROW
+        self.exclude = entries_of(exclude)
         self.allocation = find_layerwise(allocation or self.ALLOCATION)
         self.annealed = self.ANNEALED if annealed is None else annealed
         self.initial_density = density if initial_density is None else initial_density
@@ -91,13 +93,16 @@ class DropAndGrow(Masked):
             check_share(name, share)
         _check(self.drop, self.grow, density, self.initial_density, fraction, every)
         super().__init__(network, optimizer, density=density, steps=steps, exclude=self.exclude)
-        self.network, self.seed, self.fraction, self.density = network, seed, fraction, density
+        self.network = network
+        self.density = density
+        self.fraction = fraction
+        self.seed = seed
         self.end = max(1, round(end * steps))
         self.schedule = Polynomial(density=density, end=self.end, every=every or interval(self.end))
         self._gradients: dict[str, Tensor] = {}
 
     def fraction_at(self, step: int) -> float:
-        """The share of a tensor's synapses that is dropped after so many steps."""
+        """Return the share of a tensor's synapses that is dropped after `step` steps."""
         if not self.annealed:
             return self.fraction
         return self.fraction * (1 + math.cos(math.pi * min(step / self.end, 1.0))) / 2
@@ -111,7 +116,7 @@ class DropAndGrow(Masked):
             self.state["average"] = self._full(0)
 
     def _before(self, trained: Sequence[Trained]) -> None:
-        # The dense gradients, before the mask takes those of absent synapses away.
+        # Dense gradients: the mask will clear those of absent synapses.
         for entry in trained:
             if "average" in self.state:
                 self.state["average"][entry.name].lerp_(entry.gradient, 1 - MOMENTUM)
@@ -122,8 +127,8 @@ class DropAndGrow(Masked):
     def _update(self) -> None:
         if self.schedule.updates_at(self.steps_done):
             every = self.schedule.every
-            present, wanted = self._counts_at((self.steps_done - 1) // every * every), self._counts_at(self.steps_done)
-            self._keep({name: self._moved_about(name, present[name], wanted[name]) for name in self.parameters})
+            present, target = self._counts_at((self.steps_done - 1) // every * every), self._counts_at(self.steps_done)
+            self._keep({name: self._rewired(name, present[name], target[name]) for name in self.parameters})
         self._gradients = {}
         if self.steps_done >= self.end:
             self.phase = Phase.FIXED
@@ -133,53 +138,53 @@ class DropAndGrow(Masked):
         return Phase.FIXED if self.steps_done >= self.end else Phase.SEARCHING
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """As `Method.load_state_dict`; growth by momentum needs the average of gradients."""
-        has = any(key.startswith("average/") for key in state)
-        if self.grow == "momentum" and not has and 0 < int(state.get("steps", 0)) < self.end:
-            raise InputError("the state has no average of gradients: it is of a training that grew in another way")
+        """Do as `Method.load_state_dict`; growth by momentum needs a state with the mean of gradients."""
+        has_mean = any(key.startswith("average/") for key in state)
+        if self.grow == "momentum" and not has_mean and 0 < int(state.get("steps", 0)) < self.end:
+            raise InputError("the state has no mean of gradients: give the same grow as in the saved training")
         super().load_state_dict(state)
 
-    # --- Where the synapses go
+    # --- Dropping and growing
 
-    def _moved_about(self, name: str, present: int, wanted: int) -> Tensor:
-        """The mask of a tensor after it dropped and grew, from so many synapses to so many."""
-        rests = self.parameters[name].grad is None
-        staying = min(present if rests else present - round(self.fraction_at(self.steps_done) * present), wanted)
-        kept = self._best(name, staying)
-        promise = torch.where(kept, -torch.inf, self._promise(name))
-        return kept | keep_largest({name: promise}, wanted - staying)[name]
+    def _rewired(self, name: str, present: int, target: int) -> Tensor:
+        """Return the mask of a tensor after dropping and growing, from `present` to `target` synapses."""
+        frozen = self.parameters[name].grad is None
+        count = min(present if frozen else present - round(self.fraction_at(self.steps_done) * present), target)
+        kept = self._best(name, count)
+        growth = torch.where(kept, -torch.inf, self._growth_scores(name))
+        return kept | keep_largest({name: growth}, target - count)[name]
 
     def _best(self, name: str, count: int) -> Tensor:
-        """The mask of so many of the synapses that exist in a tensor."""
-        there = self.state["mask"][name] != 0
-        return keep_largest({name: torch.where(there, self._worth(name, there), -torch.inf)}, count)[name]
+        """Return the mask of the best `count` existing synapses of a tensor."""
+        present = self.state["mask"][name] != 0
+        return keep_largest({name: torch.where(present, self._drop_scores(name, present), -torch.inf)}, count)[name]
 
-    def _worth(self, name: str, there: Tensor) -> Tensor:
-        """How much the synapses that exist are worth keeping; by size where gradients are wanted and there are none."""
+    def _drop_scores(self, name: str, present: Tensor) -> Tensor:
+        """Return scores of existing synapses, the smallest of which are dropped; magnitudes if there is no gradient."""
         weight = self.parameters[name].detach()
         if self.drop == "signed":
-            return _among_its_sign(weight, there)
+            return _among_its_sign(weight, present)
         return (self._gradients.get(name, weight) if self.drop == "gradient" else weight).abs()
 
-    def _promise(self, name: str) -> Tensor:
-        """How much the synapses that do not exist promise."""
+    def _growth_scores(self, name: str) -> Tensor:
+        """Return scores of absent synapses, the largest of which are grown; random if there is no gradient."""
         if self.grow == "momentum":
             return self.state["average"][name].abs()
         return self._gradients[name].abs() if self.grow == "gradient" and name in self._gradients else self._draw(name)
 
     def _draw(self, name: str) -> Tensor:
-        """The same for the same step, so that a resumed run draws it again."""
+        """Draw random numbers, the same ones for the same step, so that a resumed run repeats them."""
         numbers = generator(self.seed, self.steps_done, list(self.parameters).index(name))
         return torch.rand(self.parameters[name].shape, generator=numbers).to(self.parameters[name].device)
 
     def _drawn(self, density: float) -> Connectivity:
-        """A connectivity at random."""
+        """Draw a random connectivity."""
         scores = random(self.network, seed=self.seed, exclude=self.exclude)
         return self.allocation(scores, density, geometry(self.network, exclude=self.exclude))
 
     @cached_property
-    def _ends(self) -> tuple[dict[str, int], dict[str, int]]:
-        """How many synapses each tensor has at first and at last."""
+    def _counts(self) -> tuple[dict[str, int], dict[str, int]]:
+        """The number of synapses of each tensor at the start and at the end."""
         counts = {
             density: {name: row["nonzero"] for name, row in self._drawn(density).layers().items()}
             for density in {self.initial_density, self.density}
@@ -187,8 +192,8 @@ class DropAndGrow(Masked):
         return counts[self.initial_density], counts[self.density]
 
     def _counts_at(self, step: int) -> dict[str, int]:
-        """How many synapses each tensor has after so many steps."""
-        first, last = self._ends
+        """Return the number of synapses of each tensor after `step` steps."""
+        first, last = self._counts
         remaining = self.schedule.remaining_at(step)
         return {name: round(last[name] + (first[name] - last[name]) * remaining) for name in last}
 
@@ -205,13 +210,13 @@ class DropAndGrow(Masked):
 
 @register("set")
 class SET(DropAndGrow):
-    """Drops the smallest positive and the largest negative weights and grows as many synapses at random.
+    """Drop the smallest positive and the largest negative weights, and grow as many synapses at random.
 
     Mocanu et al., "Scalable training of artificial neural networks with adaptive sparse connectivity inspired by
     network science", Nature Communications 2018: an Erdos-Renyi connectivity, and 30 % of each tensor at every update.
-    The paper updates once an epoch, goes on to the end, and leaves the output layer dense; here updates are as frequent
-    as everybody's and stop at `end`, so that what was grown last can learn, and the output layer is pruned as the
-    others are (`exclude` keeps it dense). Arguments as `DropAndGrow`.
+    The paper updates once an epoch until the end, and leaves the output layer dense. Here updates are as frequent as in
+    the other methods and stop at `end`, so that the last grown synapses are trained, and the output layer is pruned too
+    (`exclude` keeps it dense). Arguments as `DropAndGrow`.
     """
 
     DROP, GROW, ALLOCATION, ANNEALED = "signed", "random", "er", False
@@ -219,11 +224,11 @@ class SET(DropAndGrow):
 
 @register("rigl")
 class RigL(DropAndGrow):
-    """Drops the smallest weights and grows the synapses with the largest gradients.
+    """Drop the smallest weights, and grow the synapses with the largest gradients.
 
     Evci, Gale, Menick, Castro, Elsen: "Rigging the Lottery: Making All Tickets Winners", ICML 2020, algorithm 1: an
-    Erdos-Renyi-Kernel connectivity, every 100 steps, 30 % at first and less and less on a cosine, until 75 % of the
-    training. Arguments as `DropAndGrow`.
+    Erdos-Renyi-Kernel connectivity, updates every 100 steps until 75 % of the training, and a dropped share that falls
+    from 30 % on a cosine. Arguments as `DropAndGrow`.
     """
 
     DROP, GROW, ALLOCATION, ANNEALED = "magnitude", "gradient", "erk", True
@@ -231,10 +236,10 @@ class RigL(DropAndGrow):
 
 @register("esl")
 class ESL(DropAndGrow):
-    """Drops by magnitude (or gradient) and grows at random (or by gradient or momentum), at constant density.
+    """Drop by magnitude (or gradient), and grow at random (or by gradient or momentum), at constant density.
 
     Shen et al., "ESL-SNNs: An Evolutionary Structure Learning Strategy for Spiking Neural Networks", AAAI 2023. `drop`
-    and `grow` choose among its variants. Arguments as `DropAndGrow`.
+    and `grow` select its variants. Arguments as `DropAndGrow`.
     """
 
     DROP, GROW, ALLOCATION, ANNEALED = "magnitude", "random", "er", True
@@ -242,17 +247,16 @@ class ESL(DropAndGrow):
 
 @register("ndsnn")
 class NDSNN(DropAndGrow):
-    """Starts less sparse than it ends: at every update fewer synapses grow than are dropped.
+    """Drop more synapses than grow at every update, by magnitude and gradient, so that the density falls.
 
-    Huang et al., "Neurogenesis Dynamics-inspired Spiking Neural Network Training Acceleration", DAC 2023. That the
-    density falls on a cubic schedule is how the abstract can be read, not a quotation. Drops by magnitude, grows by
-    gradient.
+    Huang et al., "Neurogenesis Dynamics-inspired Spiking Neural Network Training Acceleration", DAC 2023. The cubic
+    schedule of the density is our reading of the abstract.
 
     Args:
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
         density: share of the synapses to end with, in (0, 1].
-        initial_density: to begin with; None: a third, or `density` if that is more.
+        initial_density: share of the synapses at the start; None: a third, or `density` if that is larger.
         options: as `DropAndGrow`.
 
     Raises:
@@ -277,13 +281,13 @@ class NDSNN(DropAndGrow):
 # --- Helpers
 
 
-def _among_its_sign(weight: Tensor, there: Tensor) -> Tensor:
-    """The share of a tensor's synapses of the same sign that are not larger, in (0, 1]."""
-    worth = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
-    for group in (there & (weight >= 0), there & (weight < 0)):
+def _among_its_sign(weight: Tensor, present: Tensor) -> Tensor:
+    """Return for each synapse the share of those of the same sign that are not larger, in (0, 1]."""
+    shares = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
+    for group in (present & (weight >= 0), present & (weight < 0)):
         sizes = weight[group].abs()
-        worth[group] = (sizes.argsort(stable=True).argsort() + 1).to(worth) / max(1, sizes.numel())
-    return worth
+        shares[group] = (sizes.argsort(stable=True).argsort() + 1).to(shares) / max(1, sizes.numel())
+    return shares
 
 
 def _check(drop: str, grow: str, density: float, initial: float, fraction: float, every: int | None) -> None:
@@ -291,7 +295,7 @@ def _check(drop: str, grow: str, density: float, initial: float, fraction: float
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, found {value!r}")
     if initial < density:
-        raise InputError(f"initial_density must be {density:g} or more, where the density ends: found {initial:g}")
+        raise InputError(f"initial_density must be at least the final density, {density:g}; found {initial:g}")
     if not 0 <= fraction <= 1:
         raise InputError(f"fraction must be in [0, 1], found {fraction}")
     if every is not None and every < 1:

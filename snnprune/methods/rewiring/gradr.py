@@ -22,48 +22,46 @@ from .published_rule import PublishedRule
 
 @register("gradr")
 class GradR(HiddenStrength):
-    r"""Gradient rewiring (Chen, Yu, Fang, Huang, Tian: "Pruning of Deep Spiking Neural Networks through Gradient
-    Method", IJCAI 2021).
+    r"""Gradient rewiring: synapses are pruned by a prior, or by selections, and regrow by their gradient.
 
-    A weight is :math:`w = s \cdot relu(\theta)` with a sign s drawn once and a hidden strength
-    :math:`\theta`. A synapse with :math:`\theta \le 0` is dormant, its weight is 0. The gradient
-    :math:`\partial L / \partial\theta := s \cdot \partial L / \partial w` is used for dormant synapses too,
-    so that they can grow back. A Laplace prior around :math:`\mu = \ln(2 (1 - p)) / \alpha` presses strengths down:
+    Chen, Yu, Fang, Huang, Tian: "Pruning of Deep Spiking Neural Networks through Gradient Rewiring", IJCAI 2021. A
+    weight is :math:`w = s \cdot relu(\theta)` with a sign s drawn once and a hidden strength :math:`\theta`. A synapse
+    with :math:`\theta \le 0` is dormant: its weight is 0. The gradient
+    :math:`\partial L / \partial\theta := s \cdot \partial L / \partial w` is used for dormant synapses too, so that
+    they can regrow. A Laplace prior around :math:`\mu = \ln(2 (1 - p)) / \alpha` lowers the strengths:
 
     .. math:: \theta \leftarrow \theta - \eta\, s\, \partial L / \partial w - \eta\, \alpha\, sign(\theta - \mu)
 
-    The optimizer takes the first part of that step, whatever it does with a gradient (momentum, Adam's scaling).
+    The optimizer computes the first part of that step, with its own treatment of gradients (momentum, Adam's scaling).
 
-    Two ways to say how sparse the network shall be:
+    There are two ways to set the sparsity:
 
-    - `alpha` (and `sparsity`): the published rule. With Adam alpha is a threshold on the gradient's signal-to-noise
-      ratio, with SGD on the gradient itself. The sparsity is an outcome. The published target p=`sparsity` only acts
-      where :math:`\mu` is within reach, which it rarely is: at alpha=1e-2 in the published settings 0.8, 0.95 and 0.99
-      all end at the same sparsity.
-    - `density` and `steps`: ours. Every 100 steps a selection keeps synapses by exact rank, so that the density
-      falls on a cubic schedule (Zhu and Gupta 2017) over the first 65 % of `steps`. The others are dormant until the
-      next selection: their strength starts from 0 and the gradient moves it, in either direction, while their weight is
-      0. A selection ranks dormant and living strengths together (those that come back live from weight 0 on), by
-      :math:`|\theta|\, v^{p/2}` with v the mean squared gradient (`squares.gradient_sizes`) and p = `power`. No prior
-      acts. Then the connectivity is frozen, at exactly `density`, and the weights that are left train on.
+    - `alpha` (and `sparsity`): the published rule, `PublishedRule`. With Adam alpha is a threshold on the gradient's
+      signal-to-noise ratio, with SGD on the gradient itself. The sparsity is an outcome. The published target
+      p = `sparsity` acts only if strengths reach :math:`\mu`, which is rare: in the published settings with
+      alpha = 1e-2, targets of 0.8, 0.95 and 0.99 all end at the same sparsity.
+    - `density` and `steps`: our closed loop, `ClosedLoop`. Every 100 steps a selection keeps the synapses with the
+      largest :math:`|\theta|\, v^{p/2}`, dormant or not, with v the mean squared gradient and p = `power`. Their number
+      follows a cubic schedule (Zhu and Gupta 2017) over the first 65 % of `steps`. No prior acts. Then the connectivity
+      is fixed, at exactly `density`, and the remaining weights are trained.
 
-    Strengths are taken from the weights at the first step. Memory: two tensors the size of the weights; with a density
-    and an optimizer that keeps no squared gradients (SGD), three.
+    Strengths are initialised with the weights at the first step. Memory: two tensors the size of the weights; with a
+    density and an optimizer that keeps no squared gradients (SGD), three.
 
     Args:
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
-        alpha: the prior's pressure, > 0. Default 1e-2 when no density is given.
-        sparsity: the published target p, in [0.5, 1). Default 0.95 when no density is given.
+        alpha: strength of the prior, above 0. 1e-2 if neither it nor a density is given.
+        sparsity: the published target p, in [0.5, 1). 0.95 if neither it nor a density is given.
         density: share of the synapses to end with, in (0, 1]. Excludes `alpha` and `sparsity`.
         steps: optimizer steps of the whole training; needed with `density`, unused without.
-        settle: share of `steps` after which the connectivity is frozen, in (0, 1].
+        settle: share of `steps` after which the connectivity is fixed, in (0, 1].
         scope: "global" ranks all synapses together, "layer" gives every tensor the same density.
-        allocation: how many synapses each layer and neuron keeps, in place of `scope`: a name such as "lamp" or
-            "fan-in=32", or a function, as `allocation.find`.
-        power: of the gradients' root mean square in the ranking, 0 or more; 0 ranks by strength alone.
-        draw_zero_signs: a weight that starts at exactly 0 has no sign and could never grow under the published rule;
-            it gets a random one. False keeps the published behaviour. With a density signs are free, and it is unused.
+        allocation: rule for the number of synapses of each layer or neuron, instead of `scope`: a name such as "lamp"
+            or "fan-in=32", or a function, as in `allocation.find`.
+        power: exponent of the gradients' root mean square in the ranking, 0 or more; 0 ranks by strength alone.
+        draw_zero_signs: give weights that start at exactly 0 a random sign: without a sign they could never grow under
+            the published rule. False keeps the published behaviour. Unused with a density, where signs are free.
         seed: of those signs.
         exclude: synapses to leave dense.
 
@@ -96,7 +94,7 @@ class GradR(HiddenStrength):
         if not power >= 0:
             raise InputError(f"power must be 0 or more, found {power}")
         if allocation is not None and (density is None or scope != "global"):
-            raise InputError("an allocation needs a density, and takes the place of scope")
+            raise InputError("allocation needs a density and replaces scope: give density, and leave scope out")
         exclude = entries_of(exclude)
         self.rule: PublishedRule | ClosedLoop
         if density is None:
@@ -109,8 +107,14 @@ class GradR(HiddenStrength):
             )
         else:
             self.rule = ClosedLoop(self, power=power, choose=_choice(network, exclude, allocation, scope))
-        ends = None if density is None else settle
-        super().__init__(network, optimizer, density=density, steps=steps, settle=ends, exclude=exclude)
+        super().__init__(
+            network,
+            optimizer,
+            density=density,
+            steps=steps,
+            settle=None if density is None else settle,
+            exclude=exclude,
+        )
 
     # --- One step
 
@@ -131,7 +135,7 @@ class GradR(HiddenStrength):
         self.rule.undo(trained, self._restore_weights(trained))
 
     def compile(self) -> None:
-        """Compile the arithmetic of a step, where that saves passes over memory."""
+        """Compile the arithmetic of a step, if that saves passes over memory."""
         self.rule.compile()
 
     def _existing(self) -> Connectivity:
@@ -160,7 +164,7 @@ def _choice(
     allocation: str | Mapping[str, float] | Allocation | None,
     scope: str,
 ) -> Choice:
-    """The choice of a selection: by an allocation, or by rank within `scope`."""
+    """Return the rule of a selection: an allocation, or the rank within `scope`."""
     if allocation is None:
         return partial(keep_best, scope=scope)
     return partial(_allocated, network, exclude, allocations.find(allocation))

@@ -1,8 +1,8 @@
 r"""Hidden strengths: a weight is :math:`w = s\, relu(\theta)`, with a sign s drawn once and a strength theta.
 
-A synapse with a strength at or below 0 is dormant; its weight is 0, and the strength moves on. Tensors called `hidden`
-hold :math:`s \theta`, which equals the weight wherever a synapse is alive. The functions work in place and take lists
-with one entry for each tensor of synapses, so that one compiled call does them all.
+A synapse with a strength at or below 0 is dormant: its weight is 0, but its strength still changes. Tensors called
+`hidden` hold :math:`s \theta`, which equals the weight of a synapse that is not dormant. The functions work in place
+and take lists with one entry for each tensor of synapses, so that one compiled call updates them all.
 """
 
 import logging
@@ -23,15 +23,15 @@ logger = logging.getLogger(__name__)
 
 # Share of a training after which the closed loop ends; chosen on a validation split of MNIST (docs/gradr.md).
 SETTLE = 0.65
-# Weight of a dormant synapse that the exact rank lets in at the end: it exists, so its weight must not be 0.
+# Weight of a dormant synapse that the last selection keeps: it exists, so its weight must not be 0.
 SEEDLING = 1e-8
 
 
 class HiddenStrength(Search):
-    """Base of Grad R and soft Deep R: the optimizer updates `state["hidden"]` in place of the weights."""
+    """Base of Grad R and soft Deep R: the optimizer updates `state["hidden"]` instead of the weights."""
 
     def _hide_weights(self, trained: Sequence[Trained]) -> None:
-        """Let the optimizer update the strengths, with its weight decay on the weights."""
+        """Let the optimizer update the strengths, while its weight decay acts on the weights."""
         hidden = self._state_of("hidden", trained)
         for entry, h in zip(trained, hidden, strict=True):
             shield_dormant(self.optimizer, entry.group, entry.parameter, h)
@@ -42,13 +42,13 @@ class HiddenStrength(Search):
 
 
 def reveal(hidden: Sequence[Tensor], sign: Sequence[Tensor], weight: Sequence[Tensor]) -> None:
-    """weight = s * relu(theta): the hidden value where its sign is s, 0 elsewhere."""
+    """Write weight = s * relu(theta): the hidden value where its sign is s, 0 elsewhere."""
     for h, s, w in zip(hidden, sign, weight, strict=True):
         torch.mul(h, s, out=w).clamp_(min=0).mul_(s)
 
 
 def prior_direction_(hidden: Sequence[Tensor], sign: Sequence[Tensor], mu: float, out: Sequence[Tensor]) -> None:
-    """out = s * sign(theta - mu), which is sign(hidden - s * mu); the prior moves the hidden value against it."""
+    """Write out = s * sign(theta - mu), which is sign(hidden - s * mu); the prior moves `hidden` against it."""
     for h, s, direction in zip(hidden, sign, out, strict=True):
         torch.add(h, s, alpha=-mu, out=direction).sign_()
 
@@ -60,7 +60,7 @@ def apply_prior_(
     weight: Sequence[Tensor],
     force: Sequence[float | Tensor],
 ) -> None:
-    """hidden -= force * direction, the prior's part of a step; then weight = s * relu(theta), as `reveal`.
+    """Do the prior's part of a step, hidden -= force * direction; then write the weights, as `reveal`.
 
     Args:
         hidden: already updated by the optimizer.
@@ -82,7 +82,7 @@ def noisy_step_(
     spread: Sequence[float | Tensor],
     floor: float,
 ) -> None:
-    """theta <- max(theta - force + spread * noise, floor); then weight = s * relu(theta), in the memory of the noise.
+    """Set theta to max(theta - force + spread * noise, floor); then write the weights into the memory of the noise.
 
     Args:
         hidden: already updated by the optimizer.
@@ -93,20 +93,20 @@ def noisy_step_(
         floor: at most 0.
     """
     for h, s, w, f, width in zip(hidden, sign, noise, force, spread, strict=True):
-        add_scaled_(h, w, width)  # the noise is symmetric: on the hidden value it is as on the strength
+        add_scaled_(h, w, width)  # symmetric noise has the same effect on s * theta as on theta
         h.mul_(s).sub_(f).clamp_(min=floor)
         torch.clamp(h, min=0, out=w).mul_(s)
         h.mul_(s)
 
 
 def mask_dormant_grad_(gradient: Sequence[Tensor], weight: Sequence[Tensor]) -> None:
-    """Clear the gradient of dormant synapses, whose weight is 0."""
+    """Set the gradient of dormant synapses, whose weight is 0, to 0."""
     for g, w in zip(gradient, weight, strict=True):
         g.mul_(w != 0)
 
 
 def add_scaled_(values: Tensor, direction: Tensor, factor: float | Tensor) -> None:
-    """values += factor * direction; a factor on a device is not read back."""
+    """Add factor * direction to `values`; a factor on a device is not read back."""
     if isinstance(factor, Tensor):
         values.addcmul_(direction, factor)
     else:
@@ -117,12 +117,12 @@ def add_scaled_(values: Tensor, direction: Tensor, factor: float | Tensor) -> No
 
 
 def initial_signs(hidden: Mapping[str, Tensor], *, draw_zeros: bool, seed: int) -> dict[str, Tensor]:
-    """The signs s of initial weights.
+    """Return the signs s of initial weights.
 
     Args:
         hidden: name -> weights.
-        draw_zeros: draw a sign at random where the weight is exactly 0, and log a warning; else it is 0 there.
-        seed: of the draws.
+        draw_zeros: draw random signs for weights that are exactly 0, and log a warning; otherwise these signs are 0.
+        seed: of the random signs.
     """
     signs = {}
     for index, (name, weight) in enumerate(hidden.items()):
@@ -132,8 +132,8 @@ def initial_signs(hidden: Mapping[str, Tensor], *, draw_zeros: bool, seed: int) 
             chance = torch.rand(sign.shape, generator=generator(seed, index))
             sign = torch.where(zeros, (2.0 * (chance < 0.5) - 1).to(sign), sign)
             logger.warning(
-                "%s: drew the sign of %d synapse(s) whose weight starts at exactly 0 and that could otherwise never "
-                "grow (draw_zero_signs=False keeps the published behaviour)",
+                "%s: drew random signs for %d synapse(s) whose weight starts at exactly 0 and which could otherwise "
+                "never grow (draw_zero_signs=False keeps the published behaviour)",
                 name,
                 count,
             )
@@ -142,7 +142,7 @@ def initial_signs(hidden: Mapping[str, Tensor], *, draw_zeros: bool, seed: int) 
 
 
 def keep_best(scores: dict[str, Tensor], density: float, scope: str) -> dict[str, Tensor]:
-    """Masks of the highest scores, of all tensors together (scope "global") or of each ("layer")."""
+    """Return masks of the highest scores, of all tensors together (scope "global") or of each ("layer")."""
     groups = [scores] if scope == "global" else [{name: score} for name, score in scores.items()]
     kept: dict[str, Tensor] = {}
     for group in groups:
@@ -153,7 +153,7 @@ def keep_best(scores: dict[str, Tensor], density: float, scope: str) -> dict[str
 def check_sparsity_options(
     alpha: float | None, sparsity: float | None, density: float | None, steps: int | None
 ) -> None:
-    """Make sure that one way to decide the sparsity is given.
+    """Make sure that the sparsity is set in one way only, with values in their ranges.
 
     Raises:
         InputError: a value outside its range, `density` with `alpha` or `sparsity`, or `density` without `steps`.
@@ -161,10 +161,8 @@ def check_sparsity_options(
     if alpha is not None and not (alpha > 0 and math.isfinite(alpha)):
         raise InputError(f"alpha must be a positive number, found {alpha}")
     if sparsity is not None and not 0.5 <= sparsity < 1:
-        raise InputError(f"sparsity must be in [0.5, 1): the prior's centre is ln(2 (1 - sparsity)); found {sparsity}")
+        raise InputError(f"sparsity must be in [0.5, 1), so that the prior's mean is 0 or below; found {sparsity}")
     if density is not None and (alpha is not None or sparsity is not None):
-        raise InputError(
-            "give density, or alpha (with sparsity), not both: each decides how sparse the network becomes"
-        )
+        raise InputError("give either density or alpha (with sparsity), found both: each sets the sparsity")
     if density is not None and steps is None:
-        raise InputError("density needs steps, the optimizer steps of the whole training: found None")
+        raise InputError("density needs steps, found None: give the optimizer steps of the whole training")

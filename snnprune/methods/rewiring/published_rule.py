@@ -1,4 +1,4 @@
-"""Grad R as published: a prior presses hidden strengths down, and the sparsity is an outcome."""
+"""Grad R as published: a prior lowers the hidden strengths, and the sparsity is an outcome."""
 
 import math
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ class PublishedRule:
     .. math:: \theta \leftarrow \theta - \eta\, s\, \partial L / \partial w - \eta\, \alpha\, sign(\theta - \mu),
         \quad \mu = \ln(2 (1 - p)) / \alpha
 
-    The optimizer takes the first part of that step, whatever it does with a gradient; :math:`\eta` of the second is its
-    learning rate, bias-corrected for the Adam family as in the published code. The search never ends.
+    The optimizer computes the first part of that step, with its own treatment of gradients; :math:`\eta` of the second
+    part is its learning rate, bias-corrected for the Adam family as in the published code. The search never ends.
 
     Args:
-        method: whose state this works on.
-        alpha: the prior's pressure, > 0.
+        method: the method whose state is updated.
+        alpha: strength of the prior, above 0.
         sparsity: the published target p, in [0.5, 1).
-        draw_zero_signs: draw a sign for weights that start at exactly 0.
+        draw_zero_signs: draw random signs for weights that start at exactly 0.
         seed: of those signs.
     """
 
@@ -37,18 +37,19 @@ class PublishedRule:
         self.mu = math.log(2 * (1 - sparsity)) / alpha
         self.draw_zero_signs = draw_zero_signs
         self.seed = seed
-        self._prior_direction, self._apply_prior = prior_direction_, apply_prior_
+        self._prior_direction = prior_direction_
+        self._apply_prior = apply_prior_
 
     def start(self) -> None:
-        """Take strengths and signs from the weights."""
+        """Initialise strengths and signs from the weights."""
         hidden = self.method._copy_weights()
         signs = initial_signs(hidden, draw_zeros=self.draw_zero_signs, seed=self.seed)
         self.method.state = {"hidden": hidden, "sign": signs}
 
     def before(self, trained: Sequence[Trained]) -> None:
-        """Swap the strengths in, and note where the prior points while they are as they were."""
+        """Swap the strengths in, and store the direction of the prior at the strengths before the step."""
         self.method._hide_weights(trained)
-        # The weights' memory, unused during the step, holds the direction.
+        # The weights' memory is unused during the step: it holds the direction.
         self._prior_direction(*self._strengths(trained), self.mu, self.method._weights)
 
     def after(self, trained: Sequence[Trained], weights: list[Tensor]) -> None:
@@ -58,16 +59,17 @@ class PublishedRule:
         self._apply_prior(*self._strengths(trained), weights, weights, force)
 
     def undo(self, trained: Sequence[Trained], weights: list[Tensor]) -> None:
-        """Write the weights anew, where `before` left directions."""
+        """Restore the weights that `before` overwrote with directions."""
         if weights:
             reveal(*self._strengths(trained), weights)
 
     def compile(self) -> None:
         """Compile the arithmetic of a step: one pass over memory instead of four."""
-        self._prior_direction, self._apply_prior = compiled(prior_direction_), compiled(apply_prior_)
+        self._prior_direction = compiled(prior_direction_)
+        self._apply_prior = compiled(apply_prior_)
 
     def existing(self) -> Connectivity:
-        """The synapses that exist now."""
+        """Return the synapses that exist now."""
         return Connectivity({name: weight.detach() != 0 for name, weight in self.method.parameters.items()})
 
     def _strengths(self, trained: Sequence[Trained]) -> tuple[list[Tensor], list[Tensor]]:

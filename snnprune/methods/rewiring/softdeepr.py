@@ -1,4 +1,4 @@
-"""Soft Deep R: all strengths walk with noise, the dormant ones too, down to a floor."""
+"""Soft Deep R: noise moves the strengths of existing and dormant synapses, down to a floor."""
 
 import math
 from collections.abc import Sequence
@@ -31,29 +31,29 @@ from .hidden_strength import (
 
 @register("softdeepr")
 class SoftDeepR(HiddenStrength):
-    r"""Soft Deep Method: what is dormant comes back by chance alone.
+    r"""Soft Deep Rewiring: dormant synapses regrow by noise alone.
 
-    Bellec, Kappel, Maass, Legenstein: "Deep Method: Training very sparse deep networks", ICLR 2018, algorithm 2. As
-    Grad R a weight is :math:`w = s\, relu(\theta)`; but the gradient moves only synapses that exist, and noise moves
-    all. What the optimizer remembers of a synapse that has just become dormant (Adam's mean, a momentum) moves it on
-    for a while; the paper's optimizer remembers nothing.
+    Bellec, Kappel, Maass, Legenstein: "Deep Rewiring: Training very sparse deep networks", ICLR 2018, algorithm 2. As
+    in Grad R a weight is :math:`w = s\, relu(\theta)`, but the gradient moves only existing synapses, and noise moves
+    all. The optimizer's moments (Adam's mean, momentum) of a synapse that has just become dormant still move it for a
+    while; the paper's optimizer has none.
 
     .. math:: \theta \leftarrow \max(\theta - 1_{\theta > 0}\, \eta\, s\, \partial L/\partial w - \eta\,\alpha
         + \sqrt{2 \eta T}\,\nu,\ \theta_{min})
 
-    With `alpha` the sparsity is an outcome of pressure, noise and floor. With `density`, ours, a closed loop does the
-    work of the pressure: every 100 steps the weakest strengths are made dormant, by exact rank, on a cubic schedule.
+    With `alpha` the sparsity is an outcome of prior, noise and floor. With `density`, ours, a closed loop replaces the
+    prior: every 100 steps the weakest strengths are set to 0, by exact rank, on a cubic schedule.
 
     Args:
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
         temperature: T of the noise, above 0.
-        floor: theta_min, at most 0; None: T ln(1 - p) / alpha, which keeps the share p dormant under pressure and noise
-            alone: their stationary law is exp(-alpha theta / T) above the floor. p is `sparsity`, or 1 - `density`.
-            With a density nothing presses, alpha stands here as 0.01, and the floor is only how deep a dormant
-            strength can lie: a few hundred steps of the noise below 0.
+        floor: theta_min, at most 0; None: T ln(1 - p) / alpha, which keeps the share p dormant under prior and noise
+            alone, whose stationary distribution is exp(-alpha theta / T) above the floor. p is `sparsity`, or
+            1 - `density`. With a density there is no prior: alpha is 0.01 in this formula, and the floor only limits
+            how far below 0 a dormant strength can be, to a few hundred steps of the noise.
         alpha, sparsity, density, steps, settle, scope, draw_zero_signs, exclude: as `GradR`.
-        seed: of the noise and of drawn signs.
+        seed: of the noise and of random signs.
 
     Raises:
         InputError: a value outside its range, or as `GradR`.
@@ -81,18 +81,27 @@ class SoftDeepR(HiddenStrength):
         check_sparsity_options(alpha, sparsity, density, steps)
         check_scope(scope)
         if not (temperature > 0 and math.isfinite(temperature)):
-            raise InputError(f"temperature must be above 0: without noise nothing comes back; found {temperature}")
+            raise InputError(f"temperature must be above 0, since only noise regrows synapses; found {temperature}")
         if floor is not None and not floor <= 0:
             raise InputError(f"floor must be 0 or less, found {floor}")
-        ends = None if density is None else settle
-        super().__init__(network, optimizer, density=density, steps=steps, settle=ends, exclude=exclude)
+        super().__init__(
+            network,
+            optimizer,
+            density=density,
+            steps=steps,
+            settle=None if density is None else settle,
+            exclude=exclude,
+        )
         pressure = 1e-2 if alpha is None else alpha
         dormant = (sparsity or 0.95) if density is None else 1 - density
         self.alpha = pressure if density is None else 0.0
         self.floor = temperature * math.log(max(1 - dormant, 1e-9)) / pressure if floor is None else floor
-        self.temperature, self.scope = temperature, scope
-        self.draw_zero_signs, self.seed = draw_zero_signs, seed
-        self._mask_dormant_grad, self._noisy_step = mask_dormant_grad_, noisy_step_
+        self.temperature = temperature
+        self.scope = scope
+        self.draw_zero_signs = draw_zero_signs
+        self.seed = seed
+        self._mask_dormant_grad = mask_dormant_grad_
+        self._noisy_step = noisy_step_
 
     # --- One step
 
@@ -112,7 +121,7 @@ class SoftDeepR(HiddenStrength):
             return super()._after(trained)
         weights = self._restore_weights(trained)
         for entry, weight in zip(trained, weights, strict=True):
-            self._draw_noise(entry.name, weight)  # the weights are written last: until then their memory is free
+            self._draw_noise(entry.name, weight)  # weights are written last: until then their memory holds the noise
         rates = [prior_step(self.optimizer, entry.group, entry.parameter) for entry in trained]
         force = [rate * self.alpha for rate in rates]
         spread = [(2 * rate * self.temperature) ** 0.5 for rate in rates]
@@ -120,16 +129,17 @@ class SoftDeepR(HiddenStrength):
         return self._noisy_step(hidden, sign, weights, force, spread, self.floor)
 
     def _draw_noise(self, name: str, out: Tensor) -> None:
-        """Standard normal numbers, the same for the same step, so that a resumed run draws them again."""
+        """Draw standard normal numbers, the same ones for the same step, so that a resumed run repeats them."""
         numbers = generator(self.seed, self.steps_done, list(self.parameters).index(name), device=out.device)
         if out.is_contiguous():
             out.normal_(generator=numbers)
-        else:  # drawn in the order of the indices, whatever the order in memory
+        else:  # in the order of the indices, so that the memory layout does not change the numbers
             out.copy_(torch.randn(out.shape, generator=numbers, dtype=out.dtype, device=out.device))
 
     def compile(self) -> None:
         """Compile the arithmetic of a step: two passes over memory instead of nine."""
-        self._mask_dormant_grad, self._noisy_step = compiled(mask_dormant_grad_), compiled(noisy_step_)
+        self._mask_dormant_grad = compiled(mask_dormant_grad_)
+        self._noisy_step = compiled(noisy_step_)
 
     # --- With a density
 

@@ -1,4 +1,4 @@
-"""STDS: synapses as dendritic spines, alive where a hidden parameter leaves a dead zone around 0."""
+"""STDS: synapses as dendritic spines, which exist if a hidden parameter is outside of a dead zone around 0."""
 
 import math
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ class STDS(Search):
 
     .. math:: w = sign(\theta) \max(|\theta| - d, 0), \quad \partial L/\partial\theta := \partial L/\partial w
 
-    The gradient moves :math:`\theta` inside the dead zone :math:`|\theta| \le d` too, so that a synapse can come back,
-    with either sign. The zone's half width d grows over the training. Weight decay acts on :math:`\theta`, dormant or
-    not.
+    The gradient moves :math:`\theta` inside the dead zone :math:`|\theta| \le d` too, so that a synapse can regrow,
+    with either sign. The half width d of the zone grows over the training. Weight decay acts on :math:`\theta`, dormant
+    or not.
 
-    Two ways to say how sparse the network shall be:
+    There are two ways to set the sparsity:
 
-    - `width`: the published way. d grows to `width`, in units of the weights, on half a sine or on a line over all
+    - `width`: the published rule. d grows to `width`, in units of the weights, on half a sine or on a line over all
       steps. The sparsity is an outcome, and depends on the scale of the initial weights.
-    - `density`: a closed loop, ours. Every 100 steps d is set to what leaves exactly as many synapses as a cubic
-      schedule asks for, over the first `settle` of the steps; then the connectivity is frozen and the weights train on.
+    - `density`: our closed loop. Every 100 steps d is set so that exactly the number of synapses of a cubic schedule is
+      outside of the zone; after the share `settle` of the steps the connectivity is fixed and the weights are trained.
 
     Memory: one tensor the size of the weights.
 
@@ -40,7 +40,7 @@ class STDS(Search):
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
         steps: optimizer steps of the whole training.
-        width: D, above 0. Excludes `density`.
+        width: final half width d, above 0. Excludes `density`.
         growth: of d up to `width`: "sine" or "linear".
         density: share of the synapses to end with, in (0, 1].
         settle: share of `steps` after which the closed loop ends, in (0, 1].
@@ -66,7 +66,7 @@ class STDS(Search):
     ) -> None:
         if (width is None) == (density is None):
             found = "neither" if width is None else "both"
-            raise InputError(f"give density or width, each decides how sparse the network becomes: found {found}")
+            raise InputError(f"give either density or width, found {found}: each sets the sparsity")
         if width is not None and not (width > 0 and math.isfinite(width)):
             raise InputError(f"width must be above 0, found {width}")
         if growth not in ("sine", "linear"):
@@ -79,17 +79,18 @@ class STDS(Search):
             settle=None if density is None else settle,
             exclude=exclude,
         )
-        self.final_width, self.growth = width, growth
+        self.final_width = width
+        self.growth = growth
 
     @property
     def dead_zone(self) -> Tensor:
-        """Half the width d of the zone in which synapses are dormant, now; without dimensions."""
+        """The current half width d of the zone in which synapses are dormant; without dimensions."""
         width = self.numbers["width"]
         assert isinstance(width, Tensor)
         return width
 
     def width_at(self, step: int) -> float:
-        """The published d after `step` steps."""
+        """Return the published d after `step` steps."""
         assert self.final_width is not None
         assert self.total_steps is not None
         done = min(step / self.total_steps, 1.0)
@@ -99,7 +100,7 @@ class STDS(Search):
 
     def _start(self) -> None:
         self.state["hidden"] = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
-        # In the dtype of the weights: rounded to fewer digits, it would leave alive what it is to end.
+        # In the widest dtype of the weights: rounded down, d would leave synapses outside of the zone by mistake.
         first, *others = (parameter.dtype for parameter in self.parameters.values())
         dtype = reduce(torch.promote_types, others, torch.promote_types(first, torch.float32))
         self.numbers["width"] = torch.zeros((), dtype=dtype, device=next(iter(self.parameters.values())).device)
@@ -122,13 +123,13 @@ class STDS(Search):
         self._widen(density)
 
     def _widen(self, density: float) -> dict[str, Tensor]:
-        """Set the dead zone to what leaves this density, and the weights with it; returns what is alive."""
+        """Set the dead zone and the weights to this density, and return the masks of existing synapses."""
         sizes = {name: hidden.abs() for name, hidden in self.state["hidden"].items()}
         alive = keep_share(sizes, density)
         dormant = [size.masked_fill_(alive[name], 0).amax() for name, size in sizes.items()]
         self.dead_zone.copy_(torch.stack(dormant).amax())
         for name, parameter in self.parameters.items():
-            if parameter.requires_grad:  # frozen parameters are not shrunk
+            if parameter.requires_grad:  # frozen weights are not shrunk by d
                 _reveal(self.state["hidden"][name], self.dead_zone, parameter.data)
         return alive
 
@@ -138,7 +139,7 @@ class STDS(Search):
 
 
 def _reveal(hidden: Tensor, width: Tensor, weight: Tensor) -> None:
-    """weight = sign(hidden) * max(|hidden| - width, 0), in place."""
+    """Write weight = sign(hidden) * max(|hidden| - width, 0)."""
     if width.device.type == "cpu":
         torch.ops.aten.softshrink.out(hidden, width.item(), out=weight)
     else:  # the same without reading the width back

@@ -1,8 +1,4 @@
-"""The arithmetic of gates: weights that act as w * sigmoid(beta * a) * sigmoid(beta * b). All in place.
-
-A gate is a tuple (a, mean, square): its value, and what Adam remembers of its gradients. Each function takes lists with
-one entry for each tensor of synapses, so that one compiled call does them all; numbers stand in lists.
-"""
+"""UPR: synapses and neurons have trained gates, whose openness costs the connections behind them."""
 
 from collections.abc import Sequence
 
@@ -20,15 +16,15 @@ from ..checks import check_at_least
 from ..registry import register
 from ..search import Search
 
-# Share of the search after which no more gates are shut than are opened; chosen on a validation split of MNIST, and on
-# short trainings on digits (docs/methods.md).
+# Share of the search after which the density is constant; chosen on a validation split of MNIST, and on short trainings
+# on digits (docs/methods.md).
 RAMP = 0.65
-# What an open gate costs where no price is given, for the weight with most connections: on the paper's network, whose
-# first weights have 1024, that is the paper's price of 1e-11 a connection.
-DEAREST = 1e-8
-# How steep the gates are at first and at last.
+# Default cost of an open gate of the weight with the most connections. On the paper's network, whose first weights have
+# 1024 connections, it is the paper's price of 1e-11 for each.
+HIGHEST_COST = 1e-8
+# Steepness beta of the gates at the start and at the end of the search.
 STEEPNESS = (5.0, 1000.0)
-# Of the gates' own Adam steps, which take the learning rate of the weights.
+# Adam's constants for the gates, which use the learning rate of the weights.
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 
@@ -37,29 +33,30 @@ Number = float | Tensor
 
 @register("upr")
 class UPR(Search):
-    r"""Unstructured pruning of weights and neurons under a price for what they cost.
+    r"""Unstructured pruning of weights and neurons under a price for the connections that they keep.
 
     Shi, Ding, Hao, Yu: "Towards Energy Efficient Spiking Neural Networks: An Unstructured Pruning Framework", ICLR
-    2024. While the connectivity is searched for, a weight acts as :math:`w\,\sigma(\beta a)\,\sigma(\beta b)`, with a
-    gate a of its own and a gate b of the neuron that it comes from; :math:`\beta` grows from 5 to 1000, so that gates
-    become 0 or 1. Weights and gates are learned together, the gates also under
+    2024. During the search the effective weight is :math:`w\,\sigma(\beta a)\,\sigma(\beta b)`, with a gate a of its
+    own and a gate b of its presynaptic neuron; :math:`\beta` grows from 5 to 1000, so that gates become 0 or 1. Weights
+    and gates are trained together, the gates also on the penalty
 
     .. math:: \lambda \Big[ \sum_w c_w\, \sigma(\beta a_w) + \sum_n c_n\, \sigma(\beta b_n) \Big]
 
-    with :math:`c_w` the connections that share a weight, and :math:`c_n` the connections that leave a neuron: the
-    operations that its spike costs. Then gates above 0 stay, the others go, and the weights train on. Neurons of a
-    convolution are its channels here; the inputs of the first layer are no neurons. A layer has its own gates for the
-    neurons that it hears, so that a neuron with two listeners has two; a grouped convolution has none. Gates begin half
-    open, and weights are scaled up, so that the network begins as it was. Gates learn by an Adam of their own with the
-    weights' learning rate, whatever the optimizer is; its weight decay acts on the weights behind the gates.
+    with :math:`c_w` the number of connections that share a weight, and :math:`c_n` the number of connections that leave
+    a neuron: the operations that its spike costs. At the end of the search synapses with gates above 0 are kept, the
+    others are pruned, and the remaining weights are trained. In convolutions a neuron gate belongs to a channel; the
+    network's inputs have no gates. Each layer has its own gates for its presynaptic neurons, so a neuron that leads to
+    two layers has two; a grouped convolution has none. Gates start half open, with weights scaled up to leave the
+    network's function unchanged. Gates are updated by an Adam of their own, with the learning rate of the weights'
+    optimizer, whose weight decay acts on w.
 
-    Two ways to say how sparse the network shall be:
+    There are two ways to set the sparsity:
 
-    - `price`: the published way; the sparsity is an outcome.
-    - `density`, ours: every 100 steps all gates are shifted alike, so that exactly as many synapses have open gates as
-      a cubic schedule asks for, which is at `density` after 65 % of the search. What gates learn is theirs;
-      where the line between open and shut lies is given. (A price that is raised and lowered until the number is right
-      comes too late in a short training: gates that shut have to be paid back one by one.)
+    - `price`: the published rule; the sparsity is an outcome.
+    - `density`: ours. Every 100 steps all gates are shifted by the same amount, so that the number of synapses with
+      open gates follows a cubic schedule, which reaches `density` after 65 % of the search. Training decides the order
+      of the gates, the shift only the boundary between open and shut. (Control of the price instead is too slow for a
+      short training, because gates that have shut reopen only gradually.)
 
     Memory during the search: four tensors the size of the weights.
 
@@ -67,10 +64,11 @@ class UPR(Search):
         network: any module with synapses; see `find_synapses`.
         optimizer: any torch optimizer that holds them and takes no closure.
         steps: optimizer steps of the whole training.
-        price: lambda, 0 or more; with `density` it decides only who goes first, the dearer ones. None: 1e-8 by the
-            connections of the weight that has most, which on the paper's CIFAR-10 network is the paper's 1e-11.
-        density: share of the synapses to end with, in (0, 1]; None: what the price leaves.
-        settle: share of `steps` after which the gates are fixed, in (0, 1].
+        price: lambda, 0 or more; with `density` it only affects the order, the costlier synapses first. None: 1e-8
+            divided by the largest number of connections of a weight, which gives the paper's 1e-11 on the paper's
+            CIFAR-10 network.
+        density: share of the synapses to end with, in (0, 1]; None: an outcome of the price.
+        settle: share of `steps` after which the connectivity is fixed, in (0, 1].
         batches: inputs, with or without labels; needed for convolutions, whose connections must be counted.
         exclude: synapses to leave dense.
 
@@ -100,23 +98,24 @@ class UPR(Search):
             raise InputError(f"the connections of {', '.join(unknown)} are not known: pass batches=[inputs, ...]")
         if price is None:  # each weight of a linear layer is one connection
             shared = [int(shape.uses.max()) for shape in shapes.values() if shape.kernel and shape.uses is not None]
-            price = DEAREST / max(shared, default=1)
+            price = HIGHEST_COST / max(shared, default=1)
         check_at_least(0, price=price)
         super().__init__(network, optimizer, density=density, steps=steps, settle=settle, ramp=RAMP, exclude=exclude)
         uses = {name: torch.as_tensor(shape.uses).to(self.parameters[name]) for name, shape in shapes.items()}
-        # Along which axis of a weight its presynaptic neurons are counted, where those are neurons with a gate.
-        inputs = next(iter(find_synapses(network)))
-        self.gated = {n: 1 - shape.output_axis for n, shape in shapes.items() if n != inputs and shape.groups == 1}
-        # What an open gate of a synapse costs, and one of a neuron: the connections behind it.
+        # Name -> axis of the weight that counts presynaptic neurons, for the layers that have neuron gates.
+        first_layer = next(iter(find_synapses(network)))
+        self.gated = {n: 1 - shape.output_axis for n, shape in shapes.items() if n != first_layer and shape.groups == 1}
+        # Costs of an open synapse gate and of an open neuron gate: price times the connections behind it.
         self.costs = {
             name: (price * count, *self._for_neurons(name, price * count.expand_as(self.parameters[name])))
             for name, count in uses.items()
         }
         self.price = price
-        self._learn, self._act = learn, act
+        self._update_gates = update_gates_
+        self._effective_weights = effective_weights_
 
     def steepness_at(self, step: int) -> float:
-        """Beta after so many steps: it grows by the same factor at each."""
+        """Return beta after `step` steps: it grows by the same factor at each."""
         first, last = STEEPNESS
         assert self.settled_at is not None
         return first * (last / first) ** min(step / self.settled_at, 1.0)
@@ -124,14 +123,14 @@ class UPR(Search):
     # --- One step
 
     def _start(self) -> None:
-        # In float32 at least: in fewer digits small steps of gates, and 0.999 of a mean, change nothing.
+        # In float32 at least: in half precision small updates of a gate, or of Adam's means, are rounded away.
         gates = {kind: self._full(0, precise=True) for kind in ("gate", "gate_mean", "gate_square")}
         neurons = {
             kind: {name: gates["gate"][name].new_zeros(self._neurons_of(name)) for name in self.gated}
             for kind in self.FREE_KINDS
         }
         self.state = {
-            "weight": {name: p.detach() * self._half_open(name) for name, p in self.parameters.items()},
+            "weight": {name: p.detach() * self._initial_scale(name) for name, p in self.parameters.items()},
             **gates,
             **neurons,
         }
@@ -139,15 +138,15 @@ class UPR(Search):
     def _before(self, trained: Sequence[Trained]) -> None:
         if self.phase is Phase.FIXED:
             return super()._before(trained)
-        for entry in trained:
-            entry.parameter.data.mul_(entry.gradient)  # weights are written last: until then their memory is free
-        gains = {entry.name: entry.parameter.data for entry in trained}
+        for entry in trained:  # weights are written last: until then their memory holds these products
+            entry.parameter.data.mul_(entry.gradient)
+        products = {entry.name: entry.parameter.data for entry in trained}
         count = self.steps_done + 1
-        self._learn(
+        self._update_gates(
             [entry.gradient for entry in trained],
-            list(gains.values()),
-            [self._gates(name, "gate") for name in gains],
-            [self._gates(name, "neuron") + self._for_neurons(name, gain) for name, gain in gains.items()],
+            list(products.values()),
+            [self._gates(name, "gate") for name in products],
+            [self._gates(name, "neuron") + self._for_neurons(name, product) for name, product in products.items()],
             [self.costs[entry.name] for entry in trained],
             [entry.group["lr"] for entry in trained],
             [self.steepness_at(self.steps_done), *(1 - beta**count for beta in BETAS)],
@@ -157,46 +156,48 @@ class UPR(Search):
     def _after(self, trained: Sequence[Trained]) -> None:
         if self.phase is Phase.FIXED:
             return super()._after(trained)
-        return self._show(
+        return self._write_weights(
             [entry.name for entry in trained], self._restore_weights(trained), self.steepness_at(self.steps_done + 1)
         )
 
     def _undo_before(self, trained: Sequence[Trained]) -> None:
-        if (
-            self.phase is not Phase.FIXED
-        ):  # the weights' memory may hold gains, whether the parameters point elsewhere or not
+        if self.phase is not Phase.FIXED:
+            # The weights' memory may hold products, whether the parameters already point elsewhere or not.
             weights = self._restore_weights(trained) or [entry.parameter.data for entry in trained]
-            self._show([entry.name for entry in trained], weights, self.steepness_at(self.steps_done))
+            self._write_weights([entry.name for entry in trained], weights, self.steepness_at(self.steps_done))
 
-    def _show(self, names: Sequence[str], weights: Sequence[Tensor], steepness: float) -> None:
-        """Write the weights as they act."""
-        behind, gates = [self.state["weight"][name] for name in names], [self._gates(name, "gate") for name in names]
-        self._act(behind, gates, [self._gates(name, "neuron") for name in names], weights, [steepness])
+    def _write_weights(self, names: Sequence[str], weights: Sequence[Tensor], steepness: float) -> None:
+        """Write the effective weights of these layers into `weights`."""
+        ungated = [self.state["weight"][name] for name in names]
+        gates = [self._gates(name, "gate") for name in names]
+        neurons = [self._gates(name, "neuron") for name in names]
+        self._effective_weights(ungated, gates, neurons, weights, [steepness])
 
     def _gates(self, name: str, kind: str) -> tuple[Tensor, ...]:
-        """Gates with their Adam's means of gradients and of squared ones; nothing where there are none."""
+        """Return the gates of a layer with Adam's two moments; () if it has none of this kind."""
         return tuple(self.state[f"{kind}{part}"][name] for part in ("", "_mean", "_square") if name in self.state[kind])
 
-    def _half_open(self, name: str) -> float:
-        """What a weight is multiplied with, so that it acts as it was while its gates are half open."""
+    def _initial_scale(self, name: str) -> float:
+        """Return the factor of the weights that makes up for half-open gates."""
         return 4.0 if name in self.gated else 2.0
 
     def _neurons_of(self, name: str) -> list[int]:
-        """Shape of a number for each presynaptic neuron, which broadcasts over the weight."""
+        """Return the shape with one entry for each presynaptic neuron that broadcasts over the weight."""
         return [size if axis == self.gated[name] else 1 for axis, size in enumerate(self.parameters[name].shape)]
 
     def _for_neurons(self, name: str, values: Tensor) -> tuple[Tensor, ...]:
-        """What stands at the synapses, summed up for each presynaptic neuron; nothing where those have no gates."""
+        """Return the sum of the synapses' values for each presynaptic neuron, in a tuple; () without neuron gates."""
         return (values.sum_to_size(self._neurons_of(name)),) if name in self.gated else ()
 
     def compile(self) -> None:
         """Compile the arithmetic of a step: two passes over memory instead of thirty."""
-        self._learn, self._act = compiled(learn), compiled(act)
+        self._update_gates = compiled(update_gates_)
+        self._effective_weights = compiled(effective_weights_)
 
     # --- The end of the search
 
     def _openings(self) -> dict[str, Tensor]:
-        """How far open a synapse is: its gate's value or that of its neuron, whichever is smaller; shut at 0."""
+        """Return the smaller of a synapse's two gates, a and b; a synapse at or below 0 is shut."""
         return {
             name: torch.minimum(gate, self.state["neuron"][name]) if name in self.gated else gate.clone()
             for name, gate in self.state["gate"].items()
@@ -206,12 +207,12 @@ class UPR(Search):
         openings = self._openings()
         alive = keep_share(openings, density)
         shut = [opening.masked_fill_(alive[name], -torch.inf).amax() for name, opening in openings.items()]
-        line = torch.stack(shut).amax().nan_to_num(neginf=0.0)  # nobody is to be shut: nothing moves
+        boundary = torch.stack(shut).amax().nan_to_num(neginf=0.0)  # -inf: no gate is to be shut, so none is shifted
         for kind in ("gate", "neuron"):
             for gate in self.state[kind].values():
-                gate.sub_(line)
-        moving = {name: parameter.data for name, parameter in self.parameters.items() if parameter.requires_grad}
-        self._show(list(moving), list(moving.values()), self.steepness_at(self.steps_done))
+                gate.sub_(boundary)
+        updated = {name: parameter.data for name, parameter in self.parameters.items() if parameter.requires_grad}
+        self._write_weights(list(updated), list(updated.values()), self.steepness_at(self.steps_done))
 
     def _end_search(self) -> None:
         openings = self._openings()
@@ -220,67 +221,70 @@ class UPR(Search):
         else:
             alive = keep_share(openings, self.target_density)
         for name, parameter in self.parameters.items():
-            # What rests has its weights, which nothing learned beside the gates.
-            scale = 1.0 if parameter.requires_grad else 1 / self._half_open(name)
+            # Frozen parameters keep their weights: they were not trained with the gates.
+            scale = 1.0 if parameter.requires_grad else 1 / self._initial_scale(name)
             torch.mul(self.state["weight"][name], scale, out=parameter.data)
         self._fix(alive)
 
 
 # --- Gates
+#
+# A gate is a tuple (a, mean, square): its value, and Adam's moments of its gradient. All functions work in place and
+# take lists with one entry for each tensor of synapses, so that one compiled call updates them all.
 
 
-def learn(
+def update_gates_(
     gradient: Sequence[Tensor],
-    gain: Sequence[Tensor],
+    product: Sequence[Tensor],
     gates: Sequence[tuple[Tensor, ...]],
     neurons: Sequence[tuple[Tensor, ...]],
     costs: Sequence[tuple[Tensor, ...]],
     rate: Sequence[Number],
     scales: Sequence[Number],
 ) -> None:
-    """Move the gates by one step of Adam, and leave in `gradient` that of the weights behind them.
+    """Update the gates by one step of Adam, and replace `gradient` by that of the weights behind the gates.
 
-    With v the weight as it acts, dL/da = beta (1 - sigmoid(beta a)) v dL/dv, and dL/db is the sum of the same over the
-    synapses of b; what the gates cost has the slope beta sigmoid (1 - sigmoid) as usual.
+    With v the effective weight, dL/da = beta (1 - sigmoid(beta a)) v dL/dv, and dL/db is the sum of the same over the
+    synapses of b. The derivative of a cost is that of the sigmoid, beta sigmoid (1 - sigmoid).
 
     Args:
-        gradient: of the loss by the weights as they act.
-        gain: the same times the weights as they act.
+        gradient: of the loss by the effective weights.
+        product: that gradient times the effective weights.
         gates: of the synapses; tensors of the weights' shapes.
-        neurons: gates of the neurons that synapses come from, in shapes that broadcast over the weights, and the sum of
-            the gain over the synapses of each; or ().
-        costs: what an open gate costs; of synapses, in shapes that broadcast over the weights, and of neurons.
+        neurons: gates of the presynaptic neurons, in shapes that broadcast over the weights, and the sum of the product
+            over the synapses of each; or ().
+        costs: of an open synapse gate, in shapes that broadcast over the weights, and of an open neuron gate.
         rate: learning rates.
         scales: steepness beta; and 1 - beta1^t, 1 - beta2^t of Adam's bias corrections.
     """
     steepness, first, second = scales
-    for g, gained, own, shared, cost, lr in zip(gradient, gain, gates, neurons, costs, rate, strict=True):
+    for g, p, own, shared, cost, lr in zip(gradient, product, gates, neurons, costs, rate, strict=True):
         synapse = torch.sigmoid(steepness * own[0])
         g.mul_(synapse)
-        _adam(own, (gained + cost[0] * synapse) * (1 - synapse) * steepness, lr, first, second)
+        _adam_(own, (p + cost[0] * synapse) * (1 - synapse) * steepness, lr, first, second)
         if shared:
             *gate, outgoing = shared
             neuron = torch.sigmoid(steepness * gate[0])
             g.mul_(neuron)
-            _adam(gate, (outgoing + cost[1] * neuron) * (1 - neuron) * steepness, lr, first, second)
+            _adam_(gate, (outgoing + cost[1] * neuron) * (1 - neuron) * steepness, lr, first, second)
 
 
-def act(
+def effective_weights_(
     weight: Sequence[Tensor],
     gates: Sequence[tuple[Tensor, ...]],
     neurons: Sequence[tuple[Tensor, ...]],
     out: Sequence[Tensor],
     scales: Sequence[Number],
 ) -> None:
-    """out = weight as it acts through its gates; arguments as above, `scales` being the steepness."""
+    """Write out = weight * sigmoid(beta * a) * sigmoid(beta * b); `scales` holds beta, other arguments as above."""
     (steepness,) = scales
-    for w, own, shared, acting in zip(weight, gates, neurons, out, strict=True):
-        torch.mul(w, torch.sigmoid(steepness * own[0]), out=acting)
+    for w, own, shared, effective in zip(weight, gates, neurons, out, strict=True):
+        torch.mul(w, torch.sigmoid(steepness * own[0]), out=effective)
         if shared:
-            acting.mul_(torch.sigmoid(steepness * shared[0]))
+            effective.mul_(torch.sigmoid(steepness * shared[0]))
 
 
-def _adam(gate: Sequence[Tensor], gradient: Tensor, rate: Number, first: Number, second: Number) -> None:
+def _adam_(gate: Sequence[Tensor], gradient: Tensor, rate: Number, first: Number, second: Number) -> None:
     value, mean, square = gate
     mean.lerp_(gradient, 1 - BETAS[0])
     square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])

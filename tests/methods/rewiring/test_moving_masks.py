@@ -256,7 +256,7 @@ def test_growth_by_momentum_wants_a_state_that_has_one():
     push(network, optimizer, 0, 3)
     state = method.state_dict()
     method.detach()
-    with pytest.raises(InputError, match="the state has no average of gradients"):
+    with pytest.raises(InputError, match="the state has no mean of gradients"):
         ESL(network, optimizer, density=0.5, steps=40, grow="momentum").load_state_dict(state)
 
 
@@ -288,8 +288,8 @@ NAMED: dict[type[Method], dict] = {DeepR: {"density": 0.5}, STDS: {"density": 0.
         (DeepR, {"scope": "tensor"}, "scope must be 'global' or 'layer', found 'tensor'"),
         (DeepR, {"steps": 0}, "steps must be an integer, 1 or more; found 0"),
         (DeepR, {"allocation": "even"}, "unknown allocation 'even'"),
-        (STDS, {"width": 1.0}, "give density or width, each decides how sparse the network becomes: found both"),
-        (STDS, {"density": None}, "give density or width"),
+        (STDS, {"width": 1.0}, "give either density or width, found both"),
+        (STDS, {"density": None}, "give either density or width"),
         (STDS, {"density": None, "width": 0.0}, "width must be above 0, found 0.0"),
         (STDS, {"growth": "cubic"}, "growth must be 'sine' or 'linear', found 'cubic'"),
         (STDS, {"density": 1.1}, r"density must be in \(0, 1\], found 1.1"),
@@ -301,7 +301,7 @@ NAMED: dict[type[Method], dict] = {DeepR: {"density": 0.5}, STDS: {"density": 0.
         (
             DropAndGrow,
             {"initial_density": 0.4},
-            "initial_density must be 0.5 or more, where the density ends: found 0.4",
+            "initial_density must be at least the final density, 0.5; found 0.4",
         ),
         (DropAndGrow, {"initial_density": 1.5}, r"initial_density must be in \(0, 1\], found 1.5"),
         (DropAndGrow, {"fraction": 1.1}, r"fraction must be in \[0, 1\], found 1.1"),
@@ -317,7 +317,7 @@ NAMED: dict[type[Method], dict] = {DeepR: {"density": 0.5}, STDS: {"density": 0.
         (DeepR, {"steps": "100"}, "steps must be an integer, 1 or more; found '100'"),
         (STDS, {"density": None, "width": math.inf}, "width must be above 0, found inf"),
         (STDS, {"density": None}, "found neither"),
-        (NDSNN, {"density": 0.5, "initial_density": 0.4}, "initial_density must be 0.5 or more"),
+        (NDSNN, {"density": 0.5, "initial_density": 0.4}, "initial_density must be at least the final density, 0.5"),
         (SET, {"density": 0.5, "drop": "none"}, "drop must be one of"),
     ],
 )

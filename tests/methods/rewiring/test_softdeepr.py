@@ -44,8 +44,8 @@ def test_pressure_and_noise_alone_keep_the_share_dormant_that_was_asked_for():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"temperature": 0.0}, "temperature must be above 0: without noise nothing comes back; found 0.0"),
-        ({"temperature": math.inf}, "temperature must be above 0: without noise nothing comes back; found inf"),
+        ({"temperature": 0.0}, "temperature must be above 0, since only noise regrows synapses; found 0.0"),
+        ({"temperature": math.inf}, "temperature must be above 0, since only noise regrows synapses; found inf"),
         ({"floor": 0.1}, "floor must be 0 or less, found 0.1"),
         ({"floor": math.nan}, "floor must be 0 or less, found nan"),
     ],

@@ -203,7 +203,7 @@ def test_what_goes_wrong_while_gates_learn_does_not_leave_gains_in_the_weights(m
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(method, "_learn", fail)
+    monkeypatch.setattr(method, "_update_gates", fail)
     with pytest.raises(MemoryError):
         step(network, optimizer, [1.0, 1.0])
     assert torch.equal(network.weight.detach().reshape(-1), before)
