@@ -27,7 +27,7 @@ def lenet5(neuron: Neuron, classes: int) -> Layers:
 def cifar10_cnn(neuron: Neuron, classes: int) -> Layers:
     """6conv2fc for [B, 3, 32, 32]: the CIFAR-10 network of Grad R (Chen et al., IJCAI 2021), 36,715,264 synapses.
 
-    Ten output neurons vote for each class. Dropout leaves out the same neurons at every time step.
+    Ten output neurons vote for each class. Dropout drops the same neurons at every time step.
     """
     width = 256
     return {

@@ -1,4 +1,4 @@
-"""Groups of layers that several networks are made of. No layer has a bias."""
+"""Groups of layers that several networks share. No layer has a bias."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ from torch import nn
 from .neurons import Neuron
 
 Layers = dict[str, nn.Module]
-# (neuron, number of classes) -> layers
+# Makes the layers of a network from a kind of neuron and the number of classes.
 Maker = Callable[[Neuron, int], Layers]
 
 
 def conv(index: int, inputs: int, outputs: int, neuron: Neuron, *, kernel: int = 3, padding: int = 1) -> Layers:
-    """Convolution, batch normalisation and neuron, named conv1, bn1, neuron1 for index 1.
+    """Return convolution, batch normalisation and neuron, named conv1, bn1, neuron1 for index 1.
 
-    Index 1 stands before the first neuron, where there is no time axis: plain torch layers.
+    Layers of index 1 precede the first neuron, where there is no time axis: they are plain torch layers.
     """
     kind = nn if index == 1 else layer
     return {
@@ -26,5 +26,5 @@ def conv(index: int, inputs: int, outputs: int, neuron: Neuron, *, kernel: int =
 
 
 def pool(index: int) -> Layers:
-    """Max-pooling over 2x2, named pool1 for index 1; the largest of spikes is a spike."""
+    """Return max-pooling over 2x2, named pool1 for index 1; the maximum of spikes is a spike."""
     return {f"pool{index}": layer.MaxPool2d(2)}

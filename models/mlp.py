@@ -9,7 +9,7 @@ from torch import nn
 from .layers import Layers, Maker
 from .neurons import Neuron
 
-# Sizes of the layers, "784-512-10"; before them what an image is averaged over, "P7-16-128-10".
+# Sizes of the layers, "784-512-10", after the size of an average pooling, "P7-16-128-10".
 _SIZES = re.compile(r"(?:P([1-9]\d*)-)?([1-9]\d*(?:-[1-9]\d*)+)")
 
 
@@ -24,7 +24,7 @@ def mnist_mlp(neuron: Neuron, classes: int) -> Layers:
 
 
 def of_sizes(name: str) -> tuple[Maker, int] | None:
-    """The maker of the network whose sizes a name spells out, and its number of classes; None for any other name.
+    """Return the maker of the network whose sizes a name lists, and its number of classes; None for any other name.
 
     "784-512-10" has 784 inputs, 512 neurons and 10 classes; with "P7-16-128-10" the 28x28 pixels of an image are first
     averaged over 7x7, which leaves 16.
@@ -44,6 +44,6 @@ def _fully_connected(sizes: list[int], neuron: Neuron, *, pool: int = 1) -> Laye
     layers: Layers = {"pool": nn.AvgPool2d(pool)} if pool > 1 else {}
     layers["flatten"] = nn.Flatten()
     for index, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
-        kind = nn.Linear if index == 1 else layer.Linear  # before the first neuron there is no time axis
+        kind = nn.Linear if index == 1 else layer.Linear  # the first neuron adds the time axis
         layers |= {f"fc{index}": kind(inputs, outputs, bias=False), f"neuron{index}": neuron()}
     return layers

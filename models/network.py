@@ -1,4 +1,4 @@
-"""A spiking network that looks at one still image for several time steps."""
+"""A spiking network that is presented with a static image for several time steps."""
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -12,32 +12,32 @@ from snnprune.strides import keep_strides
 
 
 class StaticInputNetwork(nn.Sequential, base.StepModule):
-    """Layers in a row; those before the first neuron see the image once, the rest sees T time steps.
+    """A sequence of layers: those before the first neuron run once per image, the rest for T time steps.
 
-    Direct coding: the current that the image causes is the same at every step, so it is computed once and shown to the
-    first neuron T times. Layers before that neuron are plain torch.nn layers on [B, ...], those after it SpikingJelly
-    layers in multi-step mode on [T, B, ...]. Neurons keep their state and dropout its mask until SpikingJelly's
+    Direct coding: the input current of the first neuron is the same at every step, so it is computed once and repeated
+    T times. Layers before that neuron are plain torch.nn layers on [B, ...], those after it SpikingJelly layers in
+    multi-step mode on [T, B, ...]. Neurons keep their state and dropout its mask until SpikingJelly's
     `functional.reset_net`: call it between batches. In single-step mode (`functional.set_step_mode`) a call runs one
     time step, as for any SpikingJelly module.
 
     Attributes:
         timesteps: T; may be changed at any time, since no parameter depends on it.
-        static_layers: how many layers stand before the first neuron.
+        static_layers: number of layers before the first neuron.
     """
 
     def __init__(self, layers: Mapping[str, nn.Module], *, timesteps: int) -> None:
-        """Put the layers in a row.
+        """Make a network of these layers.
 
         Args:
-            layers: name -> layer in running order; the names are those of the children, as in "fc1.weight".
-            timesteps: T, time steps for which an image is shown.
+            layers: name -> layer in the order of execution; the names become those of the children, as in "fc1.weight".
+            timesteps: T, number of time steps for which an image is presented.
 
         Raises:
             InputError: timesteps is below 1, or no layer is a neuron (a SpikingJelly BaseNode, or nn.ReLU in a twin).
         """
         super().__init__()
         if timesteps < 1:
-            raise InputError(f"timesteps is {timesteps}: a network runs for 1 time step or more")
+            raise InputError(f"timesteps must be 1 or more, found {timesteps}")
         for name, module in layers.items():
             self.add_module(name, module)
         self.timesteps = timesteps
@@ -46,7 +46,7 @@ class StaticInputNetwork(nn.Sequential, base.StepModule):
         functional.set_step_mode(self, "m")
 
     def forward(self, input: Tensor) -> Tensor:
-        """Spikes of the last layer for images [B, C, H, W]: [T, B, classes], or [B, classes] in single-step mode."""
+        """Return the output for images [B, C, H, W]: [T, B, classes], or [B, classes] in single-step mode."""
         current = self.current(input)
         if self.step_mode == "m":
             # A sum of shapes, which torch.fx traces; torch 2.6 does not compile a torch.Size that is made here.
@@ -54,30 +54,30 @@ class StaticInputNetwork(nn.Sequential, base.StepModule):
         return self.spikes(current)
 
     def current(self, images: Tensor) -> Tensor:
-        """Current into the first neuron at every time step, [B, ...], for images [B, C, H, W]."""
+        """Return the input current of the first neuron at every time step, [B, ...], for images [B, C, H, W]."""
         for layer in islice(self, self.static_layers):
             images = layer(images)
         return images
 
     def spikes(self, current: Tensor) -> Tensor:
-        """Run everything from the first neuron on: [T, B, ...] -> [T, B, classes], or without T in single-step mode."""
+        """Run the layers from the first neuron on: [T, B, ...] -> [T, B, classes], or without T in single-step mode."""
         for layer in islice(self, self.static_layers, None):
             current = layer(current)
         return current
 
 
 def step_by_step(network: StaticInputNetwork, images: Tensor) -> Tensor:
-    """Run one time step after another, as the code of the Grad R paper does, instead of layer after layer.
+    """Run all layers for one time step after another, as the code of the Grad R paper does; for comparisons of speed.
 
     The result is that of `network(images)`, except that batch normalisation in training mode takes the statistics of
-    each time step alone. For comparing speed; the neurons' state must be fresh, as for any forward pass.
+    each time step alone. Reset the neurons before, as for any forward pass.
 
     Args:
-        network: left in multi-step mode.
+        network: in multi-step mode before and after.
         images: [B, C, H, W].
 
     Returns:
-        Spikes of the last layer, [T, B, classes].
+        The output, [T, B, classes].
     """
     current = network.current(images)
     functional.set_step_mode(network, "s")

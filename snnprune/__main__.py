@@ -1,4 +1,4 @@
-"""`python -m snnprune` is the command `snnprune`."""
+"""Run the command `snnprune` by `python -m snnprune`."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""`Connectivity`: which synapses exist. The one currency between the rooms of this library."""
+"""`Connectivity`: which synapses of a network exist. All parts of this library exchange this type."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from .text import aligned, html_table
 
 
 class Difference(NamedTuple):
-    """Change between two connectivities: synapses that were pruned and synapses that were regrown."""
+    """The change between two connectivities: synapses that were pruned and synapses that were regrown."""
 
     pruned: "Connectivity"
     regrown: "Connectivity"
@@ -45,21 +45,21 @@ class Connectivity(Mapping[str, Tensor]):
 
     @classmethod
     def from_network(cls, network: nn.Module, *, exclude: Exclude = ()) -> "Connectivity":
-        """The synapses of a network whose weight is not zero; `exclude` as in `find_synapses`."""
+        """Return the synapses of a network whose weight is not zero; `exclude` as in `find_synapses`."""
         synapses = find_synapses(network, exclude=exclude)
         return cls({name: entry.parameter.detach() != 0 for name, entry in synapses.items()})
 
     @classmethod
     def dense(cls, network: nn.Module, *, exclude: Exclude = ()) -> "Connectivity":
-        """Every synapse of a network; `exclude` as in `find_synapses`."""
+        """Return every synapse of a network; `exclude` as in `find_synapses`."""
         synapses = find_synapses(network, exclude=exclude)
         return cls({name: torch.ones_like(entry.parameter, dtype=torch.bool) for name, entry in synapses.items()})
 
     @classmethod
     def from_scores(cls, scores: Mapping[str, Tensor], density: float) -> "Connectivity":
-        """The synapses with the largest scores over all tensors, exactly round(density * prunable) of them.
+        """Return the synapses with the largest scores of all tensors, exactly round(density * prunable) of them.
 
-        Equal scores are taken in order of tensor and index.
+        Of equal scores the first are taken, in the order of tensors and indices.
 
         Args:
             scores: parameter name -> scores of the weight's shape, floating point.
@@ -74,16 +74,20 @@ class Connectivity(Mapping[str, Tensor]):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Connectivity":
-        """Read a file that `save` wrote.
+        """Read a file of `save`.
 
         Raises:
-            InputError: no such file, or damaged, or no connectivity.
+            InputError: no such file, or one that is damaged or of another kind.
         """
         masks, metadata = read_tensors(path, kind="connectivity")
         return cls({name: masks[name] for name in metadata["order"]})
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write as safetensors, one boolean tensor for each name, with schema and library version."""
+        """Write as safetensors, one boolean tensor for each name, with schema and library version.
+
+        Raises:
+            InputError: the file cannot be written there.
+        """
         write_tensors(path, self._masks, kind="connectivity", metadata={"order": list(self)})
 
     # --- Mapping
@@ -113,12 +117,12 @@ class Connectivity(Mapping[str, Tensor]):
 
     @property
     def prunable(self) -> int:
-        """Synapses that could exist."""
+        """Number of synapses that could exist."""
         return sum(mask.numel() for mask in self._masks.values())
 
     @property
     def nonzero(self) -> int:
-        """Synapses that exist."""
+        """Number of synapses that exist."""
         return sum(int(mask.sum()) for mask in self._masks.values())
 
     @property
@@ -132,7 +136,7 @@ class Connectivity(Mapping[str, Tensor]):
         return 1 - self.density
 
     def layers(self) -> dict[str, dict[str, Any]]:
-        """Per tensor: `shape`, `prunable`, `nonzero`, `density`."""
+        """Return for each tensor its `shape`, `prunable`, `nonzero` and `density`."""
         table = {}
         for name, mask in self._masks.items():
             nonzero = int(mask.sum())
@@ -145,7 +149,7 @@ class Connectivity(Mapping[str, Tensor]):
         return table
 
     def connections(self, geometries: Mapping[str, Geometry]) -> dict[str, tuple[int, int]]:
-        """Per tensor: existing and possible connections, that is weights times the uses of each.
+        """Return for each tensor the number of existing and of possible connections between neurons.
 
         A convolution's weight serves many pairs of neurons, so this expanded count differs from `nonzero`.
 
@@ -159,13 +163,13 @@ class Connectivity(Mapping[str, Tensor]):
         for name, mask in self._masks.items():
             uses = geometries[name].uses if name in geometries else None
             if uses is None:
-                raise InputError(f"the uses of {name} are not known: pass geometry(network, example)")
+                raise InputError(f"the connections of {name} are not known: pass geometry(network, example)")
             expanded = uses.to(mask.device).expand(mask.shape)
             counts[name] = (int(expanded[mask].sum()), int(expanded.sum()))
         return counts
 
     def table(self, geometries: Mapping[str, Geometry] | None = None) -> str:
-        """A per-layer table as text, with expanded connections when `geometries` are given."""
+        """Return a per-layer table as text, with expanded connections when `geometries` are given."""
         return aligned(self._rows(geometries), left=(0, 1))
 
     def _repr_html_(self) -> str:
@@ -187,7 +191,7 @@ class Connectivity(Mapping[str, Tensor]):
     # --- Comparison
 
     def diff(self, other: "Connectivity") -> Difference:
-        """The change from this connectivity to `other`.
+        """Return the change from this connectivity to `other`.
 
         Raises:
             InputError: different names or shapes.
@@ -200,7 +204,7 @@ class Connectivity(Mapping[str, Tensor]):
         )
 
     def jaccard(self, other: "Connectivity") -> float:
-        """|A and B| / |A or B| over all synapses, in [0, 1]; 1 for two empty ones.
+        """Return |A and B| / |A or B| over all synapses, in [0, 1]; 1 for two empty connectivities.
 
         Paganini and Forde, "On Iterative Neural Network Pruning, Reinitialization, and the Similarity of Masks", 2020.
         """
@@ -210,9 +214,10 @@ class Connectivity(Mapping[str, Tensor]):
         return common / union if union else 1.0
 
     def jaccard_excess(self, other: "Connectivity") -> float:
-        """The Jaccard index less that of two random connectivities with the same number in each layer.
+        """Return the Jaccard index minus that of two random connectivities with the same densities in each layer.
 
-        With densities p and q in a layer of n synapses, chance alone gives n p q in common of n (p + q - p q).
+        With densities p and q in a layer of n synapses, chance alone gives n p q common synapses, and n (p + q - p q)
+        in either.
         """
         self._check_same(other)
         common = union = 0.0
@@ -239,16 +244,16 @@ class Connectivity(Mapping[str, Tensor]):
         """Set the weight of every absent synapse of a network to zero, in place.
 
         Raises:
-            InputError: as `check`; the network is then unchanged.
+            InputError: as `check`; the network is unchanged.
         """
         self.check(network)
         parameters = {name: entry.parameter for name, entry in find_synapses(network).items()}
         for name, mask in self._masks.items():
-            # masked_fill, not a product: 0 x inf would be nan
+            # masked_fill, not a product: 0 * inf would be nan
             parameters[name].masked_fill_(~mask.to(parameters[name].device), 0)
 
     def to(self, device: torch.device | str) -> "Connectivity":
-        """The same connectivity on another device."""
+        """Return the same connectivity on another device."""
         return Connectivity({name: mask.to(device) for name, mask in self._masks.items()})
 
     def _check_same(self, other: "Connectivity") -> None:
@@ -257,7 +262,7 @@ class Connectivity(Mapping[str, Tensor]):
 
 
 def check_scores(scores: Mapping[str, Tensor], density: float) -> None:
-    """Make sure that a connectivity can be chosen by these.
+    """Make sure that scores and density define a connectivity.
 
     Raises:
         InputError: a density outside (0, 1], no scores, or scores that are not floating point numbers.
@@ -267,7 +272,7 @@ def check_scores(scores: Mapping[str, Tensor], density: float) -> None:
     if not scores:
         raise InputError("a connectivity needs the scores of at least one tensor of synapses, none were given")
     for name, tensor in scores.items():
-        # The maximum is nan where any score is; it takes a tenth of the time of looking for one, and no memory.
+        # The maximum is nan if any score is; that takes a tenth of the time of isnan().any(), and no memory.
         if not tensor.is_floating_point() or (tensor.numel() and bool(tensor.amax().isnan())):
             raise InputError(f"the scores of {name} must be floating point numbers, found {_describe(tensor)}")
 

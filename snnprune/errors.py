@@ -2,9 +2,9 @@
 
 
 class InputError(ValueError):
-    """Something the caller gave is wrong: one line that says what, what was found, and what to do.
+    """Input that cannot be used. The message is one line: what is wrong, what was found, what to do.
 
-    Scripts print the line and exit with status 2. Anything else that is raised is a bug of ours.
+    Scripts print that line and exit with status 2. Any other exception is a bug of this library.
     """
 
 

@@ -1,4 +1,4 @@
-"""Things by name: one registry for methods, criteria, allocations, schedules, losses and chips; one loader of paths."""
+"""Registries of named entries (methods, criteria, allocations, ...), and the loader of `package.module:attribute`."""
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
@@ -15,16 +15,17 @@ class Registry(Mapping[str, T], Generic[T]):
 
     Args:
         kind: of the entries, for error messages ("method").
-        hint: what `find` accepts besides the names, for its message ("or package.module:Class").
+        hint: other accepted forms of a name, added to the message of `find` ("or package.module:Class").
     """
 
     def __init__(self, kind: str, *, hint: str = "") -> None:
-        self.kind, self.hint = kind, hint
+        self.kind = kind
+        self.hint = hint
         self._entries: dict[str, T] = {}
         self._loaders: dict[str, Callable[[], T]] = {}
 
     def register(self, name: str) -> Callable[[Entry], Entry]:
-        """Decorator that makes a function or class known under a name, and returns it unchanged.
+        """Return a decorator that registers a function or class under a name and returns it unchanged.
 
         Raises:
             InputError: the name is taken by another entry.
@@ -37,7 +38,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return add
 
     def add(self, name: str, entry: T) -> None:
-        """Make an entry known under a name.
+        """Register an entry under a name; registering the same entry again does nothing.
 
         Raises:
             InputError: the name is taken by another entry.
@@ -47,9 +48,9 @@ class Registry(Mapping[str, T], Generic[T]):
         self._entries[name] = entry
 
     def add_path(self, name: str, path: str) -> None:
-        """Make the attribute of a module known under a name; it is imported when it is first used.
+        """Register an attribute of a module under a name; the module is imported when the entry is first used.
 
-        For entries that live in a room above the one that asks for them.
+        For entries of packages that the registry's own package must not import.
 
         Args:
             name: of the entry.
@@ -61,7 +62,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self.add_loader(name, lambda: load_attribute(path, f"{self.kind} {name}"))
 
     def add_loader(self, name: str, load: Callable[[], T]) -> None:
-        """Make known under a name what `load` returns; it is called when the entry is first used.
+        """Register under a name the entry that `load` returns; it is called when the entry is first used.
 
         Raises:
             InputError: the name is taken.
@@ -71,11 +72,11 @@ class Registry(Mapping[str, T], Generic[T]):
         self._loaders[name] = load
 
     def names(self) -> list[str]:
-        """The known names, sorted."""
+        """Return the known names, sorted."""
         return sorted(self)
 
     def find(self, name: str) -> T:
-        """The entry of a name.
+        """Return the entry of a name.
 
         Raises:
             InputError: unknown name; the known ones are listed.
@@ -101,14 +102,15 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 def load_attribute(path: str, what: str) -> Any:
-    """Import the attribute that "package.module:attribute" names.
+    """Import an attribute by its path.
 
     Args:
-        path: as the user typed it. Never call this with what a file says.
-        what: the option or kind, for error messages.
+        path: "package.module:attribute", as the user typed it. Never pass a path that was read from a file: importing
+            a module runs it.
+        what: the option or kind of entry, for error messages.
 
     Raises:
-        InputError: not of that form, no such module or attribute, or the module cannot be imported.
+        InputError: another form, no such module or attribute, or the module cannot be imported.
     """
     module_name, colon, attribute = path.partition(":")
     if not (module_name and colon and attribute):

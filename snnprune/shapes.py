@@ -1,4 +1,4 @@
-"""One check that named tensors are those of a network, a file, or each other."""
+"""Comparison of named shapes: of a file, a connectivity or scores with those of a network."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ Shapes = Mapping[str, Sequence[int]]
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Name -> shape."""
+    """Return name -> shape of these tensors."""
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
@@ -19,10 +19,10 @@ def check_shapes(found: Shapes, expected: Shapes, *, what: str, where: str, part
 
     Args:
         found: name -> shape.
-        expected: likewise.
-        what: has the shapes in `found`, for the message ("the connectivity").
-        where: has those in `expected` ("Sequential").
-        partial: whether `found` may lack names.
+        expected: name -> shape.
+        what: the origin of `found`, for the message ("the connectivity").
+        where: the origin of `expected`, for the message ("Sequential").
+        partial: `found` may leave names out.
 
     Raises:
         InputError: the first name that differs, with both shapes; if it is unknown, the known names.

@@ -129,7 +129,7 @@ def test_connections_expand_a_convolution_by_hand():
 
 def test_connections_without_sizes_are_refused():
     network = nn.Conv2d(1, 1, 2)
-    with pytest.raises(InputError, match=r"the uses of weight are not known: pass geometry\(network, example\)"):
+    with pytest.raises(InputError, match=r"the connections of weight are not known: pass geometry\(network, example\)"):
         Connectivity.dense(network).connections(geometry(network))
 
 
@@ -160,9 +160,9 @@ def test_random_masks_have_no_excess(densities, seed):
 
 
 def test_unlike_connectivities_cannot_be_compared(connectivity):
-    with pytest.raises(InputError, match=r"fc2\.weight is \(2,\) in the first and absent in the second"):
+    with pytest.raises(InputError, match=r"the first connectivity has fc2\.weight, the second has only fc1\.weight"):
         connectivity.diff(Connectivity({"fc1.weight": A}))
-    with pytest.raises(InputError, match=r"extra is absent in the first and \(2, 3\) in the second"):
+    with pytest.raises(InputError, match=r"the first connectivity has no extra, the second has it with shape \(2, 3\)"):
         Connectivity({"fc1.weight": A}).jaccard_excess(Connectivity({"fc1.weight": A, "extra": A}))
 
 

@@ -1,4 +1,4 @@
-"""Criteria by name. One file and one `register` line each; other packages register theirs in the same way."""
+"""Criteria by name, and the call that scores a network. Other packages register criteria in the same way."""
 
 import inspect
 from collections.abc import Callable
@@ -20,12 +20,12 @@ Function = TypeVar("Function", bound=Callable[..., Scores])
 
 @dataclass(frozen=True)
 class Criterion:
-    """A criterion and what it must be given.
+    """A criterion and the data that it needs.
 
     Attributes:
-        name: as registered, or that of the function.
-        function: `(network, batches, ...) -> {parameter name: scores}`; a larger score is more worth keeping.
-        needs: "nothing", "inputs" (batches; labels in them are not looked at), or "labels" (batches with labels).
+        name: the registered name, or that of the function.
+        function: `(network, batches, ...) -> {parameter name: scores}`; larger scores are more worth keeping.
+        needs: "nothing", "inputs" (batches; labels are ignored), or "labels" (batches with labels).
     """
 
     name: str
@@ -37,7 +37,7 @@ CRITERIA: Registry[Criterion] = Registry("criterion")
 
 
 def register(name: str, *, needs: Needs) -> Callable[[Function], Function]:
-    """Decorator that makes a criterion known under a name.
+    """Return a decorator that registers a criterion under a name.
 
     Raises:
         InputError: the name is taken by another function.
@@ -51,12 +51,12 @@ def register(name: str, *, needs: Needs) -> Callable[[Function], Function]:
 
 
 def names() -> list[str]:
-    """The known criterion names, sorted."""
+    """Return the known criterion names, sorted."""
     return CRITERIA.names()
 
 
 def find(criterion: str | Callable[..., Scores]) -> Criterion:
-    """A criterion by name, or a function of your own, which is then called with whatever batches there are.
+    """Return a criterion by name, or that of a function of your own, which is called with or without batches.
 
     Raises:
         InputError: unknown name; the known ones are listed.
@@ -76,23 +76,23 @@ def score(
     exclude: Exclude = (),
     **options: Any,
 ) -> Scores:
-    """The scores of a network's synapses by a criterion.
+    """Score a network's synapses by a criterion.
 
     Args:
-        criterion: as in `find`. A function of your own takes `(network, batches)`, and by name what it wants to know of
-            `loss`, `exclude` and its options.
-        network: left as it was: weights, gradients, buffers, mode, neuron state, and the global random numbers.
+        criterion: as in `find`. A function of your own takes `(network, batches)`, and any of `loss`, `exclude` and its
+            own options as keywords.
+        network: unchanged afterwards: weights, gradients, buffers, mode and neuron state, and the global random state.
         batches: inputs as the network takes them, or (inputs, labels) with labels [B]. All are held in memory at once.
-        loss: of outputs and labels, for the criteria that ask for one.
-        exclude: as in `find_synapses`; these get no scores.
-        options: the criterion's own.
+        loss: of outputs and labels, for the criteria that take one.
+        exclude: as in `find_synapses`; these synapses get no scores.
+        options: of the criterion.
 
     Returns:
-        parameter name -> float32 scores of the weight's shape, larger for what is more worth keeping.
+        parameter name -> float32 scores of the weight's shape; larger scores are more worth keeping.
 
     Raises:
         InputError: unknown name or option, no batches or labels where they are needed, a silent network, or a function
-            of your own whose scores do not fit the synapses.
+            of your own whose scores do not match the synapses.
     """
     found, batches, exclude = find(criterion), list(batches), entries_of(exclude)
     check_batches(found, batches)
@@ -105,29 +105,29 @@ def score(
         )
     shared = {"loss": loss, "exclude": exclude}
     options |= {name: value for name, value in shared.items() if everything or name in takes}
-    return _fitting(found, found.function(network, batches, **options), network, exclude)
+    return _matched(found, found.function(network, batches, **options), network, exclude)
 
 
 def check_batches(criterion: Criterion, batches: Batches) -> None:
-    """Make sure that a criterion gets what it needs, as far as the first batch tells.
+    """Make sure that a criterion gets the data that it needs; only the first batch is looked at.
 
     Args:
         criterion: from `find`.
-        batches: a list, or what else can be gone through again: the first is taken out to look at it.
+        batches: a list, or another iterable that can be iterated more than once.
 
     Raises:
         InputError: no batches, or batches without labels.
     """
-    wanted = {"inputs": "[inputs, ...]", "labels": "[(inputs, labels), ...]"}.get(criterion.needs)
+    expected = {"inputs": "[inputs, ...]", "labels": "[(inputs, labels), ...]"}.get(criterion.needs)
     first = next(iter(batches), None)
-    if wanted and first is None:
-        raise InputError(f"criterion {criterion.name} looks at data and was given none: pass batches={wanted}")
+    if expected and first is None:
+        raise InputError(f"criterion {criterion.name} needs data, found no batches: pass batches={expected}")
     if criterion.needs == "labels" and isinstance(first, Tensor):
-        raise InputError(f"criterion {criterion.name} needs labels and was given inputs alone: pass batches={wanted}")
+        raise InputError(f"criterion {criterion.name} needs labels, found inputs alone: pass batches={expected}")
 
 
-def _fitting(criterion: Criterion, scores: Scores, network: nn.Module, exclude: Exclude) -> Scores:
-    """The scores of these synapses, in their order and in float32."""
+def _matched(criterion: Criterion, scores: Scores, network: nn.Module, exclude: Exclude) -> Scores:
+    """Return the scores of the network's synapses, in their order and in float32, after a check of their shapes."""
     weights = {name: entry.parameter for name, entry in find_synapses(network, exclude=exclude).items()}
     chosen = {name: score for name, score in scores.items() if name in weights}
     what = f"the scores of criterion {criterion.name}"

@@ -1,4 +1,4 @@
-"""Compressed sparse rows: every layer as one scipy matrix, all of them in one `.npz` file."""
+"""Compressed sparse rows: one scipy matrix for each layer, all in one `.npz` file."""
 
 import math
 import os
@@ -25,8 +25,8 @@ def save_csr(path: str | os.PathLike[str], network: nn.Module, connectivity: Con
     """Write the weights of the existing synapses, one compressed sparse row matrix for each layer.
 
     Rows are postsynaptic units, columns the flattened presynaptic side: the inputs of a Linear layer, (in / groups,
-    *kernel) of a convolution, transposed or not. The file is a plain `.npz`, which numpy alone reads: `layers`, the
-    names, and for each `<name>/data`, `<name>/indices`, `<name>/indptr` and `<name>/shape`, that of the weight tensor.
+    *kernel) of a convolution, transposed or not. The file is a plain `.npz` that numpy alone can read: `layers`, the
+    names, and for each `<name>/data`, `<name>/indices`, `<name>/indptr`, and `<name>/shape` of the weight tensor.
 
     Lossless: an existing synapse whose weight is exactly 0 stays as an explicit zero, narrower weights than float32
     are stored as float32, float64 as float64, and before the file is moved to `path` it is read back and compared with
@@ -40,13 +40,14 @@ def save_csr(path: str | os.PathLike[str], network: nn.Module, connectivity: Con
     Raises:
         InputError: the connectivity is of another network, the network has weights where the connectivity has no
             synapse, or the file cannot be written.
-        RuntimeError: what was read back differs from the network; `path` is then as it was before.
+        RuntimeError: the file read back differs from the network; `path` is unchanged.
     """
     synapses = find_synapses(network)
     if connectivity is None:
         connectivity = Connectivity.from_network(network)
-    _check_network(connectivity, network, synapses)
-    # The order of the network, so that equal connectivities give equal files whatever order they were built in.
+    connectivity.check(network)
+    _check_lossless(connectivity, synapses)
+    # In the order of the network, so that equal connectivities give equal files, however they were built.
     masks = {name: connectivity[name].cpu() for name in synapses if name in connectivity}
     arrays: dict[str, Any] = {"layers": np.array(list(masks))}
     for name, mask in masks.items():
@@ -54,47 +55,49 @@ def save_csr(path: str | os.PathLike[str], network: nn.Module, connectivity: Con
             arrays[f"{name}/{part}"] = array
 
     def write(temporary: Path) -> None:
-        """Write the arrays, and prove what was written."""
-        # Not compressed, because weights are noise to zip: a layer of 2048 x 16384 at 5 % takes 13.4 MB in 0.04 s,
-        # compressed 9.4 MB in 0.63 s. And deflated bytes would differ from one zlib to the next.
+        """Write the arrays, and compare them with the network."""
+        # Not compressed, because zip gains little on weights: a layer of 2048 x 16384 at 5 % takes 13.4 MB and 0.04 s,
+        # compressed 9.4 MB and 0.63 s. Compressed bytes would also depend on the version of zlib.
         with temporary.open("wb") as file:
             np.savez(file, **arrays)
-        _prove(temporary, synapses, masks)
+        _compare(temporary, synapses, masks)
 
     write_atomically(path, write)
 
 
 def load_csr(path: str | os.PathLike[str]) -> dict[str, csr_array]:
-    """Read a file that `save_csr` wrote.
+    """Read a file of `save_csr`.
 
     Returns:
-        parameter name -> matrix of shape (postsynaptic units, in / groups * kernel), weights as float32 (float64
-        where the network had that), with explicit zeros where an existing synapse has weight 0.
+        parameter name -> matrix of shape (postsynaptic units, in / groups * kernel), float32 (or float64, if the
+        network's weights were), with explicit zeros where an existing synapse has weight 0.
 
     Raises:
-        InputError: no such file, damaged, or no CSR file.
+        InputError: no such file, or one that is damaged or of another kind.
     """
     return {name: matrix for name, (matrix, _) in _read(Path(path)).items()}
 
 
 def restore_csr(path: str | os.PathLike[str], network: nn.Module) -> Connectivity:
-    """Write the weights of a file into a network, in place, and return which synapses exist.
+    """Write the weights of a file into a network, in place, and return the connectivity of the file.
 
-    Absent synapses get weight 0. Layers that the file does not hold stay as they are.
+    Absent synapses get weight 0. Layers that are not in the file keep their weights.
 
     Args:
-        path: a file that `save_csr` wrote.
+        path: a file of `save_csr`.
         network: a network with the layers of the one that was saved, on any device.
 
     Raises:
-        InputError: as `load_csr`, a layer that the network has not or has in another shape, or a weight that the
-            network's dtype cannot hold exactly. The network is then unchanged.
+        InputError: as `load_csr`, a layer that the network does not have or has in another shape, or a weight that the
+            network's dtype cannot hold exactly. The network is unchanged.
     """
     synapses = find_synapses(network)
     stored = _read(Path(path))
+    shapes = {name: shape for name, (_, shape) in stored.items()}
+    expected = shapes_of({name: entry.parameter for name, entry in synapses.items()})
+    check_shapes(shapes, expected, what=f"{path}", where=type(network).__name__, partial=True)
     weights, masks = {}, {}
-    for name, (matrix, shape) in stored.items():
-        _check_layer(f"{path}", name, shape, network, synapses)
+    for name, (matrix, _) in stored.items():
         weights[name], masks[name] = _expand(matrix, synapses[name])
     with torch.no_grad():
         for name, weight in weights.items():
@@ -103,7 +106,7 @@ def restore_csr(path: str | os.PathLike[str], network: nn.Module) -> Connectivit
 
 
 def _compress(synapses: Synapses, mask: Tensor) -> dict[str, np.ndarray]:
-    """The arrays of one layer. Built by hand, because scipy would drop existing synapses of weight 0."""
+    """Return the arrays of one layer; not by scipy, which would drop existing synapses of weight 0."""
     geometry = static_geometry(synapses.module)
     exists = to_rows(mask, geometry).numpy()
     weights = to_rows(_widen(synapses.parameter.detach().cpu()), geometry).numpy()
@@ -119,14 +122,14 @@ def _compress(synapses: Synapses, mask: Tensor) -> dict[str, np.ndarray]:
 
 
 def _expand(matrix: csr_array, synapses: Synapses) -> tuple[Tensor, Tensor]:
-    """The weight tensor and the boolean tensor of existing synapses, in the shape and dtype of the parameter."""
+    """Return the weight tensor and the mask of existing synapses, in the shape and dtype of the parameter."""
     geometry, shape = static_geometry(synapses.module), synapses.parameter.shape
     data = torch.from_numpy(matrix.data)
     weights = data.to(synapses.parameter.dtype)
     if not torch.equal(_bits(weights.to(data.dtype)), _bits(data)):
         raise InputError(
-            f"the weights of {synapses.name} do not fit in {weights.dtype} without loss: "
-            "restore them into a network of their own dtype, then convert that"
+            f"the weights of {synapses.name}, {data.dtype}, do not fit in {weights.dtype} without loss: "
+            f"restore them into a network of {data.dtype}, then convert that"
         )
     # Not matrix.toarray(), which adds to zeros and so turns -0.0 into 0.0.
     rows = np.repeat(np.arange(len(matrix.indptr) - 1), np.diff(matrix.indptr))
@@ -137,11 +140,11 @@ def _expand(matrix: csr_array, synapses: Synapses) -> tuple[Tensor, Tensor]:
 
 
 def _widen(weight: Tensor) -> Tensor:
-    """Numpy has no bfloat16: anything up to float32 becomes float32, which is exact."""
+    """Return weights as float32, or float64; numpy has no bfloat16, and the conversion to float32 is exact."""
     return weight if weight.dtype == torch.float64 else weight.float()
 
 
-def _prove(path: Path, synapses: Mapping[str, Synapses], masks: Mapping[str, Tensor]) -> None:
+def _compare(path: Path, synapses: Mapping[str, Synapses], masks: Mapping[str, Tensor]) -> None:
     """Read an export back and compare it with the network, bit for bit."""
     stored = _read(path)
     for name, mask in masks.items():
@@ -158,15 +161,17 @@ def _bits(values: Tensor) -> Tensor:
 
 
 def _read(path: Path) -> dict[str, tuple[csr_array, tuple[int, ...]]]:
-    """Name -> matrix and weight shape, every array checked."""
+    """Return name -> matrix and weight shape, every array checked."""
     if not path.is_file():
         raise InputError(f"no CSR file at {path}")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names = [str(name) for name in arrays["layers"]]
             return {name: _matrix(*(arrays[f"{name}/{part}"] for part in _PARTS)) for name in names}
-    except Exception as error:  # zipfile, numpy and scipy raise a dozen kinds on damaged bytes
-        raise InputError(f"{path} is no CSR file of snnprune, or it is damaged ({error}): use another copy") from error
+    except Exception as error:  # zipfile, numpy and scipy raise a dozen types on damaged bytes
+        raise InputError(
+            f"{path} is not a CSR file of snnprune, or it is damaged ({error}): use another copy"
+        ) from error
 
 
 def _matrix(
@@ -179,19 +184,12 @@ def _matrix(
     return matrix, sizes
 
 
-def _check_network(connectivity: Connectivity, network: nn.Module, synapses: Mapping[str, Synapses]) -> None:
+def _check_lossless(connectivity: Connectivity, synapses: Mapping[str, Synapses]) -> None:
+    """Make sure that no weight is lost because the connectivity has no synapse there."""
     for name, mask in connectivity.items():
-        _check_layer("the connectivity", name, tuple(mask.shape), network, synapses)
         weight = synapses[name].parameter.detach()
         if lost := int((weight.masked_fill(mask.to(weight.device), 0) != 0).sum()):
             raise InputError(
                 f"{name} has {lost} weights that are not 0 where the connectivity has no synapse: "
                 "they would be lost; call connectivity.apply_(network) first"
             )
-
-
-def _check_layer(
-    source: str, name: str, shape: tuple[int, ...], network: nn.Module, synapses: Mapping[str, Synapses]
-) -> None:
-    weights = shapes_of({name: entry.parameter for name, entry in synapses.items()})
-    check_shapes({name: shape}, weights, what=source, where=type(network).__name__, partial=True)

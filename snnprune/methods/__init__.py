@@ -1,4 +1,4 @@
-"""Methods that decide a connectivity while a network trains."""
+"""Methods: pruning and rewiring that decide the connectivity of a network while an optimizer trains it."""
 
 from .base import Method, Phase
 from .controls import Dense, Fixed, shuffled

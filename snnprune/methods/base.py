@@ -1,4 +1,4 @@
-"""The base of all methods: it hangs on the optimizer's step and never changes the network's modules or shapes."""
+"""The base of all methods, attached to an optimizer by step hooks; the network's modules and shapes never change."""
 
 import html
 import logging
@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 
 class Phase(StrEnum):
-    """State of a method in the course of a training.
+    """The phase of a method.
 
     Attributes:
-        WAITING: before the first step; it has not looked at the weights yet.
-        WARMUP: weights are trained and nothing is decided; only methods that start late have this phase.
+        WAITING: before the first step; the weights have not been read yet.
+        WARMUP: weights are trained densely; only methods with a late start have this phase.
         SEARCHING: the connectivity may change.
-        FIXED: the connectivity stays as it is, and the weights that are left are trained.
+        FIXED: the connectivity is final, and the remaining weights are trained.
         ENDED: `finalize` was called.
     """
 
@@ -39,7 +39,7 @@ class Phase(StrEnum):
 
 
 class Trained(NamedTuple):
-    """A tensor of synapses that the optimizer updates in this step, with its parameter group."""
+    """A tensor of synapses that the optimizer updates in the current step, with its parameter group."""
 
     name: str
     parameter: nn.Parameter
@@ -47,7 +47,7 @@ class Trained(NamedTuple):
 
     @property
     def gradient(self) -> Tensor:
-        """Gradient of the loss; a method may change it in place."""
+        """The gradient of the loss; a method may change it in place."""
         assert self.parameter.grad is not None, "a parameter without a gradient is not updated"
         return self.parameter.grad
 
@@ -55,39 +55,39 @@ class Trained(NamedTuple):
 class Method(ABC):
     """Decides, step by step, which synapses of a network exist while an optimizer trains it.
 
-    Constructing one hangs it on the optimizer (`register_step_pre_hook` and `register_step_post_hook`); the training
-    loop stays as it is. After every step the weight of an absent synapse is exactly 0. The network is never wrapped:
-    `network.state_dict()` has its plain keys at any moment.
+    The constructor attaches the method to the optimizer (`register_step_pre_hook` and `register_step_post_hook`); the
+    training loop needs no other change. After every step the weight of an absent synapse is exactly 0. The network is
+    never wrapped: `network.state_dict()` has its plain keys at any moment.
 
-    A subclass overrides `_before` and `_after`, which see only parameters that have a gradient, and keeps its tensors
-    in `self.state[kind][parameter name]` and its numbers in `self.numbers[name]` (int, or a tensor without
-    dimensions). Both run without gradients, read nothing back from a device and have no shapes that depend on data, so
-    that a GPU never waits for Python; work that is done at intervals goes into `_update`. A training that is stopped
-    early is completed by `_finish`. Where `weight != 0` does not say what exists, override `_existing`.
+    A subclass overrides `_before` and `_after`, which get only parameters that have a gradient, and keeps its tensors
+    in `self.state[kind][parameter name]` and its numbers in `self.numbers[name]` (an int, or a tensor without
+    dimensions). Both run without autograd, read nothing back from a device and have no shapes that depend on data, so
+    that a GPU never waits for Python; work that is done at intervals belongs in `_update`. `_finish` completes a
+    training that is stopped early. Override `_existing` if an existing synapse may have weight 0.
 
     Args:
         network: any module with synapses (see `find_synapses`).
         optimizer: any torch optimizer that holds them, minimizes, and takes no closure.
         density: share of the synapses to end with, in (0, 1], if there is such a target.
-        steps: optimizer steps of the whole training, if the method needs to know.
+        steps: optimizer steps of the whole training, if the method depends on it.
         exclude: synapses to leave dense, as in `find_synapses`.
 
     Attributes:
         parameters: name -> weight of each tensor of synapses.
-        optimizer: the one that was given.
-        target_density: `density`.
-        total_steps: `steps`.
+        optimizer: the argument.
+        target_density: the argument `density`.
+        total_steps: the argument `steps`.
         steps_done: optimizer steps so far.
-        phase: what the method is doing.
+        phase: the current phase.
         state: kind -> parameter name -> tensor; saved by `state_dict`.
         numbers: name -> number; saved likewise.
 
     Raises:
-        InputError: no synapses, an optimizer that does not hold them, maximizes, or works with closures, synapses that
-            another method holds already, or a density that leaves none.
+        InputError: no synapses; an optimizer that does not hold them, maximizes, or needs closures; synapses that
+            another method holds already; or a density that leaves none.
     """
 
-    # Kinds of state whose tensors have shapes of their own, and that not every parameter has.
+    # Kinds of state whose tensors may have any shape, and may be missing for some parameters.
     FREE_KINDS: ClassVar[tuple[str, ...]] = ()
     # Options that decide how sparse the network becomes where no density is given.
     INSTEAD_OF_DENSITY: ClassVar[tuple[str, ...]] = ()
@@ -128,56 +128,59 @@ class Method(ABC):
 
     @abstractmethod
     def _before(self, trained: Sequence[Trained]) -> None:
-        """Called before the optimizer updates these parameters."""
+        """Prepare these parameters for the optimizer's update."""
 
     @abstractmethod
     def _after(self, trained: Sequence[Trained]) -> None:
-        """Called after the optimizer updated them; leaves exact zeros at absent synapses."""
+        """Complete the optimizer's update of these parameters; must leave exact zeros at absent synapses."""
 
     def _start(self) -> None:
-        """Called once before the first step, when the initial weights are final: makes the state."""
+        """Make the state; called once before the first step, when the initial weights are final."""
 
     def _update(self) -> None:
-        """Called after each step, with `steps_done` counted up."""
+        """Do work at intervals; called after each step, when `steps_done` has been increased."""
 
     def _finish(self) -> None:
-        """Called once by `finalize`: completes a training that was stopped early."""
+        """Complete a training that was stopped early; called once by `finalize`."""
 
     def _existing(self) -> Connectivity:
-        """The synapses that exist now, between two steps."""
+        """Return the synapses that exist now, between two steps."""
         return Connectivity({name: parameter.detach() != 0 for name, parameter in self.parameters.items()})
 
     def _undo_before(self, trained: Sequence[Trained]) -> None:
-        """Called when the optimizer's step failed (Ctrl-C, out of memory): undoes what `_before` did."""
+        """Undo `_before`; called when the optimizer's step did not complete (Ctrl-C, out of memory)."""
         self._restore_weights(trained)
 
     def _infer_phase(self) -> Phase:
-        """The phase of a loaded state whose file, of an earlier version, does not name it."""
+        """Return the phase of a loaded state from an earlier version, whose file does not contain it."""
         return Phase.SEARCHING
 
     def compile(self) -> None:
-        """Compile the arithmetic of a step with torch.compile, where there is any; for a compiled training."""
+        """Compile the arithmetic of a step, if there is any, with torch.compile; for a compiled training."""
 
     # --- Helpers for subclasses
 
     def _swap_in(self, trained: Sequence[Trained], hidden: Sequence[Tensor]) -> None:
-        """Let the optimizer update these tensors in place of the weights.
+        """Let the optimizer update these tensors instead of the weights.
 
-        Nothing is copied: the parameters point at them during the step, and at their own memory otherwise.
+        Nothing is copied: the parameters point at these tensors during the step, and at their own memory otherwise.
         """
         self._weights = [entry.parameter.data for entry in trained]
         for entry, tensor in zip(trained, hidden, strict=True):
             entry.parameter.data = tensor
 
     def _restore_weights(self, trained: Sequence[Trained]) -> list[Tensor]:
-        """Let the parameters point at the weights' memory again, and return it; empty if they already do."""
+        """Let the parameters point at the weights' memory again, and return the weights; empty if they already do."""
         weights, self._weights = self._weights, []
         for entry, weight in zip(trained, weights, strict=False):
             entry.parameter.data = weight
         return weights
 
     def _full(self, value: float, *, precise: bool = False) -> dict[str, Tensor]:
-        """A tensor full of `value` for each parameter, of its shape and layout; `precise`: in float32 at least."""
+        """Return a tensor full of `value` for each parameter, of its shape and layout, and of its dtype.
+
+        With `precise` half-precision parameters get float32: a running sum or mean would lose small terms.
+        """
         return {
             name: torch.full_like(
                 parameter,
@@ -192,11 +195,11 @@ class Method(ABC):
         return {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
 
     def _state_of(self, kind: str, trained: Sequence[Trained]) -> list[Tensor]:
-        """The state of these parameters."""
+        """Return one kind of state for each of these parameters."""
         return [self.state[kind][entry.name] for entry in trained]
 
     def _warn_early(self) -> None:
-        """Warn that the training was stopped before the connectivity had its density."""
+        """Warn that the training was stopped before the search had ended."""
         end = "the search ends here"
         if self.target_density is not None:
             end = f"pruning to density {self.target_density:g} at once"
@@ -217,27 +220,27 @@ class Method(ABC):
         return f"<p>{html.escape(repr(self))}</p>{self.connectivity()._repr_html_()}"
 
     def connectivity(self) -> Connectivity:
-        """The synapses that exist now; after `finalize` those that were left."""
+        """Return the synapses that exist now, or existed when `finalize` was called."""
         if self._result is not None:
             return self._result
         self._clean_up()
         return self._existing()
 
     def detach(self) -> None:
-        """Let go of the optimizer. Weights stay as they are; absent synapses are no longer held at zero."""
+        """Remove the hooks from the optimizer. Weights do not change, but absent synapses are no longer held at 0."""
         self._clean_up()
         for handle in self._handles:
             handle.remove()
 
     @torch.no_grad()
     def finalize(self) -> Connectivity:
-        """End the method: detach, drop the state, and return the connectivity of the plain network that is left.
+        """End the method: detach, drop the state, and return the connectivity of the network.
 
-        A training that was stopped before its connectivity had its density is pruned to it now, which costs accuracy.
-        That is logged as a warning, and so are layers without any synapse. A second call changes nothing.
+        If the training was stopped before the target density was reached, the network is pruned to it now, which costs
+        accuracy. This is logged as a warning, as are layers without any synapse. A second call changes nothing.
         """
         if self._result is None:
-            self.detach()  # first of all: a step that was interrupted left the parameters pointing elsewhere
+            self.detach()  # first: after an interrupted step the parameters still point at other tensors
             self._start_once()
             self._finish()
             self._result, self.state, self.phase = self._existing(), {}, Phase.ENDED
@@ -246,22 +249,22 @@ class Method(ABC):
         return self._result
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything that a resumed run needs besides network and optimizer, as named tensors.
+        """Return everything that a resumed run needs besides network and optimizer, as named tensors.
 
         Raises:
             InputError: `finalize` was called.
         """
         if self._result is not None:
-            raise InputError("finalize() has ended this method: there is no state to save; save the connectivity")
+            raise InputError("finalize() has ended this method, its state is gone: save the connectivity instead")
         self._clean_up()
         return pack(self._origin, State(self.steps_done, self.phase, self.state, self.numbers))
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a `state_dict`; load the network and the optimizer as well.
+        """Restore a `state_dict`, to resume a training; network and optimizer must be loaded as well.
 
         Raises:
-            InputError: the state of another method, of another density, or a tensor of another network (both sides are
-                named); nothing is then loaded.
+            InputError: the state of another method or another density, or of another network (the message says what
+                both have); nothing is loaded.
         """
         loaded = unpack(state, self._origin, self.parameters, self.FREE_KINDS, self.RENAMED_KINDS)
         self.steps_done, self.state, self.numbers = loaded.steps_done, loaded.tensors, loaded.numbers
@@ -279,11 +282,11 @@ class Method(ABC):
         if kwargs.get("closure") is not None or any(callable(argument) for argument in args[1:]):
             raise InputError(
                 "optimizer.step(closure) cannot be used with a method: the closure would run the network in the middle "
-                "of a step; compute the loss first and call optimizer.step()"
+                "of a step; call backward() first, then optimizer.step()"
             )
         if getattr(self.optimizer, "found_inf", None) is not None:
             raise InputError(
-                "GradScaler lets a fused optimizer skip a step, which a method cannot see: make the optimizer with "
+                "GradScaler lets a fused optimizer skip a step, which a method cannot detect: make the optimizer with "
                 "fused=False, or train in bf16, which needs no scaler"
             )
         self._clean_up()
@@ -319,7 +322,7 @@ class Method(ABC):
             self._undo_before(trained)
 
     def _find_trained(self) -> list[Trained]:
-        """The synapses that the optimizer updates in this step: those with a gradient."""
+        """Return the synapses that the optimizer updates in this step: those with a gradient."""
         return [
             Trained(self._names[id(parameter)], parameter, group)
             for group in self.optimizer.param_groups

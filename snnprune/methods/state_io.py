@@ -1,4 +1,4 @@
-"""Saved state of a method: named tensors, and the checks when they are loaded."""
+"""The saved state of a method as named tensors, and the checks of a state that is loaded."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..shapes import check_shapes, shapes_of
 
-# Of the layout of a saved state. Version 0, of snnprune 0.1.0 and before, has neither "version" nor "phase".
+# Version of the layout of a saved state. Version 0, of snnprune 0.1.0 and before, has neither "version" nor "phase".
 VERSION = 1
-# Names of tensors that describe the state itself; all others without a slash are the method's numbers.
+# Keys that describe the state itself; all others without a slash are the method's numbers.
 _OWN_KEYS = ("version", "method", "density", "steps", "phase")
 
 
@@ -23,7 +23,14 @@ class Origin(NamedTuple):
 
 
 class State(NamedTuple):
-    """Steps done, phase ("" if the file does not name it), kind -> parameter name -> tensor, and name -> number."""
+    """The state of a method.
+
+    Attributes:
+        steps_done: optimizer steps so far.
+        phase: name of the phase; "" if the file does not contain it.
+        tensors: kind -> parameter name -> tensor.
+        numbers: name -> number.
+    """
 
     steps_done: int
     phase: str
@@ -32,7 +39,7 @@ class State(NamedTuple):
 
 
 def pack(origin: Origin, state: State) -> dict[str, Tensor]:
-    """The state as tensors with plain names, as a file takes them."""
+    """Return a state as one mapping of named tensors, ready for a file."""
     tensors = {f"{kind}/{name}": tensor for kind, named in state.tensors.items() for name, tensor in named.items()}
     return {
         "version": torch.tensor(VERSION),
@@ -52,26 +59,26 @@ def unpack(
     free_kinds: Collection[str],
     renamed_kinds: Mapping[str, str],
 ) -> State:
-    """The inverse of `pack`, in new memory with the layout of the parameters.
+    """Return the state of a mapping made by `pack`, in new memory with the layout of the parameters.
 
     Args:
         packed: as `pack` returns it.
-        origin: of the method that goes on with it.
-        parameters: name -> its synapses.
-        free_kinds: kinds of tensors that have shapes of their own, and that not every parameter has.
+        origin: of the method that the state is loaded into.
+        parameters: name -> synapses of that method.
+        free_kinds: kinds whose tensors may have any shape, and may be missing for some parameters.
         renamed_kinds: old name -> new name of kinds, for states of version 0.
 
     Raises:
-        InputError: no state, a newer version, the state of another method or density, or tensors of another network.
+        InputError: not a state, a newer version, the state of another method or density, or tensors of another network.
     """
     _check_origin(packed, origin)
-    tensors: dict[str, dict[str, Tensor]] = {}
+    stored: dict[str, dict[str, Tensor]] = {}
     for key, tensor in packed.items():
         kind, slash, name = key.partition("/")
-        if not slash:
-            continue  # a number
-        tensors.setdefault(renamed_kinds.get(kind, kind), {})[name] = tensor
-    for kind, named in tensors.items():
+        if slash:  # all other tensors are numbers
+            stored.setdefault(renamed_kinds.get(kind, kind), {})[name] = tensor
+    tensors: dict[str, dict[str, Tensor]] = {}
+    for kind, named in stored.items():
         free = kind in free_kinds
         expected = {name: named[name] for name in named if name in parameters} if free else parameters
         check_shapes(shapes_of(named), shapes_of(expected), what=f"the state {kind!r}", where="the network")
@@ -100,13 +107,17 @@ def _check_origin(packed: Mapping[str, Tensor], origin: Origin) -> None:
                 f"this is not the state of a method: {key!r} is missing, found {', '.join(packed) or 'nothing'}"
             )
     if (version := int(packed.get("version", torch.tensor(0)))) > VERSION:
-        raise InputError(f"the state has version {version}, this snnprune reads up to {VERSION}: install a newer one")
+        raise InputError(
+            f"the state has version {version}, this snnprune reads up to version {VERSION}: install a newer snnprune"
+        )
     found = Origin(_to_text(packed["method"]), float(packed["density"]) or None)
     if found.method != origin.method:
-        raise InputError(f"the state is of {found.method}, this method is {origin.method}")
+        raise InputError(
+            f"the state is of {found.method}, this method is {origin.method}: load it into the same method"
+        )
     if found.density != origin.density:
         saved, expected = ("no density" if d is None else f"density {d:g}" for d in (found.density, origin.density))
-        raise InputError(f"the state is of a training to {saved}, this one is to {expected}")
+        raise InputError(f"the state is of a training to {saved}, this one is to {expected}: give the same density")
 
 
 def _from_text(text: str) -> Tensor:

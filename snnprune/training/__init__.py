@@ -1,4 +1,4 @@
-"""Training: the loop, data by name, losses, checkpoints, run folders."""
+"""Training: the loop, data sets by name, augmentation, checkpoints, run folders."""
 
 from ..compiling import forward_of
 from ..losses import find_loss, rates

@@ -1,4 +1,4 @@
-"""The whole state of a training as one checked file of tensors; nothing in it is ever executed."""
+"""Checkpoints: the whole state of a training in one safetensors file. Loading one never runs code from it."""
 
 import os
 from collections.abc import Mapping
@@ -14,14 +14,17 @@ from ..shapes import check_shapes, shapes_of
 from ..storage import read_tensors, write_tensors
 from .trainer import Trainer
 
-# Old name -> new name of parts, for files of snnprune 0.1.0 and before.
+# Old name -> new name of a part, for files of snnprune 0.1.0 and before.
 _RENAMED = {"rewiring": "method"}
 
 
 def save_checkpoint(path: str | os.PathLike[str], trainer: Trainer) -> None:
-    """Write network, optimizer, method, position and random state atomically. Equal states give equal bytes.
+    """Write network, optimizer, method, position in the training and random state, atomically.
 
-    The file is safetensors; the network's tensors are called `network/<their plain name>`.
+    Equal states give equal bytes. The network's tensors are stored as `network/<plain name>`.
+
+    Raises:
+        InputError: the file cannot be written there.
     """
     optimizer, numbers = _optimizer_tensors(trainer.optimizer)
     parts = {
@@ -40,10 +43,10 @@ def save_checkpoint(path: str | os.PathLike[str], trainer: Trainer) -> None:
 
 
 def load_checkpoint(path: str | os.PathLike[str], trainer: Trainer) -> None:
-    """Bring a trainer to the state that `save_checkpoint` wrote.
+    """Restore the state of a trainer from a file of `save_checkpoint`.
 
     Raises:
-        InputError: no such file, damaged, or of another network or method; the trainer is then unchanged.
+        InputError: no such file, or one that is damaged or of another network or method; the trainer is unchanged.
     """
     tensors, position = read_tensors(path, kind="checkpoint")
     parts: dict[str, dict[str, Tensor]] = {}
@@ -54,7 +57,7 @@ def load_checkpoint(path: str | os.PathLike[str], trainer: Trainer) -> None:
     if parts["progress"]["losses"].shape != trainer.losses.shape:
         raise InputError(
             f"{path} is of a training with {len(parts['progress']['losses'])} steps an epoch, "
-            f"this one has {len(trainer.losses)}: take the same data and batch size"
+            f"this one has {len(trainer.losses)}: use the same data and batch size"
         )
     if isinstance(trainer.schedule, LRScheduler) != ("schedule" in position):
         raise InputError(f"{path} is of a training with another kind of learning-rate schedule: take the same")
@@ -75,7 +78,7 @@ def load_network(path: str | os.PathLike[str], network: nn.Module) -> None:
     """Load only a checkpoint's weights into a plain network.
 
     Raises:
-        InputError: no such file, damaged, or of another network (both sides are named).
+        InputError: no such file, or one that is damaged or of another network; the message says what both have.
     """
     tensors, _ = read_tensors(path, kind="checkpoint")
     prefix = "network/"
@@ -93,7 +96,7 @@ def _check_network(path: str | os.PathLike[str], state: Mapping[str, Tensor], ne
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """An optimizer's state, split into tensors and what JSON can hold."""
+    """Split an optimizer's state into tensors and values for JSON."""
     tensors, numbers = {}, {}
     for index, state in optimizer.state_dict()["state"].items():
         for key, value in state.items():
@@ -109,7 +112,7 @@ def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], numbers
         index, _, key = name.partition("/")
         parameter = parameters[int(index)]
         if isinstance(value, Tensor) and value.shape == parameter.shape:
-            # a file has no memory layout, and fused optimizers want that of the parameter (channels last)
+            # Fused optimizers need the memory layout of the parameter (channels last), which a file does not keep.
             value = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": plain["param_groups"]})

@@ -1,4 +1,4 @@
-"""Data sets by name, whole on the device, and their batches."""
+"""Data sets by name, kept whole on the device, and their batches."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,13 +15,13 @@ from .sources import SOURCES, Split, read
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A data set, ready to be cut into batches.
+    """A data set with its training and evaluation images.
 
     Attributes:
         name: as given to `load`.
-        train: what to train on.
-        evaluation: what to measure accuracy on.
-        evaluated_on: what `evaluation` is, "test" or "validation".
+        train: training images and labels.
+        evaluation: images and labels on which accuracy is measured.
+        evaluated_on: the origin of `evaluation`, "test" or "validation".
         classes: number of classes.
         mean: float32 [C], of the training images scaled to 0..1, on the device that computes.
         std: float32 [C], likewise.
@@ -37,7 +37,7 @@ class Data:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one input: (C, H, W) for images."""
+        """The shape of one input: (C, H, W) for images."""
         return tuple(self.train.images.shape[1:])
 
     @property
@@ -46,12 +46,11 @@ class Data:
         return self.shape if len(self.shape) == 3 else None  # type: ignore[return-value]
 
     def prepare(self, images: Tensor, *, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Inputs as a network takes them: float32 with mean 0 and standard deviation 1 in every channel.
+        """Return inputs as a network takes them: float32 with mean 0 and standard deviation 1 in every channel.
 
         Args:
             images: uint8 [B, C, H, W]; or floating point [B, ...], which only `augment` changes.
-            augment: applied to float32 images in 0..1, before their mean is taken off, so that what it fills in with
-                zeros is black.
+            augment: applied to float32 images in 0..1, before normalisation, so that its zeros are black.
         """
         if images.is_floating_point():
             return images if augment is None else augment(images)
@@ -62,7 +61,7 @@ class Data:
 
 
 def names() -> list[str]:
-    """The names that `load` knows."""
+    """Return the names that `load` knows."""
     return list(SOURCES)
 
 
@@ -76,20 +75,21 @@ def load(
     seed: int = 0,
     device: str | torch.device = "cpu",
 ) -> Data:
-    """A data set on the device where it will be used.
+    """Load a data set onto a device.
 
-    "digits" comes with scikit-learn (8x8 pixels; 1,437 training and 360 test images, every class in proportion); the
-    others are read, and fetched where they are missing, by torchvision.
+    "digits" comes with scikit-learn (8x8 pixels; 1,437 training and 360 test images, stratified by class); torchvision
+    reads the others, and downloads those that are missing.
 
     Args:
         name: one of `names()`.
-        root: folder of the data sets in torchvision's layout; None: the environment's SNNPRUNE_DATA, else "data".
-        download: fetch what is missing.
-        validation: hold this many training images out and evaluate on them; the test set is then not even read.
-        images: take only the first N training and the first N evaluation images; 0: all. Images that are held
-            out are drawn from all training images.
-        seed: draws the held-out images. It is not the seed of a run: all runs are to share one split.
-        device: on "cuda", data that would take half of the free memory stay in pinned host memory.
+        root: folder of the data sets in torchvision's layout; None: the environment variable SNNPRUNE_DATA, else
+            "data".
+        download: download missing data sets.
+        validation: number of training images to hold out and evaluate on; the test set is then not read at all.
+        images: use only the first N training and the first N evaluation images; 0: all. Held-out images are drawn from
+            all training images.
+        seed: of the choice of held-out images. Not the seed of a run: all runs should share one split.
+        device: on "cuda", data that would take half of the free memory or more stay in pinned host memory.
 
     Raises:
         InputError: unknown name, torchvision missing, files missing or damaged, download failed, or validation not
@@ -105,16 +105,16 @@ def load(
         evaluation = read(name, root, download, train=False)
     if images:
         train, evaluation = train.first(images), evaluation.first(images)
-    train, evaluation = _place((train, evaluation), torch.device(device))
+    train, evaluation = _to_device((train, evaluation), torch.device(device))
     _, classes, mean, std = SOURCES[name]
     on_device = [torch.tensor(values, dtype=torch.float32, device=device) for values in (mean, std)]
     return Data(name, train, evaluation, "validation" if validation else "test", classes, *on_device)
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """The order in which an epoch visits `count` images: a permutation, int64 [count], on the CPU.
+    """Return the order in which an epoch visits `count` images: a permutation, int64 [count], on the CPU.
 
-    It depends on the arguments alone, so a resumed run sees the order that it would have seen.
+    It depends on the arguments alone, so that a resumed run visits the images in the same order.
 
     Raises:
         InputError: seed or epoch is negative.
@@ -133,37 +133,37 @@ def batches(
     start: int = 0,
     prepare: Callable[[Tensor], Tensor] = lambda images: images,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches (images [B, C, H, W], labels [B]) on the device; nothing here waits for the device.
+    """Iterate over batches (images [B, C, H, W], labels [B]) on a device, without waiting for it.
 
     Args:
-        split: what to cut.
+        split: images and labels.
         batch_size: B.
-        device: where the batches go; where the split lies already, nothing is copied.
-        order: for training, int64 [n]: which images, in which order (`epoch_order`, or this process's share of it).
-            What does not fill the last batch is left out. None, for evaluation: all images, in their own order.
-        start: batches to skip, for a run that goes on in the middle of an epoch.
+        device: of the batches; nothing is copied if the split is there already.
+        order: for training, int64 [n]: indices of images (`epoch_order`, or this process's share of it); an incomplete
+            last batch is left out. None, for evaluation: all images, in their own order.
+        start: batches to skip, for a run that is resumed in the middle of an epoch.
         prepare: applied to the uint8 images of each batch on the device; usually `Data.prepare`.
 
     Raises:
         InputError: batch_size is below 1, or `order` does not fill one batch.
     """
     if batch_size < 1:
-        raise InputError(f"batch size is {batch_size}: wanted 1 or more")
+        raise InputError(f"batch size must be 1 or more, found {batch_size}")
     if order is not None and len(order) < batch_size:
-        raise InputError(f"batch size {batch_size} is more than the {len(order)} training images: take a smaller one")
-    return _cut(split, batch_size, torch.device(device), order, start, prepare)
+        raise InputError(f"batch size {batch_size} is more than the {len(order)} training images: use a smaller one")
+    return _iterate(split, batch_size, torch.device(device), order, start, prepare)
 
 
 def calibration_batches(
     data: Data, images: int, *, batch_size: int = 128, seed: int = 0
 ) -> list[tuple[Tensor, Tensor]]:
-    """Training images for a criterion to look at, prepared as a network takes them, without augmentation.
+    """Return prepared training images for a criterion, without augmentation.
 
     Args:
-        data: on the device where the network is, or in host memory.
-        images: how many, drawn from the training images; all of them where there are fewer.
+        data: on the network's device, or in host memory.
+        images: number of images drawn from the training images; all of them if there are fewer.
         batch_size: images in a batch; the last may have fewer.
-        seed: of the drawing. It is not the seed of a run: all runs look at the same images.
+        seed: of the choice of images. Not the seed of a run: all runs should use the same images.
 
     Returns:
         batches (images [B, C, H, W], labels [B]).
@@ -173,7 +173,7 @@ def calibration_batches(
     return list(batches(split, batch_size, device=data.mean.device, prepare=data.prepare))
 
 
-def _cut(
+def _iterate(
     split: Split,
     batch_size: int,
     device: torch.device,
@@ -184,19 +184,19 @@ def _cut(
     end = len(split) if order is None else len(order) // batch_size * batch_size
     rows = None if order is None else _move(order, split.images.device)
     for first in range(start * batch_size, end, batch_size):
-        wanted = slice(first, first + batch_size)
-        chosen = wanted if rows is None else rows[wanted]
+        part = slice(first, first + batch_size)
+        chosen = part if rows is None else rows[part]
         yield prepare(_move(split.images[chosen], device)), _move(split.labels[chosen], device)
 
 
 def _move(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy to the device without waiting for it; from the host that takes pinned memory."""
+    """Copy to the device without waiting for it, which for a GPU requires pinned host memory."""
     if device.type == "cuda" and not tensor.is_cuda:
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
-def _place(splits: tuple[Split, Split], device: torch.device) -> tuple[Split, Split]:
+def _to_device(splits: tuple[Split, Split], device: torch.device) -> tuple[Split, Split]:
     if device.type == "cuda":
         size = sum(split.images.nbytes + split.labels.nbytes for split in splits)
         if size >= torch.cuda.mem_get_info(device)[0] / 2:
@@ -208,7 +208,7 @@ def _place(splits: tuple[Split, Split], device: torch.device) -> tuple[Split, Sp
 
 def _hold_out(train: Split, count: int, seed: int) -> tuple[Split, Split]:
     if not 0 < count < len(train):
-        raise InputError(f"validation={count}: wanted 1 to {len(train) - 1} of the {len(train)} training images")
+        raise InputError(f"validation must be 1 to {len(train) - 1}, of {len(train)} training images; found {count}")
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
     held, kept = order[:count].sort().values, order[count:].sort().values
     return Split(train.images[kept], train.labels[kept]), Split(train.images[held], train.labels[held])

@@ -1,4 +1,4 @@
-"""Sources of the data sets: read as uint8 images and labels, fetched if they are missing."""
+"""The known data sets, read as uint8 images and labels and downloaded if they are missing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ class Source(NamedTuple):
     Attributes:
         reader: the class of torchvision.datasets that reads it; empty for the digits of scikit-learn.
         classes: number of classes.
-        mean: of each channel, of the training images scaled to 0..1, as the literature has it.
+        mean: of each channel, over the training images scaled to 0..1; the values used in the literature.
         std: likewise.
     """
 
@@ -58,7 +58,7 @@ SOURCES = {
 
 
 def read(name: str, root: Path, download: bool, *, train: bool) -> Split:
-    """The training or the test images of one of `SOURCES`, on the CPU.
+    """Read the training or the test images of one of `SOURCES`, on the CPU.
 
     Raises:
         InputError: torchvision missing, files missing or damaged, or download failed.
@@ -68,19 +68,19 @@ def read(name: str, root: Path, download: bool, *, train: bool) -> Split:
         return _read_digits(train)
     datasets = _torchvision_datasets(name)
     try:
-        # torchvision unpickles CIFAR's files, but only after it compared the MD5 sum of every one of them with the
-        # published sum, whether it fetched them or found them.
+        # torchvision unpickles CIFAR's files, but only after comparing the MD5 sum of each with the published one,
+        # whether it downloaded them or found them.
         found = getattr(datasets, reader)(root, train=train, download=download)
     except Exception as error:  # damaged files and broken connections raise a dozen types
         if not download:
             raise InputError(
-                f"{name} is not in {str(root)!r}, or not whole: "
-                "drop --no-download to fetch it, or set --data-root to the folder that has it"
+                f"{name} is missing or incomplete in {str(root)!r}: "
+                "drop --no-download to download it, or set --data-root to its folder"
             ) from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{name} could not be fetched into {str(root)!r}, or read there ({reason}): "
-            "check the connection, or set --data-root to a folder that has it"
+            f"{name} could not be downloaded into {str(root)!r}, or read there ({reason}): "
+            "check the connection, or set --data-root to its folder"
         ) from error
     images = torch.as_tensor(found.data)
     images = images.unsqueeze(1) if images.dim() == 3 else images.permute(0, 3, 1, 2).contiguous()

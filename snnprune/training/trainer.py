@@ -20,8 +20,8 @@ from ..synapses import reset_neurons
 from .augment import Augmentation
 from .data import Data, batches, epoch_order
 
-# Batches between two looks at the loss: each look waits for the device.
-_LOOK_EVERY = 50
+# Batches between two checks of the loss: each check waits for the device.
+_CHECK_EVERY = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Recipe:
 
     Attributes:
         epochs: passes over the training images.
-        batch_size: images in a step; what does not fill the last batch of an epoch is left out.
+        batch_size: images in a step; an incomplete last batch of an epoch is left out.
         hold: share of the training at the optimizer's learning rate, before it falls to 0 on a cosine; 1 is a constant
             rate.
         schedule: of the learning rate, in place of `hold`: a function of the steps done and of all steps that returns
@@ -38,7 +38,7 @@ class Recipe:
             which is stepped once after every optimizer step.
         seed: of the order of the images.
         loss: of the outputs [T, B, classes] and the labels [B].
-        augment: of images in 0..1, or None.
+        augment: augmentation of images in 0..1, or None.
         bf16: run the network under bfloat16 autocast.
     """
 
@@ -53,30 +53,30 @@ class Recipe:
 
 
 def steps_in_epoch(data: Data, batch_size: int) -> int:
-    """Optimizer steps in an epoch; what does not fill the last batch is left out.
+    """Return the optimizer steps in an epoch; an incomplete last batch is left out.
 
     Raises:
         InputError: a batch larger than the training set.
     """
     if batch_size > len(data.train):
         raise InputError(
-            f"batch size {batch_size} is more than the {len(data.train)} training images: take a smaller one"
+            f"batch size {batch_size} is more than the {len(data.train)} training images: use a smaller one"
         )
     return len(data.train) // batch_size
 
 
 class Trainer:
-    """Trains epoch by epoch and can be stopped and resumed between any two steps.
+    """Trains epoch by epoch; can be stopped and resumed between any two steps.
 
     `checkpoint.save_checkpoint` writes everything that the rest of a training depends on.
 
     Args:
         network: takes images [B, C, H, W], returns outputs [T, B, classes] or [B, classes]; on its device.
         optimizer: holds the network's parameters. Its learning rates are those at the start.
-        method: hangs on that optimizer.
+        method: attached to that optimizer.
         data: on the network's device, or in host memory.
-        recipe: how to train.
-        forward: called in place of the network in training; a compiled form of it.
+        recipe: settings of the training.
+        forward: called in place of the network in training, such as a compiled form of it.
 
     Raises:
         InputError: a batch larger than the training set, or a schedule that cannot be used.
@@ -92,31 +92,36 @@ class Trainer:
         *,
         forward: Callable[..., Tensor] | None = None,
     ) -> None:
-        self.network, self.optimizer, self.method, self.data, self.recipe = network, optimizer, method, data, recipe
+        self.network = network
+        self.optimizer = optimizer
+        self.method = method
+        self.data = data
+        self.recipe = recipe
         self.forward = forward or network
         self.rates = [float(group["lr"]) for group in optimizer.param_groups]
         self.schedule = recipe.schedule or _HoldThenCosine(recipe.hold)
         _check_schedule(self.schedule, optimizer)
         self.device = next(network.parameters()).device
         self.steps_per_epoch = steps_in_epoch(data, recipe.batch_size)
-        self.epoch = self.batch = 0
+        self.epoch = 0
+        self.batch = 0
         self.losses = torch.zeros(self.steps_per_epoch, device=self.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
 
     @property
     def steps_done(self) -> int:
-        """Optimizer steps done."""
+        """Number of optimizer steps done."""
         return self.epoch * self.steps_per_epoch + self.batch
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of the whole training."""
+        """Number of optimizer steps of the whole training."""
         return self.recipe.epochs * self.steps_per_epoch
 
     def train_epoch(self, stop: Callable[[], bool] = lambda: False) -> Iterator[int]:
-        """Run the rest of the current epoch, yielding the number of steps done after each.
+        """Run the rest of the current epoch, and yield the number of steps done after each step.
 
-        Leaves early, between two steps, when `stop` says so; then `self.batch` is not 0.
+        Returns early, between two steps, if `stop()` is true; `self.batch` then counts the batches done.
 
         Raises:
             InputError: the loss, or at the end a weight, is no longer a finite number; the message names the step.
@@ -125,7 +130,7 @@ class Trainer:
         for images, labels in self._batches():
             self._step(images, labels)
             self.batch += 1
-            if self.batch % _LOOK_EVERY == 0:
+            if self.batch % _CHECK_EVERY == 0:
                 self._check_losses()
             yield self.steps_done
             if stop() and self.batch < self.steps_per_epoch:
@@ -134,7 +139,7 @@ class Trainer:
         self._check_weights()
 
     def finish_epoch(self) -> dict[str, Any]:
-        """Close an epoch that ran to its end: return its figures, and get ready for the next."""
+        """Return the figures of a completed epoch, and advance to the next."""
         row = {
             "epoch": self.epoch + 1,
             "step": self.steps_done,
@@ -149,11 +154,11 @@ class Trainer:
 
     @torch.no_grad()
     def evaluate(self) -> float:
-        """Share of the evaluation images that are answered right, in [0, 1]; ties go to the lower class."""
+        """Return the accuracy on the evaluation images, in [0, 1]; of equal outputs the lowest class counts."""
         self.network.eval()
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         for images, labels in batches(self.data.evaluation, 500, device=self.device, prepare=self.data.prepare):
-            correct += self._right(self._run(self.network, images), labels)
+            correct += self._count_correct(self._run(self.network, images), labels)
         reset_neurons(self.network)
         self.network.train()
         return correct.item() / len(self.data.evaluation)
@@ -165,7 +170,7 @@ class Trainer:
         return batches(self.data.train, size, device=self.device, order=order, start=start, prepare=prepare)
 
     def _step(self, images: Tensor, labels: Tensor) -> None:
-        """One optimizer step. Nothing here waits for the device."""
+        """Do one optimizer step, without waiting for the device."""
         self._set_rates()
         output = self._run(self.forward, images)
         loss = self.recipe.loss(output, labels)
@@ -175,7 +180,7 @@ class Trainer:
         if isinstance(self.schedule, LRScheduler):
             self.schedule.step()
         self.losses[self.batch] = loss.detach()
-        self.correct += self._right(output.detach(), labels)
+        self.correct += self._count_correct(output.detach(), labels)
 
     def _set_rates(self) -> None:
         if isinstance(self.schedule, LRScheduler):
@@ -190,7 +195,7 @@ class Trainer:
             return forward(images).float()
 
     @staticmethod
-    def _right(output: Tensor, labels: Tensor) -> Tensor:
+    def _count_correct(output: Tensor, labels: Tensor) -> Tensor:
         return (rates(output).argmax(-1) == labels).sum()
 
     def _check_losses(self) -> None:
@@ -204,7 +209,7 @@ class Trainer:
             )
 
     def _check_weights(self) -> None:
-        """Make sure that weights are finite: the last step can spoil them after its own loss was still finite."""
+        """Make sure that weights are finite: the last step can spoil them although its loss was finite."""
         bad = [name for name, value in self.network.named_parameters() if not bool(value.isfinite().all())]
         if bad:
             raise InputError(

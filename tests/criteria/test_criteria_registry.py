@@ -125,10 +125,10 @@ def test_data_that_is_needed_is_asked_for(name):
     if needs == "nothing":
         assert score(name, network()).keys() == {"0.weight", "2.weight"}
         return
-    with pytest.raises(InputError, match=rf"{name} looks at data and was given none: pass batches=\[.*inputs"):
+    with pytest.raises(InputError, match=rf"{name} needs data, found no batches: pass batches=\[.*inputs"):
         score(name, network())
     if needs == "labels":
-        with pytest.raises(InputError, match=rf"{name} needs labels and was given inputs alone: pass batches=\[\("):
+        with pytest.raises(InputError, match=rf"{name} needs labels, found inputs alone: pass batches=\[\("):
             score(name, network(), [BATCH[0]])
     else:
         labelled, plain = score(name, network_of(name), [BATCH]), score(name, network_of(name), [BATCH[0]])
@@ -144,5 +144,5 @@ def test_checking_takes_the_first_batch_of_a_list_and_leaves_it():
     batches = [BATCH]
     check_batches(find("snip"), batches)
     assert batches == [BATCH]
-    with pytest.raises(InputError, match="looks at data and was given none"):
+    with pytest.raises(InputError, match="needs data, found no batches"):
         check_batches(find("snip"), [])

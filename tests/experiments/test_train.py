@@ -464,7 +464,10 @@ def test_help_lists_models_and_data_and_imports_no_torch(capsys):
         (["--device", "cuda:99"], "CUDA devices; take --device cpu"),
         (["--device", "abacus"], "--device 'abacus' is not a device: take cpu, cuda or cuda:N"),
         (["--device", "meta"], "--device 'meta' is not supported"),
-        (["--data", "mnist", "--data-root", "/nowhere", "--no-download"], "mnist is not in '/nowhere', or not whole"),
+        (
+            ["--data", "mnist", "--data-root", "/nowhere", "--no-download"],
+            "mnist is missing or incomplete in '/nowhere'",
+        ),
     ],
 )
 def test_bad_input_gets_one_line_exit_code_2_and_no_folder(options, message, tmp_path, capsys):
@@ -533,7 +536,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path, capsys):
     call(*wide, *DENSITY, "--out", tmp_path / "b", "--stop-after", "0")
     (tmp_path / "b" / "checkpoint.safetensors").replace(tmp_path / "a" / "checkpoint.safetensors")
     assert call("--resume", "--out", tmp_path / "a") == 2
-    assert "is of another network" in capsys.readouterr().err
+    assert "use the checkpoint of this network" in capsys.readouterr().err
 
 
 def test_a_folder_in_use_is_refused(tmp_path, capsys):

@@ -185,7 +185,7 @@ def test_what_was_finalized_has_no_state():
     network, optimizer = pair()
     method = GradR(network, optimizer, density=0.5, steps=9)
     method.finalize()
-    with pytest.raises(InputError, match=r"finalize\(\) has ended this method: there is no state to save"):
+    with pytest.raises(InputError, match=r"finalize\(\) has ended this method, its state is gone"):
         method.state_dict()
 
 

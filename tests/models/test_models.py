@@ -278,11 +278,11 @@ def test_sizes_spell_out_a_fully_connected_network():
     [
         ("resnet", {}, "unknown model 'resnet': known are cifar10-cnn, digits-mlp.*, and sizes such as 784-512-10"),
         ("784-0-10", {}, "unknown model '784-0-10'"),
-        ("784-512-10", {"classes": 100}, "784-512-10 has 10 classes, not 100: take lenet5"),
+        ("784-512-10", {"classes": 100}, "784-512-10 has 10 classes, not 100: use lenet5"),
         ("lenet5", {"neuron": "izhikevich"}, "unknown neuron 'izhikevich': known are lif, relu"),
-        ("lenet5", {"timesteps": 0}, "timesteps is 0"),
-        ("lenet5", {"classes": 1}, "classes=1: wanted 2 or more"),
-        ("mnist-mlp", {"classes": 100}, "mnist-mlp has 10 classes, not 100: take lenet5, vgg11, or sizes that end"),
+        ("lenet5", {"timesteps": 0}, "timesteps must be 1 or more, found 0"),
+        ("lenet5", {"classes": 1}, "classes must be 2 or more, found 1"),
+        ("mnist-mlp", {"classes": 100}, "mnist-mlp has 10 classes, not 100: use lenet5, vgg11, or sizes that end"),
     ],
 )
 def test_refuses(name, options, message):

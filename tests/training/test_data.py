@@ -99,7 +99,7 @@ def test_validation_does_not_read_the_test_set(monkeypatch):
 
 @pytest.mark.parametrize("count", [-1, 1437, 5000])
 def test_refuses_impossible_validation(count):
-    with pytest.raises(InputError, match=f"validation={count}: wanted 1 to 1436 of the 1437"):
+    with pytest.raises(InputError, match=f"validation must be 1 to 1436, of 1437 training images; found {count}"):
         load("digits", validation=count)
 
 
@@ -129,7 +129,7 @@ def test_refuses_without_torchvision(monkeypatch, tmp_path, error, message):
 @pytest.mark.usefixtures("torchvision")
 def test_refuses_missing_files(monkeypatch, tmp_path, name):
     monkeypatch.setenv("SNNPRUNE_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(InputError, match="drop --no-download to fetch it, or set --data-root") as caught:
+    with pytest.raises(InputError, match="drop --no-download to download it, or set --data-root") as caught:
         load(name, download=False)
     assert str(tmp_path / "nowhere") in str(caught.value)
 
@@ -148,7 +148,7 @@ def test_refuses_when_offline(monkeypatch, tmp_path, name):
 
 
 @pytest.mark.usefixtures("torchvision")
-@pytest.mark.parametrize(("download", "message"), [(False, "not whole"), (True, "or read there")])
+@pytest.mark.parametrize(("download", "message"), [(False, "missing or incomplete"), (True, "or read there")])
 def test_refuses_damaged_files(tmp_path, download, message):
     folder = tmp_path / "MNIST" / "raw"
     folder.mkdir(parents=True)
@@ -165,7 +165,7 @@ def test_never_unpickles_files_that_are_not_the_published_ones(monkeypatch, tmp_
     for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"]:
         (folder / name).write_bytes(b"cos\nabort\n(tR.")
     monkeypatch.setattr("pickle.load", lambda *_args, **_kwargs: pytest.fail("unpickled"))
-    with pytest.raises(InputError, match="not whole"):
+    with pytest.raises(InputError, match="missing or incomplete"):
         load("cifar10", root=tmp_path, download=False)
 
 
@@ -211,7 +211,7 @@ def test_training_leaves_the_last_incomplete_batch_out():
 def test_evaluation_keeps_the_last_incomplete_batch():
     assert labels_of(numbered(5), 2) == [[0, 1], [2, 3], [4]]
     assert labels_of(numbered(5), 9) == [[0, 1, 2, 3, 4]]
-    with pytest.raises(InputError, match="batch size is 0"):
+    with pytest.raises(InputError, match="batch size must be 1 or more, found 0"):
         batches(numbered(5), 0)
 
 
@@ -235,7 +235,7 @@ def test_data_that_do_not_fit_stay_on_the_host(monkeypatch):
     split, pinned = numbered(100), []  # 100 bytes of images, 800 of labels, twice
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (3600, 3600))
-    placed = module._place((split, split), torch.device("cuda"))
+    placed = module._to_device((split, split), torch.device("cuda"))
     assert [part.images.device.type for part in placed] == ["cpu", "cpu"]
     assert len(pinned) == 4
 

@@ -139,10 +139,10 @@ def test_a_checkpoint_of_another_network_or_training_is_refused_and_changes_noth
         InputError, match=r"is of another network: .* fc1\.weight is \(128, 64\) in the first and \(800, 784\)"
     ):
         load_checkpoint(tmp_path / "a", other)
-    with pytest.raises(InputError, match="is of another network"):
+    with pytest.raises(InputError, match="use the checkpoint of this network"):
         load_network(tmp_path / "a", other.network)
     assert all(torch.equal(value, before[name]) for name, value in other.network.state_dict().items())
-    with pytest.raises(InputError, match="16 steps an epoch, this one has 32: take the same data and batch size"):
+    with pytest.raises(InputError, match="16 steps an epoch, this one has 32: use the same data and batch size"):
         load_checkpoint(tmp_path / "a", make(batch_size=32))
 
 
