@@ -55,7 +55,7 @@ def test_a_path_has_two_parts(path):
         load_attribute(path, "--model")
 
 
-def test_what_cannot_be_imported_is_one_error():
+def test_a_failed_import_is_one_error():
     with pytest.raises(InputError, match=r"--model no\.such:thing cannot be imported"):
         load_attribute("no.such:thing", "--model")
     assert load_attribute("json:dumps", "--model")([1]) == "[1]"

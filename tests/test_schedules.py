@@ -97,12 +97,12 @@ def test_a_short_ramp_has_about_fifty_choices_and_a_long_one_one_in_a_hundred_st
         ({"every": 0}, r"every and power must be 1 or more, found 0 and 3"),
     ],
 )
-def test_what_cannot_be_is_refused(options, message):
+def test_wrong_values_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         make(**{"name": "cubic", "density": 0.5, "begin": 0, "end": 7, **options})
 
 
-def test_what_cannot_be_is_refused_without_a_name_too():
+def test_wrong_values_are_refused_by_the_classes_too():
     with pytest.raises(InputError, match=r"density must be in \(0, 1\], found 0.0"):
         OneShot(density=0.0, at=5)
     with pytest.raises(InputError, match="a schedule must have 0 <= begin <= end, found begin 4, end 3"):

@@ -1,4 +1,4 @@
-"""Random numbers that are nobody else's."""
+"""Reproducible random numbers, independent of the global generator."""
 
 import torch
 from hypothesis import given, settings

@@ -24,7 +24,7 @@ def test_a_gradient_in_another_order_comes_back_in_that_of_its_value():
     assert seen == [factor.stride(), value.stride()]
 
 
-def test_what_has_no_order_to_keep_is_returned_as_it_is():
+def test_values_without_a_layout_to_keep_are_returned_unchanged():
     matrix, image = torch.randn(2, 3, requires_grad=True), channels_last(1, 2, 3, 3)
     shown = image.unsqueeze(0).expand(4, -1, -1, -1, -1)
     still = image.detach()

@@ -55,7 +55,7 @@ def test_exclude_by_name_glob_and_type(exclude):
     assert list(find_synapses(network, exclude=[exclude])) == ["1.0.weight"]
 
 
-def test_exclude_that_matches_nothing_names_what_there_is():
+def test_exclude_that_matches_nothing_lists_the_synapses():
     with pytest.raises(InputError, match=r"'fc9' matches no synapses; the network has 0\.weight, 4\.weight"):
         find_synapses(small_network(), exclude=["fc9"])
     with pytest.raises(InputError, match="'Conv3d' matches no synapses"):

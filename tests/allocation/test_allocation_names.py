@@ -128,7 +128,7 @@ def test_a_cap_below_1_is_refused(kind):
         find(f"{kind}=0")(SCORES, 0.5, GEOMETRIES)
 
 
-def test_a_cap_that_does_not_limit_a_layer_is_told_once(caplog):
+def test_a_cap_that_does_not_limit_a_layer_is_reported_once(caplog):
     limits._warn_once.cache_clear()
     find("fan-out=1")(SCORES, None, GEOMETRIES)
     kept = find("fan-out=1")(SCORES, None, GEOMETRIES)
@@ -152,14 +152,14 @@ def test_densities_by_hand_must_name_the_layers(densities, message):
 
 
 @pytest.mark.parametrize("allocation", ["global", "lamp", "filters", "kernels", {"a": 1, "b": 0}], ids=str)
-def test_a_layer_that_is_emptied_is_told_by_name(allocation, caplog):
+def test_a_layer_without_synapses_is_reported_by_name(allocation, caplog):
     scores = {"a": torch.full((2, 4), 5.0), "b": torch.zeros(1, 4)}
     kept = find(allocation)(scores, 0.5, GEOMETRIES)
     assert not kept["b"].any()
     assert caplog.messages == ["no synapse is left in b: this layer passes on no spikes"]
 
 
-def test_a_layer_that_was_empty_before_is_not_told_again(caplog):
+def test_a_layer_that_was_empty_before_is_not_reported_again(caplog):
     kept = find("global")({**SCORES, "b": torch.full((1, 4), -math.inf)}, 0.5, GEOMETRIES)
     assert not kept["b"].any()
     assert not caplog.messages

@@ -1,4 +1,4 @@
-"""What each allocation promises, on random layers of every kind, with ties and with synapses that are not to be had."""
+"""Guarantees of each allocation, on random layers of every kind, with ties and with excluded synapses."""
 
 import math
 
@@ -101,7 +101,7 @@ def test_limits_are_never_exceeded_and_nothing_absent_is_taken(name, case, densi
 @pytest.mark.parametrize("name", ["1:2", "fan-in=2", "fan-out=2"])
 @settings(max_examples=40, deadline=None)
 @given(case=layered(), density=DENSITIES)
-def test_what_a_limit_keeps_is_the_best_that_it_allows(name, case, density):
+def test_a_limit_keeps_the_best_that_it_allows(name, case, density):
     scores, geometries = case
     kept, most = find(name)(scores, density, geometries), find(name)(scores, None, geometries)
     chosen = torch.cat([scores[layer][mask] for layer, mask in kept.items()])
@@ -198,7 +198,7 @@ def test_a_layer_gets_nothing_back_where_its_share_of_a_smaller_number_is_larger
 
 @settings(max_examples=40, deadline=None)
 @given(case=layered(), steps=st.lists(DENSITIES, min_size=2, max_size=6))
-def test_pruning_on_from_what_is_left_brings_nothing_back(case, steps):
+def test_further_pruning_does_not_restore_synapses(case, steps):
     scores, geometries = case
     for name in [*ALLOCATIONS, "1:2", "fan-in=2", "fan-out=2"]:
         left, before = scores, None

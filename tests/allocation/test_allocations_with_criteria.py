@@ -53,18 +53,18 @@ def test_the_count_is_the_one_that_is_promised(allocation, criterion, scores, ne
     geometries = geometry(network)
     kept = find(allocation)(scores[criterion], DENSITY, geometries)
     kept.check(network)
-    wanted = round(DENSITY * kept.prunable)
+    target = round(DENSITY * kept.prunable)
     if allocation in GRAINS:
         sizes = [g.fan_in if allocation == "filters" else math.prod(g.kernel) for g in geometries.values()]
-        assert wanted - max(sizes) < kept.nonzero <= wanted
+        assert target - max(sizes) < kept.nonzero <= target
     elif allocation == BY_HAND:
         assert [int(mask.sum()) for mask in kept.values()] == [16, 24, 6]
     elif allocation in LIMITS:
         most = find(allocation)(scores[criterion], None, geometries)
-        assert kept.nonzero == min(wanted, most.nonzero)
+        assert kept.nonzero == min(target, most.nonzero)
         assert most_used(most, allocation, geometries) == (1 if allocation == "1:2" else LIMITS[allocation])
     else:
-        assert kept.nonzero == wanted
+        assert kept.nonzero == target
 
 
 def most_used(kept: Connectivity, allocation: str, geometries: dict) -> int:
@@ -77,7 +77,7 @@ def most_used(kept: Connectivity, allocation: str, geometries: dict) -> int:
 
 
 @pytest.mark.parametrize("criterion", criteria.names())
-def test_what_goes_scored_less_than_what_stays(criterion, scores):
+def test_pruned_synapses_score_less_than_kept_ones(criterion, scores):
     kept = find("global")(scores[criterion], DENSITY, {})
     stays = torch.cat([score[kept[name]] for name, score in scores[criterion].items()])
     goes = torch.cat([score[~kept[name]] for name, score in scores[criterion].items()])

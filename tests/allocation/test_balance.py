@@ -28,7 +28,7 @@ def test_the_utilisation_is_mean_over_largest_work():
     assert utilisation(Connectivity({"weight": torch.zeros(4, 3, dtype=torch.bool)}), SHAPES) == {"weight": 1.0}
 
 
-def test_what_is_gone_comes_back_where_a_block_has_nothing_else():
+def test_excluded_synapses_are_used_if_a_block_has_no_others():
     scores = {"weight": SCORES["weight"].clone()}
     scores["weight"][2:] = -math.inf
     kept = balanced(scores, 0.5, SHAPES, elements=2)["weight"]
@@ -53,6 +53,6 @@ def test_the_count_is_exact_and_the_work_even(density, elements, seed):
         assert max(work) - min(work) <= 1 or any(full)
 
 
-def test_at_least_one_element_is_wanted():
+def test_no_elements_are_refused():
     with pytest.raises(InputError, match="elements must be 1 or more, found 0"):
         balanced(SCORES, 0.5, SHAPES, elements=0)

@@ -28,7 +28,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_the_sum_for_each_weight_is_what_the_layer_makes_of_that_weight_alone(name):
+def test_the_sum_for_each_weight_is_the_output_of_the_layer_with_that_weight_alone(name):
     module, shape = LAYERS[name]
     inputs = torch.randn(shape)
     outputs = torch.randn(module(inputs).shape)
@@ -43,7 +43,7 @@ def test_the_sum_for_each_weight_is_what_the_layer_makes_of_that_weight_alone(na
 
 
 def inputs_of(network: nn.Module, batches: list) -> dict[str, Tensor]:
-    """What each layer is given in evaluation mode, [T, B of all batches, ...]."""
+    """Inputs of each layer in evaluation mode, [T, B of all batches, ...]."""
     twin, found = copy.deepcopy(network), {}
     twin.eval()
     for name, entry in find_synapses(twin).items():
@@ -56,7 +56,7 @@ def inputs_of(network: nn.Module, batches: list) -> dict[str, Tensor]:
 
 
 def patches(inputs: Tensor) -> Tensor:
-    """What the entries of the 3x3 kernels see, [T * B, 9, positions]."""
+    """Inputs of the entries of the 3x3 kernels, [T * B, 9, positions]."""
     return unfold(inputs.flatten(0, 1), 3, padding=1)
 
 
@@ -70,7 +70,7 @@ def test_spikes_arrive_at_every_layer_of_the_network(network, batches):
     assert set(given["6.weight"].unique().tolist()) == set(given["8.weight"].unique().tolist()) == {0, 1}
 
 
-def test_wanda_is_the_norm_of_what_each_synapse_is_given(network, batches):
+def test_wanda_uses_the_norm_of_each_synapse_input(network, batches):
     given, scores = inputs_of(network, batches), criteria.score("wanda", network, batches)
     norms = {
         "0.weight": patches(given["0.weight"]).square().sum((0, 2)).sqrt().view(1, 1, 3, 3),

@@ -27,7 +27,7 @@ def test_every_criterion_is_exported_and_known_by_its_name():
         assert (found.function.__doc__ or "").count("\n") > 5
 
 
-def test_what_each_needs():
+def test_the_needs_of_each_criterion():
     by_need = {need: [name for name in criteria.names() if find(name).needs == need] for need in ("nothing", "labels")}
     assert by_need["nothing"] == ["magnitude", "random"]
     assert by_need["labels"] == ["fisher", "grasp", "movement", "snip", "taylor"]
@@ -57,7 +57,7 @@ def test_a_function_of_ones_own_is_a_criterion():
     assert find(own) == Criterion("own", own, "nothing")
 
 
-def test_a_function_of_ones_own_is_told_what_it_asks_for():
+def test_a_function_of_ones_own_gets_the_arguments_it_takes():
     seen = {}
 
     def asking(network, batches, *, loss, exclude, power=1):

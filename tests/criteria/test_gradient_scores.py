@@ -31,7 +31,7 @@ def weights(network: nn.Module) -> dict:
     return {name: entry.parameter.detach() for name, entry in find_synapses(network).items()}
 
 
-def test_snip_taylor_and_movement_are_what_backward_says(network, batches):
+def test_snip_taylor_and_movement_follow_from_backward(network, batches):
     slopes = [backward(network, *batch, batch_statistics=True) for batch in batches]
     scores = {name: criteria.score(name, network, batches) for name in ("snip", "taylor", "movement")}
     both = {name: slopes[0][name] + slopes[1][name] for name in slopes[0]}
@@ -101,7 +101,7 @@ def test_inputs_without_labels_are_refused_whoever_calls(name):
 
 
 @pytest.mark.parametrize("name", ["snip", "taylor", "movement", "fisher", "grasp"])
-def test_a_layer_that_no_gradient_reaches_is_told(name):
+def test_a_layer_that_no_gradient_reaches_is_reported(name):
     network = rates(False)
     with torch.no_grad():
         network[0].bias.fill_(1)
@@ -111,7 +111,7 @@ def test_a_layer_that_no_gradient_reaches_is_told(name):
 
 
 @pytest.mark.parametrize("name", ["snip", "taylor", "movement", "fisher", "grasp"])
-def test_a_layer_that_is_not_run_is_told_and_may_be_excluded(name):
+def test_a_layer_that_is_not_run_is_reported_and_may_be_excluded(name):
     class Branched(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -8,9 +8,9 @@ from snnprune import Connectivity, criteria
 
 WEIGHTS = torch.tensor([[1.0, -2.0, 0.0], [0.5, 1.0, -1.0]])
 SAMPLES = [
-    # outputs -3 and 2.5, wanted 1 and 0: slopes of the loss -4 and 2.5, times the inputs
+    # outputs -3 and 2.5, targets 1 and 0: slopes of the loss -4 and 2.5, times the inputs
     (torch.tensor([[1.0, 2.0, 0.0]]), torch.tensor([0])),
-    # outputs -2 and 0, wanted 0 and 1: slopes -2 and -1
+    # outputs -2 and 0, targets 0 and 1: slopes -2 and -1
     (torch.tensor([[0.0, 1.0, 1.0]]), torch.tensor([1])),
 ]
 ROOT5 = 5**0.5
@@ -97,7 +97,7 @@ def test_the_loss_of_the_caller_is_used():
 # GraSP keeps what holds the gradient up, and here that is not the largest weight.
 @pytest.mark.parametrize("name", [name for name in criteria.names() if name not in ("random", "grasp")])
 def test_a_larger_score_is_more_worth_keeping(name):
-    # The sample wants much of output 0 and nothing of 1: the largest weight serves it, the others disturb or rest.
+    # The target is high for output 0 and 0 for output 1: the largest weight helps, the others harm or have no effect.
     network = layer(torch.tensor([[0.6, 0.2], [0.1, 0.1]]))
     batch = (torch.tensor([[1.0, 0.5]]), torch.tensor([0]))
     scores = criteria.score(name, network, [batch])["weight"]

@@ -55,7 +55,7 @@ def test_signs_biases_thresholds_and_normalisation_do_not_matter():
     assert all(torch.equal(score, plain[name]) for name, score in again.items())
 
 
-def test_what_is_excluded_still_carries_the_flow():
+def test_excluded_layers_still_carry_the_flow():
     network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False))
     network[0].weight.data = torch.tensor([[1.0, 1.0], [1.0, 1.0]])
     network[1].weight.data = torch.tensor([[-1.0, 3.0]])
@@ -73,7 +73,7 @@ def test_a_deep_network_does_not_overflow():
     assert all(torch.equal(score, torch.ones(64, 64)) for score in scores.values())
 
 
-def test_a_network_without_a_path_is_told():
+def test_a_network_without_a_path_is_reported():
     network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1))
     network[1].weight.data.zero_()
     with pytest.raises(InputError, match=r"no path of synapses leads through the network, .* check 1\.weight$"):

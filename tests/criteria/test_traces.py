@@ -1,4 +1,4 @@
-"""What must hold for every registered criterion. A new one gets all of it by one `register`."""
+"""Properties of every registered criterion; a new one is tested as soon as it is registered."""
 
 import copy
 
@@ -24,7 +24,7 @@ def traces(network: nn.Module) -> dict[str, Tensor]:
     seen = {f"state {key}": value for key, value in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         seen[f"grad {name}"] = torch.zeros(0) if parameter.grad is None else parameter.grad
-        seen[f"wants grad {name}"] = torch.tensor(parameter.requires_grad)
+        seen[f"requires grad {name}"] = torch.tensor(parameter.requires_grad)
     for name, module in network.named_modules():
         seen[f"mode {name}"] = torch.tensor(module.training)
         seen[f"hooks {name}"] = torch.tensor([len(module._forward_hooks), len(module._forward_pre_hooks)])
@@ -80,7 +80,7 @@ def test_scores_have_the_names_and_shapes_of_the_synapses(name, network, batches
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_excluded_gets_no_scores_and_changes_no_others(name, network, batches):
+def test_excluded_layers_get_no_scores_and_change_no_others(name, network, batches):
     whole = criteria.score(name, network, batches)
     scores = criteria.score(name, network, batches, exclude=(entry for entry in ["0", nn.Conv2d, "8.*"]))
     assert list(scores) == ["6.weight"]
@@ -124,14 +124,14 @@ def test_scoring_twice_gives_equal_scores(name, network, batches):
 
 
 @pytest.mark.parametrize("name", WITH_DATA)
-def test_a_silent_network_is_told_by_its_layers_and_left_as_it_was(name, network, batches):
+def test_a_silent_network_is_reported_by_layer_and_left_unchanged(name, network, batches):
     with torch.no_grad():
         network[6].weight.zero_()
         network[6].bias.zero_()
     before = traces(network)
-    with pytest.raises(InputError, match=r"no spike reaches 8\.weight on the given batches: .*stronger inputs") as told:
+    with pytest.raises(InputError, match=r"no spike reaches 8\.weight on the given .*stronger inputs") as caught:
         criteria.score(name, network, batches)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
     assert changed(traces(network), before) == []
 
 

@@ -536,7 +536,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path, capsys):
     call(*wide, *DENSITY, "--out", tmp_path / "b", "--stop-after", "0")
     (tmp_path / "b" / "checkpoint.safetensors").replace(tmp_path / "a" / "checkpoint.safetensors")
     assert call("--resume", "--out", tmp_path / "a") == 2
-    assert "use the checkpoint of this network" in capsys.readouterr().err
+    assert "is of another network" in capsys.readouterr().err
 
 
 def test_a_folder_in_use_is_refused(tmp_path, capsys):

@@ -60,7 +60,7 @@ def test_rows_of_a_transposed_convolution_are_outputs_of_every_group(tmp_path: P
     assert load_csr(tmp_path / "net.npz")["weight"].toarray().tolist() == [[1, 3], [2, 4], [5, 7], [6, 8]]
 
 
-def test_a_matrix_computes_what_its_layer_computes(tmp_path: Path):
+def test_a_matrix_multiplies_as_its_layer(tmp_path: Path):
     network = nn.ModuleDict({"there": nn.Conv2d(3, 5, 2, bias=False), "back": nn.ConvTranspose2d(3, 5, 2, bias=False)})
     save_csr(tmp_path / "net.npz", network)
     matrices = load_csr(tmp_path / "net.npz")
@@ -78,7 +78,7 @@ def test_a_matrix_computes_what_its_layer_computes(tmp_path: Path):
     density=st.sampled_from([0, 0.1, 0.5, 1]),
     seed=st.integers(0, 2**31),
 )
-def test_what_is_saved_comes_back(tmp_path_factory: pytest.TempPathFactory, kind, dtype, density, seed):
+def test_a_restored_network_is_the_saved_one(tmp_path_factory: pytest.TempPathFactory, kind, dtype, density, seed):
     path = tmp_path_factory.mktemp("csr") / "net.npz"
     layer, connectivity = pruned(LAYERS[kind]().to(dtype), seed, density)
     save_csr(path, layer, connectivity)
@@ -107,7 +107,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "b.npz"]
 
 
-def test_a_wrong_export_never_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_wrong_export_never_replaces_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path, layer = tmp_path / "net.npz", linear([[1, 2]])
     save_csr(path, layer)
     before, honest = path.read_bytes(), csr._compress
@@ -160,13 +160,13 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path):
 
 
 @settings(max_examples=60, deadline=None)
-@given(place=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255), cut=st.booleans())
-def test_damage_is_noticed(tmp_path_factory: pytest.TempPathFactory, place: float, bits: int, cut: bool):
+@given(position=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255), cut=st.booleans())
+def test_damage_is_noticed(tmp_path_factory: pytest.TempPathFactory, position: float, bits: int, cut: bool):
     path = tmp_path_factory.mktemp("csr") / "net.npz"
     save_csr(path, nn.Sequential(linear([[1, 0, 2]]), linear([[3]])))
     expected = {name: matrix.toarray().tolist() for name, matrix in load_csr(path).items()}
     content = bytearray(path.read_bytes())
-    at = int(place * len(content))
+    at = int(position * len(content))
     content[at] ^= bits
     path.write_bytes(content[:at] if cut else content)
     try:

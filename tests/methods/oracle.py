@@ -127,7 +127,7 @@ class Oracle:
         return {name: parameter.grad.flatten().tolist() for name, parameter in parameters.items()}
 
     def move(self, t: int, gradients: Named) -> None:
-        """What exists, by its gradient."""
+        """The existing synapses, in the order of their gradients."""
         for name, weights in self.weights.items():
             for i in self.there(name):
                 weights[i] = self.optimizer.trained(name, i, weights[i], gradients[name][i], t)
@@ -162,7 +162,7 @@ def compare(
 
 
 def turnover(history: list[dict[str, list[bool]]]) -> int:
-    """How many synapses came, over all steps."""
+    """Number of synapses that were grown, over all steps."""
     pairs = itertools.pairwise(history)
     return sum(
         new > old for before, after in pairs for n in SIZES for old, new in zip(before[n], after[n], strict=True)
@@ -182,16 +182,16 @@ def normal(seed: int, steps: int, index: int, name: str) -> list[float]:
 
 
 def walk(seed: int, steps: int, name: str, size: int) -> list[int]:
-    """So many places, from a random one on with a random stride that leads to each of them."""
+    """Visit `size` positions once each, from a random start with a random stride."""
     draw = random.Random(f"{seed} {steps} {name}")
     stride = draw.randrange(1, size)
     while math.gcd(stride, size) > 1:
         stride = draw.randrange(1, size)
-    place, places = draw.randrange(size), []
+    position, positions = draw.randrange(size), []
     for _ in range(size):
-        places.append(place)
-        place = (place + stride) % size
-    return places
+        positions.append(position)
+        position = (position + stride) % size
+    return positions
 
 
 def drawn(seed: int, counts: dict[str, int]) -> dict[str, list[bool]]:

@@ -26,12 +26,12 @@ def kept(method: Method) -> list[int]:
     return method.connectivity()["weight"].reshape(-1).nonzero().reshape(-1).tolist()
 
 
-def at(*places: int):
-    """An allocation that begins with these places of `single`'s layer, whatever density is asked for."""
+def at(*positions: int):
+    """An allocation that starts with these positions of `single`'s layer, whatever the density."""
 
     def allocate(scores, density, geometries) -> Connectivity:
         mask = torch.zeros_like(scores["weight"], dtype=torch.bool)
-        mask[0, list(places)] = True
+        mask[0, list(positions)] = True
         return Connectivity({"weight": mask})
 
     return allocate

@@ -148,7 +148,7 @@ def test_a_scaler_that_leaves_skipping_to_a_fused_optimizer_is_refused():
         assert method.steps_done == 0
 
 
-def test_network_and_optimizer_that_changed_places_are_told_apart():
+def test_network_and_optimizer_in_the_wrong_order_are_refused():
     network, optimizer = pair()
     with pytest.raises(InputError, match="optimizer must be a torch optimizer, found Sequential"):
         GradR(optimizer, network)
@@ -171,17 +171,17 @@ def test_a_state_of_a_training_to_another_density_is_refused():
     take(network, optimizer, 1)
     state = method.state_dict()
     method.detach()
-    for options, told in (
+    for options, message in (
         ({"density": 0.2, "steps": 9}, "density 0.5, this one is to density 0.2"),
         ({}, "density 0.5, this one is to no density"),
     ):
         other = GradR(network, optimizer, **options)
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             other.load_state_dict(state)
         other.detach()
 
 
-def test_what_was_finalized_has_no_state():
+def test_a_finalized_method_has_no_state():
     network, optimizer = pair()
     method = GradR(network, optimizer, density=0.5, steps=9)
     method.finalize()
@@ -189,7 +189,7 @@ def test_what_was_finalized_has_no_state():
         method.state_dict()
 
 
-def test_a_training_that_goes_on_after_its_steps_is_told_once(caplog):
+def test_a_training_that_continues_past_its_steps_is_reported_once(caplog):
     network, optimizer = pair()
     GradR(network, optimizer, density=0.5, steps=3)
     take(network, optimizer, 3)
@@ -198,7 +198,7 @@ def test_a_training_that_goes_on_after_its_steps_is_told_once(caplog):
     assert caplog.text.count("training continues past the 3 steps given to GradR") == 1
 
 
-def test_a_method_says_what_it_is_doing():
+def test_the_repr_of_a_method_names_its_phase():
     network, optimizer = pair()
     method = GradR(network, optimizer, density=0.5, steps=6)
     assert repr(method).startswith("<GradR to density 0.5, waiting after 0 of 6 steps, Connectivity(")

@@ -1,4 +1,4 @@
-"""What must hold for every registered method with every optimizer. A new method gets all of it by one `register`."""
+"""Properties of every registered method with every optimizer; a new one is tested as soon as it is registered."""
 
 import copy
 import itertools
@@ -126,7 +126,7 @@ def drawn(network: nn.Module) -> Connectivity:
 
 
 def behind(method: Method) -> dict[str, torch.Tensor]:
-    """What a weight must be by what is hidden behind it: name -> whether it is not 0; nothing where a mask says so."""
+    """The synapses that the hidden state implies: name -> whether the weight is not 0; empty for a mask."""
     if "hidden" not in method.state or "present" in method.state:
         return {}
     hidden = method.state["hidden"]
@@ -168,10 +168,10 @@ def test_the_density_is_exact_and_does_not_drift(name, options, optimizer):
     train(network, chosen, 0, STEPS)
     reached = method.connectivity()
     if options.get("scope") == "layer":
-        wanted = sum(round(DENSITY * row["prunable"]) for row in reached.layers().values())
+        expected = sum(round(DENSITY * row["prunable"]) for row in reached.layers().values())
     else:
-        wanted = round(DENSITY * reached.prunable)
-    assert reached.nonzero == wanted
+        expected = round(DENSITY * reached.prunable)
+    assert reached.nonzero == expected
     train(network, chosen, STEPS, STEPS + 20)
     assert method.connectivity() == reached
     assert not absent_weights(network, reached).any()
@@ -262,9 +262,9 @@ def test_compiled_arithmetic_is_the_same(name, options, monkeypatch):
 
 
 def quiet(name: str, network: nn.Module) -> dict:
-    """Options without what is done once, or every so many steps, and may look at data then."""
+    """Options without work that is done once or at intervals and may read data back."""
     if name in ("gradr", "softdeepr"):
-        return {"draw_zero_signs": False, "allocation": None}  # an allocation may look at scores
+        return {"draw_zero_signs": False, "allocation": None}  # an allocation may read scores back
     if name == "fixed":
         return {"connectivity": Connectivity.dense(network)}
     if issubclass(methods.find(name), methods.DropAndGrow):
@@ -280,7 +280,7 @@ def quiet(name: str, network: nn.Module) -> dict:
 
 
 def begin(method: Method) -> None:
-    """The state of a method that draws its first connectivity, since drawing looks at data."""
+    """The state of a method that draws its first connectivity, since drawing reads data back."""
     if isinstance(method, methods.DropAndGrow | methods.DeepR):
         method.phase = methods.Phase.SEARCHING
         kinds = (
@@ -335,7 +335,7 @@ def test_after_detach_the_optimizer_is_on_its_own(name, options):
     method.detach()
     train(network, chosen, STEPS, STEPS + 3)
     assert method.steps_done == STEPS
-    assert absent_weights(network, left).any() or left.density == 1  # nobody holds them at 0 any more
+    assert absent_weights(network, left).any() or left.density == 1  # they are no longer held at 0
     again = hang(name, options, network, chosen)
     assert again.steps_done == 0
 

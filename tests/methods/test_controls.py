@@ -13,7 +13,7 @@ from tests.methods.small import kept, single, step
 MASK = Connectivity({"weight": torch.tensor([[True, False, True, False]])})
 
 
-def test_only_what_is_given_learns():
+def test_only_given_synapses_are_trained():
     network, optimizer = single([1.0, 2.0, 3.0, 4.0])
     method = Fixed(network, optimizer, connectivity=MASK)
     assert step(network, optimizer, 0.5).tolist() == [0.5, 0, 2.5, 0]
@@ -39,8 +39,8 @@ def test_shuffling_keeps_the_number_in_each_layer(seed, density):
 
 def test_shuffling_is_uniform():
     one = Connectivity({"a": torch.tensor([True, False, False, False])})
-    places = [int(shuffled(one, seed)["a"].nonzero()) for seed in range(400)]
-    assert all(60 <= places.count(place) <= 140 for place in range(4))  # 100 expected, sd 8.7
+    positions = [int(shuffled(one, seed)["a"].nonzero()) for seed in range(400)]
+    assert all(60 <= positions.count(position) <= 140 for position in range(4))  # 100 expected, sd 8.7
 
 
 def test_a_connectivity_of_another_network_is_refused():
@@ -49,7 +49,7 @@ def test_a_connectivity_of_another_network_is_refused():
         Fixed(network, optimizer, connectivity=MASK)
 
 
-def test_what_exclude_takes_out_cannot_be_fixed():
+def test_excluded_synapses_cannot_be_fixed():
     network = nn.Sequential(nn.Linear(4, 1, bias=False), nn.Linear(1, 2, bias=False))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     with pytest.raises(InputError, match=r"the connectivity has 0\.weight, which exclude leaves out"):

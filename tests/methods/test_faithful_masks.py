@@ -63,10 +63,10 @@ class DeepROracle(Oracle):
                     dead[name] += 1
         self.deaths += sum(dead.values())
         for group in self.groups:
-            places = [(name, i) for name in group for i in range(SIZES[name])]
+            positions = [(name, i) for name in group for i in range(SIZES[name])]
             left = sum(dead[name] for name in group)
-            for place in walk(SEED, t - 1, "/".join(group), len(places)):
-                name, i = places[place]
+            for position in walk(SEED, t - 1, "/".join(group), len(positions)):
+                name, i = positions[position]
                 if left and not self.present[name][i]:
                     self.present[name][i], self.weights[name][i] = True, self.signs[name][i] * 1e-12
                     left -= 1
@@ -129,15 +129,15 @@ class DropAndGrowOracle(Oracle):
         share = self.fraction * (1 + math.cos(math.pi * t / self.end)) / 2 if self.annealed else self.fraction
         for index, name in enumerate(SIZES):
             there = self.there(name)
-            wanted = round(self.last[name] + (self.first[name] - self.last[name]) * (1 - t / self.end) ** 3)
-            staying = self.strongest(name, there, gradients[name], min(len(there) - round(share * len(there)), wanted))
+            target = round(self.last[name] + (self.first[name] - self.last[name]) * (1 - t / self.end) ** 3)
+            staying = self.strongest(name, there, gradients[name], min(len(there) - round(share * len(there)), target))
             self.dropped += len(there) - len(staying)
             if self.grow == "random":
                 promise = uniform(SEED, t, index, name)
             else:
                 promise = [abs(g) for g in (gradients if self.grow == "gradient" else self.average)[name]]
             candidates = sorted((i for i in range(SIZES[name]) if i not in staying), key=lambda i: -promise[i])
-            new = candidates[: wanted - len(staying)]
+            new = candidates[: target - len(staying)]
             for i in range(SIZES[name]):
                 if i in new and i in there:
                     self.regrown += 1  # with its weight and moments
@@ -189,7 +189,7 @@ def test_its_synapses_move_as_published(optimizer, every, kind):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("grow", ["random", "gradient", "momentum"])
 @pytest.mark.parametrize("drop", ["magnitude", "signed", "gradient"])
-def test_everything_that_can_be_dropped_goes_with_everything_that_can_be_grown(optimizer, drop, grow):
+def test_every_drop_rule_works_with_every_grow_rule(optimizer, drop, grow):
     options = {"drop": drop, "grow": grow, "every": 3, "fraction": 0.5, "end": 0.7}
     oracle = DropAndGrowOracle(optimizer(), annealed=True, **options)
     history = compare(lambda network, o: ESL(network, o, density=0.25, steps=STEPS, seed=SEED, **options), oracle)
@@ -247,7 +247,7 @@ class TicketOracle(Oracle):
                     self.remove(name, i)
 
     def balanced(self, ranked: list[tuple[str, int]], best: list[tuple[str, int]]) -> set[tuple[str, int]]:
-        """As many in each layer, but the same number in each block of rows, give or take one."""
+        """As many in each layer, but the same number in each block of rows, plus or minus one."""
         if self.elements is None:
             return set(best)
         kept = set()

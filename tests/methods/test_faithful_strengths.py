@@ -24,7 +24,7 @@ from tests.methods.oracle import (
 
 
 class GradROracle(Oracle):
-    """What is dormant gathers its steps from 0 until the next selection, which ranks all by size and gradient."""
+    """Dormant strengths start from 0 until the next selection, which ranks all by size and gradient."""
 
     def __init__(self, optimizer: ByHand, *, density: float, power: float, end: int, every: int) -> None:
         self.density, self.power, self.end, self.every = density, power, end, every
@@ -67,7 +67,7 @@ class GradROracle(Oracle):
         }
         best = set(sorted(worth, key=lambda key: -worth[key])[: round(density * len(worth))])
         for name, i in worth:
-            if not (self.present[name][i] and (name, i) in best):  # who goes and who comes
+            if not (self.present[name][i] and (name, i) in best):  # pruned now, or regrown
                 self.hidden[name][i] = 0.0
             self.present[name][i] = (name, i) in best
 
@@ -80,8 +80,8 @@ def test_grad_r_to_a_density(optimizer, power, steps, settle, end, every):
     options = {"steps": steps, "settle": settle, "density": 0.25, "power": power}
     history = compare(lambda network, o: GradR(network, o, **options), oracle, steps=end + 11)
     counts = [sum(map(sum, present.values())) for present in history]
-    wanted = [round(80 * (0.25 + 0.75 * (1 - t / end) ** 3)) for t in range(every, end + 1, every)]
-    assert counts[every - 1 : end : every] == wanted
+    expected = [round(80 * (0.25 + 0.75 * (1 - t / end) ** 3)) for t in range(every, end + 1, every)]
+    assert counts[every - 1 : end : every] == expected
     assert counts[end - 1 :] == [20] * 12
     assert turnover(history) > 0 or every == 1  # a single step is too short to come back
 
@@ -90,7 +90,7 @@ def test_grad_r_to_a_density(optimizer, power, steps, settle, end, every):
 
 
 class SoftDeepROracle(Oracle):
-    """Bellec et al. 2018, algorithm 2; with a density, a rank in the place of the pressure."""
+    """Bellec et al. 2018, algorithm 2; with a density, a rank instead of the prior."""
 
     def __init__(
         self,
@@ -237,7 +237,7 @@ class UPROracle(Oracle):
         return min(own, self.neurons.values[i % SHAPES[name][1]]) if name == self.SECOND else own
 
     def shift(self, t: int) -> None:
-        """Who is wider open than the last that must be shut stays above 0."""
+        """Gates above the largest one that must be shut stay above 0."""
         remaining = (1 - min(t / (0.65 * self.end), 1)) ** 3
         shut = round((1 - self.density) * (1 - remaining) * 80)
         line = sorted(self.width(name, i) for name, size in SIZES.items() for i in range(size))[shut - 1]
@@ -313,7 +313,7 @@ class GrowingSTDS(STDSOracle):
 
 
 class ClosedSTDS(STDSOracle):
-    """Every so many steps the zone ends at the largest parameter that the schedule has no place for."""
+    """At intervals the zone ends at the largest parameter that exceeds the number of the schedule."""
 
     def __init__(self, optimizer: ByHand, *, density: float, end: int, every: int) -> None:
         self.density, self.end, self.every, self.zone = density, end, every, 0.0
@@ -351,7 +351,7 @@ def test_stds_is_a_growing_dead_zone(optimizer, growth):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize(("steps", "settle", "end", "every"), [(60, 0.65, 39, 1), (220, 0.7, 154, 3)])
-def test_stds_in_its_closed_loop_leaves_what_the_schedule_asks_for_and_freezes(optimizer, steps, settle, end, every):
+def test_stds_in_its_closed_loop_follows_the_schedule_and_freezes(optimizer, steps, settle, end, every):
     oracle = ClosedSTDS(optimizer(), density=0.25, end=end, every=every)
     history = compare(
         lambda network, o: STDS(network, o, steps=steps, settle=settle, density=0.25), oracle, steps=end + 11

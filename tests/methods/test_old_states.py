@@ -77,7 +77,7 @@ def saved(case: str) -> dict[str, dict[str, torch.Tensor]]:
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
-def test_a_state_without_version_goes_on(name, options, request):
+def test_a_state_without_version_is_resumed(name, options, request):
     parts = saved(request.node.callspec.id)
     network, optimizer, method = start(name, options)
     network.load_state_dict(parts["network"])

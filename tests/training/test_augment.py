@@ -16,8 +16,8 @@ def all_crops(image: torch.Tensor, padding: int) -> list[torch.Tensor]:
     channels, height, width = image.shape
     padded = torch.zeros(channels, height + 2 * padding, width + 2 * padding)
     padded[:, padding : padding + height, padding : padding + width] = image
-    places = [(top, left) for top in range(2 * padding + 1) for left in range(2 * padding + 1)]
-    crops = [padded[:, top : top + height, left : left + width] for top, left in places]
+    positions = [(top, left) for top in range(2 * padding + 1) for left in range(2 * padding + 1)]
+    crops = [padded[:, top : top + height, left : left + width] for top, left in positions]
     return [version for crop in crops for version in (crop, crop.flip(2))]
 
 
@@ -55,9 +55,9 @@ def test_crop_flip_reaches_every_crop():
     torch.manual_seed(0)
     image = torch.arange(1.0, 10.0).view(1, 3, 3)
     changed = crop_flip(image.expand(500, 1, 3, 3), padding=1)
-    wanted = {tuple(crop.flatten().tolist()) for crop in all_crops(image, 1)}
-    assert len(wanted) == 18
-    assert {tuple(crop.flatten().tolist()) for crop in changed} == wanted
+    expected = {tuple(crop.flatten().tolist()) for crop in all_crops(image, 1)}
+    assert len(expected) == 18
+    assert {tuple(crop.flatten().tolist()) for crop in changed} == expected
 
 
 def test_randomness_is_torchs():
@@ -95,8 +95,8 @@ def test_affine_stays_within_its_bounds():
     torch.manual_seed(0)
     dot = torch.zeros(400, 1, 29, 29)
     dot[:, :, 13:16, 13:16] = 1.0
-    places = affine(dot, degrees=0, translate=0.2, scale=(1.0, 1.0)).flatten(1).nonzero()[:, 1].view(400, 9)
-    rows, columns = places[:, 4] // 29 - 14, places[:, 4] % 29 - 14
+    positions = affine(dot, degrees=0, translate=0.2, scale=(1.0, 1.0)).flatten(1).nonzero()[:, 1].view(400, 9)
+    rows, columns = positions[:, 4] // 29 - 14, positions[:, 4] % 29 - 14
     assert rows.abs().max() == 6  # round(.2 * 29)
     assert columns.abs().max() == 6
     assert abs(rows.float().mean()) < 1

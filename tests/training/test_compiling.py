@@ -1,4 +1,4 @@
-"""What of a network is compiled, and that it stays the network that it was."""
+"""Which parts of a network are compiled, and that its results stay the same."""
 
 import copy
 import logging
@@ -37,7 +37,7 @@ def images(seed: int = 0) -> torch.Tensor:
     return 3 * torch.rand(2, 4, 1, 6, 6, generator=torch.Generator().manual_seed(seed))
 
 
-def note_what_is_compiled(monkeypatch) -> list:
+def record_compiled(monkeypatch) -> list:
     seen = []
     monkeypatch.setattr(torch, "compile", lambda function, **_options: seen.append(function) or function)
     return seen
@@ -54,20 +54,20 @@ def test_short_trainings_and_off_are_not_compiled():
 
 
 def test_a_network_without_convolutions_is_compiled_whole(monkeypatch):
-    seen = note_what_is_compiled(monkeypatch)
+    seen = record_compiled(monkeypatch)
     network = models.build("digits-mlp")
     forward_of(network, "on", steps=1)
     assert seen == [network]
 
 
 def test_of_a_convolutional_network_the_neurons_are_compiled_each_with_code_of_its_own(monkeypatch):
-    seen = note_what_is_compiled(monkeypatch)
+    seen = record_compiled(monkeypatch)
     forward_of(convolutional(), "on", steps=1)
     assert len({id(function.__code__) for function in seen}) == 2
 
 
 def test_a_twin_with_convolutions_is_compiled_on_request_alone(monkeypatch):
-    seen = note_what_is_compiled(monkeypatch)
+    seen = record_compiled(monkeypatch)
     twin = models.build("lenet5", neuron="relu")
     assert forward_of(twin, "auto", steps=10**6) is twin
     forward_of(twin, "on", steps=1)
@@ -115,14 +115,14 @@ def test_a_call_that_fails_leaves_the_neurons_as_they_were():
 def test_a_neuron_with_a_forward_of_its_own_keeps_it(monkeypatch):
     network = convolutional()
     network[2].forward = lambda current: torch.zeros_like(current)
-    seen = note_what_is_compiled(monkeypatch)
+    seen = record_compiled(monkeypatch)
     forward = forward_of(network, "on", steps=1)
     assert len(seen) == 1
     assert forward(images()).count_nonzero() == 0
     assert "forward" in vars(network[2])
 
 
-def test_without_a_compiler_the_neurons_run_eagerly_and_that_is_told_once(monkeypatch, caplog):
+def test_without_a_compiler_the_neurons_run_eagerly_with_one_warning(monkeypatch, caplog):
     def broken(_function, **_options):
         def call(*_arguments):
             raise RuntimeError("no compiler found")
@@ -141,7 +141,7 @@ def test_without_a_compiler_the_neurons_run_eagerly_and_that_is_told_once(monkey
 
 
 @compilers_warn
-def test_a_rewiring_goes_on_under_compiled_neurons():
+def test_rewiring_works_with_compiled_neurons():
     network = convolutional()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     method = methods.create("gradr", network, optimizer, density=0.3, steps=20)

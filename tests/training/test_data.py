@@ -26,7 +26,7 @@ def torchvision():
         try:
             return importlib.import_module("torchvision")
         except (ImportError, RuntimeError, OSError) as error:
-            pytest.skip(f"torchvision wanted: {error}")
+            pytest.skip(f"torchvision is missing: {error}")
 
 
 def numbered(count: int) -> Split:
@@ -217,7 +217,7 @@ def test_evaluation_keeps_the_last_incomplete_batch():
 
 @given(count=st.integers(1, 40), size=st.integers(1, 12), start=st.integers(0, 8), training=st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_going_on_in_the_middle_gives_what_is_left(count, size, start, training):
+def test_starting_in_the_middle_gives_the_remaining_batches(count, size, start, training):
     order = epoch_order(count, 0, 3) if training and count >= size else None
     whole = labels_of(numbered(count), size, order=order)
     assert labels_of(numbered(count), size, order=order, start=start) == whole[start:]

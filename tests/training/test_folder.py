@@ -10,8 +10,8 @@ def test_a_new_run_tells_its_config_and_environment(tmp_path):
     with RunFolder(tmp_path / "deep" / "run") as folder:
         folder.start({"epochs": 3})
         assert folder.read_json("config.json") == {"epochs": 3}
-        told = folder.read_json("environment.json")
-    assert {"torch", "spikingjelly", "snnprune", "processor", "gpu", "date", "threads"} <= told.keys()
+        found = folder.read_json("environment.json")
+    assert {"torch", "spikingjelly", "snnprune", "processor", "gpu", "date", "threads"} <= found.keys()
 
 
 def test_rows_survive_a_line_that_was_cut_off(tmp_path):
@@ -51,7 +51,7 @@ def test_a_folder_that_holds_something_is_refused(tmp_path):
         folder.start({})
 
 
-def test_what_a_killed_process_left_unfinished_is_in_nobodys_way(tmp_path):
+def test_unfinished_files_of_a_killed_process_are_ignored(tmp_path):
     (tmp_path / ".config.json.part").write_text("{")
     with RunFolder(tmp_path) as folder:
         folder.start({"epochs": 1})

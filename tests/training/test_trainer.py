@@ -34,7 +34,7 @@ def make(*, model: str = "digits-mlp", method: str = "gradr", lr: float = 3e-3, 
 
 
 def run(trainer: Trainer, *, until: int | None = None) -> Trainer:
-    """Train to the end, or until so many steps are done."""
+    """Train to the end, or until `until` steps are done."""
     while trainer.epoch < trainer.recipe.epochs:
         for _ in trainer.train_epoch(lambda: until is not None and trainer.steps_done >= until):
             pass
@@ -139,7 +139,7 @@ def test_a_checkpoint_of_another_network_or_training_is_refused_and_changes_noth
         InputError, match=r"is of another network: .* fc1\.weight is \(128, 64\) in the first and \(800, 784\)"
     ):
         load_checkpoint(tmp_path / "a", other)
-    with pytest.raises(InputError, match="use the checkpoint of this network"):
+    with pytest.raises(InputError, match="is of another network"):
         load_network(tmp_path / "a", other.network)
     assert all(torch.equal(value, before[name]) for name, value in other.network.state_dict().items())
     with pytest.raises(InputError, match="16 steps an epoch, this one has 32: use the same data and batch size"):

@@ -79,7 +79,7 @@ def test_an_early_bird_that_keeps_changing_is_drawn_at_the_end():
     assert kept(method) == [0, 1]
 
 
-def test_the_distance_of_tickets_is_counted_over_what_is_kept():
+def test_the_distance_of_tickets_is_a_share_of_the_kept_synapses():
     first = {"a": torch.tensor([1.0, 1.0, 0.0, 0.0]), "b": torch.tensor([1.0, 0.0])}
     now = {"a": torch.tensor([True, False, True, False]), "b": torch.tensor([True, False])}
     assert changed(first, now) == pytest.approx(1 / 3)
@@ -137,17 +137,17 @@ def test_a_resumed_search_has_few_steps_again():
     assert network.timesteps == 6
 
 
-def test_a_search_that_is_stopped_keeps_what_was_learned(caplog):
+def test_a_search_that_is_stopped_is_not_rewound(caplog):
     network, optimizer = single(WEIGHTS)
     method = IterativeMagnitude(network, optimizer, density=0.5, steps=100, rewind=0.0)
     learned = [step(network, optimizer, 0.25).tolist() for _ in range(3)][-1]
     assert method.finalize().nonzero == 2
-    alive = [weight if place in kept(method) else 0.0 for place, weight in enumerate(learned)]
+    alive = [weight if index in kept(method) else 0.0 for index, weight in enumerate(learned)]
     assert network.weight.reshape(-1).tolist() == alive
     assert "finalize() after 3 of 100 steps: pruning to density 0.5 at once" in caplog.text
 
 
-def test_a_search_that_is_over_early_is_not_told_to_be_stopped(caplog):
+def test_a_search_that_has_ended_early_is_not_reported_as_stopped(caplog):
     network, optimizer = single(WEIGHTS)
     method = IterativeMagnitude(network, optimizer, density=0.5, steps=50, early_bird=True)
     for _ in range(6):
@@ -158,7 +158,7 @@ def test_a_search_that_is_over_early_is_not_told_to_be_stopped(caplog):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"rewind": 2.0}, r"rewind, a share of the steps, must be in \[0, 1\]; found 2.0"),
         ({"rewind": 0.2, "end": 0.1}, "rewind must not be after end, found 0.2 and 0.1"),
@@ -170,9 +170,9 @@ def test_a_search_that_is_over_early_is_not_told_to_be_stopped(caplog):
         ),
     ],
 )
-def test_wrong_options_are_told(options, told):
+def test_wrong_options_are_refused(options, message):
     network, optimizer = single(WEIGHTS)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         IterativeMagnitude(network, optimizer, density=0.5, steps=10, **options)
 
 

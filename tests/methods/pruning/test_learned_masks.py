@@ -108,7 +108,7 @@ def test_espn_survives_a_step_that_raises():
 
 
 @pytest.mark.parametrize(
-    ("method", "options", "told"),
+    ("method", "options", "message"),
     [
         (DropPruning, {"p_out": 0.0}, r"p_out must be in \(0, 1\] and p_in in \[0, 1\), found 0.0 and 0.02"),
         (ADMM, {"rho": 0.0}, "rho and period must be above 0, found 0.0 and 0.02"),
@@ -121,7 +121,7 @@ def test_espn_survives_a_step_that_raises():
         (DropPruning, {"allocation": "lamp"}, "DropPruning has its own allocation, found 'lamp'"),
     ],
 )
-def test_what_does_not_fit_is_refused(method, options, told):
+def test_wrong_options_are_refused(method, options, message):
     network, optimizer = single([1.0, 2.0])
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         method(network, optimizer, **{"density": 0.5, "steps": 10, **options})

@@ -26,7 +26,7 @@ def test_the_smallest_go_step_by_step_by_hand():
     assert network.weight.tolist() == [pytest.approx([0.6, -0.5, 0, 0, 0, 0])]
 
 
-def test_what_is_pruned_never_comes_back():
+def test_pruned_synapses_stay_pruned():
     network, optimizer = single(WEIGHTS)
     method = Pruning(
         network, optimizer, density=1 / 6, steps=2, schedule=Polynomial(density=1 / 6, end=2, every=1, power=1)
@@ -118,18 +118,18 @@ def test_when_each_method_has_reached_its_density(name, when):
 
 
 @pytest.mark.parametrize(("name", "criterion"), [("taylor", "taylor"), ("fisher", "fisher"), ("sipp", "sipp")])
-def test_a_named_method_keeps_what_its_criterion_says(name, criterion):
+def test_a_named_method_follows_its_criterion(name, criterion):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     batches = [(torch.rand(8, 6), torch.randint(0, 2, (8,)))]
-    wanted = Connectivity.from_scores(criteria.score(criterion, network, batches), 0.25)
+    expected = Connectivity.from_scores(criteria.score(criterion, network, batches), 0.25)
     method = methods.create(
         name, network, optimizer, steps=4, density=0.25, batches=batches, end=0.0, schedule="one-shot"
     )
     network(batches[0][0]).sum().backward()
     optimizer.step()
-    assert method.connectivity() == wanted
+    assert method.connectivity() == expected
 
 
 def test_wanda_prunes_every_neuron_alike():
@@ -143,7 +143,7 @@ def test_wanda_prunes_every_neuron_alike():
 
 
 def test_synflow_needs_its_rounds():
-    # Two layers in a row of very different sizes: in one round the large one takes every place.
+    # Two consecutive layers of very different sizes: in one round the large one would take the whole density.
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(64, 64, bias=False), nn.Linear(64, 64, bias=False), nn.Linear(64, 2, bias=False))
     batches = [torch.rand(1, 64)]
@@ -160,7 +160,7 @@ def test_synflow_needs_its_rounds():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"density": 0.0}, r"density must be in \(0, 1\], found 0.0"),
         ({"criterion": "luck"}, "unknown criterion 'luck': known are fisher, grasp"),
@@ -169,17 +169,17 @@ def test_synflow_needs_its_rounds():
         ({"begin": 1.5}, r"begin, a share of the steps, must be in \[0, 1\]; found 1.5"),
         ({"end": -0.1}, r"end, a share of the steps, must be in \[0, 1\]; found -0.1"),
         ({"begin": 0.9, "end": 0.5}, "a schedule must have 0 <= begin <= end, found begin 9, end 5"),
-        ({"criterion": "taylor"}, r"criterion taylor looks at data and was given none"),
-        ({"criterion": "taylor", "batches": [torch.rand(1, 6)]}, "criterion taylor needs labels and was given inputs"),
+        ({"criterion": "taylor"}, r"criterion taylor needs data, found no batches"),
+        ({"criterion": "taylor", "batches": [torch.rand(1, 6)]}, "criterion taylor needs labels, found inputs alone"),
     ],
 )
-def test_wrong_options_are_told_before_the_first_step(options, told):
+def test_wrong_options_are_refused_before_the_first_step(options, message):
     network, optimizer = single(WEIGHTS)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         Pruning(network, optimizer, **{"density": 0.5, "steps": 10, **options})
 
 
-def test_create_says_what_a_method_needs_and_takes():
+def test_create_lists_the_options_of_a_method():
     network, optimizer = single(WEIGHTS)
     with pytest.raises(InputError, match="gmp needs density"):
         methods.create("gmp", network, optimizer, steps=10)

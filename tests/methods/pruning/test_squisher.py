@@ -22,7 +22,7 @@ ADAPTIVE = {
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
-def test_what_stays_by_hand(power):
+def test_kept_synapses_by_hand(power):
     network, optimizer = single([4.0, 1.0, 3.0, 2.0], lr=1e-9)
     method = Squisher(network, optimizer, density=0.5, steps=1, end=1.0, schedule="one-shot", power=power)
     step(network, optimizer, [1.0, 100.0, 0.0, 4.0])

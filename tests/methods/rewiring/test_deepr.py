@@ -1,4 +1,4 @@
-"""Deep R: single steps computed by hand, the walk through free places, and memory layouts."""
+"""Deep R: single steps computed by hand, the walk through vacant positions, and memory layouts."""
 
 import copy
 import math
@@ -24,7 +24,7 @@ def test_deep_r_lets_a_synapse_die_and_connects_a_dormant_one_with_its_own_sign(
     assert weights[1] == pytest.approx(-0.275)
     (fresh,) = set(kept(method)) - {1}
     assert weights[fresh] == pytest.approx([1e-12, 0, 1e-12, -1e-12][fresh], rel=1e-6)
-    assert [weight for place, weight in enumerate(weights) if place not in (1, fresh)] == [0, 0]
+    assert [weight for index, weight in enumerate(weights) if index not in (1, fresh)] == [0, 0]
 
 
 def test_deep_r_without_pressure_and_noise_is_plain_training_while_no_sign_changes():
@@ -90,7 +90,7 @@ def test_deep_r_connects_dormant_synapses_and_never_changes_a_count(density, alp
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data(), shape=st.sampled_from([(1, 1), (7,), (4, 5), (3, 2, 2, 3), (11, 11)]), look=st.booleans())
-def test_the_vacancies_are_the_first_free_places_of_the_walk(data, shape, look):
+def test_the_vacancies_are_the_first_vacant_positions_of_the_walk(data, shape, look):
     size = math.prod(shape)
     there = data.draw(st.lists(st.booleans(), min_size=size, max_size=size))
     count = data.draw(st.integers(sum(there), size))
@@ -98,12 +98,12 @@ def test_the_vacancies_are_the_first_free_places_of_the_walk(data, shape, look):
     start = data.draw(st.integers(0, size - 1))
     mask = torch.tensor(there, dtype=torch.float32).reshape(shape)
     missing = torch.tensor(float(count - sum(there)))
-    ((places, comes),) = vacancies([mask], missing, count, (start, stride), look=look)
-    found = torch.arange(size).reshape(shape)[places]
+    ((positions, chosen),) = vacancies([mask], missing, count, (start, stride), look=look)
+    found = torch.arange(size).reshape(shape)[positions]
     assert found.unique().numel() == found.numel()
     walked = [(start + stride * k) % size for k in range(size)]
-    free = [place for place in walked if not there[place]]
-    assert sorted(found[comes].tolist()) == sorted(free[: count - sum(there)])
+    free = [position for position in walked if not there[position]]
+    assert sorted(found[chosen].tolist()) == sorted(free[: count - sum(there)])
 
 
 @settings(max_examples=200, deadline=None)
@@ -117,10 +117,10 @@ def test_a_walk_leads_through_all_tensors_together(data, look):
     masks = [part.reshape(shape) for part, shape in zip(flat, shapes, strict=True)]
     found = vacancies(masks, torch.tensor(float(count - sum(there))), count, (start, stride), look=look)
     filled = []
-    for mask, first, (places, comes) in zip(masks, (0, 12, 17), found, strict=True):
-        indices = torch.arange(mask.numel()).reshape(mask.shape)[places]
-        filled += [first + int(index) for index in indices[comes]]
-    free = [place for place in ((start + stride * k) % 25 for k in range(25)) if not there[place]]
+    for mask, first, (positions, chosen) in zip(masks, (0, 12, 17), found, strict=True):
+        indices = torch.arange(mask.numel()).reshape(mask.shape)[positions]
+        filled += [first + int(index) for index in indices[chosen]]
+    free = [position for position in ((start + stride * k) % 25 for k in range(25)) if not there[position]]
     assert sorted(filled) == sorted(free[: count - sum(there)])
 
 
@@ -147,7 +147,7 @@ def test_synapses_wander_from_layer_to_layer():
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 12, 97, 1024])
-def test_a_walk_meets_every_place_once(size):
+def test_a_walk_visits_every_position_once(size):
     network, optimizer = single([1.0])
     method = DeepR(network, optimizer, density=1.0, steps=10)
     walks = set()
@@ -206,7 +206,7 @@ def test_the_memory_layout_of_weights_and_gradients_makes_no_difference_to_deep_
             assert not optimizer.state[parameter]["momentum_buffer"][~mask].any()
 
 
-def test_a_state_of_deep_r_goes_on_in_another_memory_layout():
+def test_a_state_of_deep_r_is_resumed_in_another_memory_layout():
     network, optimizer = pair(memory_format=torch.channels_last)
     method = DeepR(network, optimizer, density=0.25, steps=40, alpha=0.01)
     push(network, optimizer, 0, 10)

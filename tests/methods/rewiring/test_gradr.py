@@ -274,7 +274,7 @@ def test_a_synapse_of_weight_zero_that_is_kept_at_the_end_gets_a_seed():
     assert layer.weight.max() == torch.tensor(SEEDLING)
 
 
-def test_what_is_dormant_gathers_its_steps_and_comes_back_from_weight_zero_with_either_sign():
+def test_dormant_strengths_accumulate_and_regrow_from_weight_zero_with_either_sign():
     layer = nn.Linear(4, 1, bias=False)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[3.0, 2.0, 0.5, 0.4]]))
@@ -378,7 +378,7 @@ def test_steps_kept_on_a_device_give_the_same_result():
         ({"density": 0.1}, "density needs steps"),
         ({"density": 0.1, "steps": 0}, "steps must be an integer, 1 or more; found 0"),
         ({"density": 0.1, "steps": 5, "alpha": 0.1}, r"give either density or alpha \(with sparsity\), found both"),
-        ({"density": 0.1, "steps": 5, "sparsity": 0.9}, "found both"),
+        ({"density": 0.1, "steps": 5, "sparsity": 0.9}, "each sets the sparsity"),
         ({"density": 0.1, "steps": 5, "settle": 0.0}, r"settle must be in \(0, 1\], found 0.0"),
         ({"density": 0.1, "steps": 5, "settle": 1.1}, r"settle must be in \(0, 1\]"),
         ({"allocation": "lamp"}, "allocation needs a density and replaces scope"),

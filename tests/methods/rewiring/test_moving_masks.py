@@ -26,7 +26,7 @@ def test_set_drops_the_smallest_positive_and_the_largest_negative_weights():
     assert weights[[2, 3, 5]].tolist() == [3, 4, -2]
     came = set(kept(method)) - {2, 3, 5}
     assert len(came) == 3
-    assert all(weights[place] == (0 if place > 5 else [1, 2, 3, 4, -1, -2][place]) for place in came)
+    assert all(weights[index] == (0 if index > 5 else [1, 2, 3, 4, -1, -2][index]) for index in came)
 
 
 def test_the_share_among_a_sign_is_a_rank():
@@ -52,7 +52,7 @@ def test_rigl_moves_a_synapse_to_where_the_gradient_is_largest():
     assert step(network, optimizer, [0.0, 1.0, 0.0, 1.0, 1.0, 1.0])[4].item() == pytest.approx(-0.1)
 
 
-def test_rigl_may_grow_what_it_dropped_and_then_it_keeps_its_weight():
+def test_a_synapse_that_rigl_drops_and_grows_at_once_keeps_its_weight():
     network, _ = single([3.0, 0.1, 9.0, 9.0])
     optimizer = SGD(network.parameters(), lr=0.01, momentum=0.5)
     method = RigL(network, optimizer, density=0.5, steps=4, every=2, end=1.0, fraction=1.0, allocation=at(0, 1))
@@ -87,7 +87,7 @@ def test_ndsnn_has_as_many_synapses_as_its_cubic_schedule_asks_for():
     assert counts == [round(4 + 12 * (1 - t / 4) ** 3) for t in (1, 2, 3)] + [4, 4, 4] == [9, 6, 4, 4, 4, 4]
 
 
-def test_ndsnn_begins_with_a_third_of_the_synapses_unless_told_otherwise():
+def test_ndsnn_begins_with_a_third_of_the_synapses_by_default():
     for density, first in ((0.1, 1 / 3), (0.5, 0.5)):
         network, optimizer = single([1.0] * 10)
         method = NDSNN(network, optimizer, density=density, steps=10)
@@ -166,8 +166,8 @@ def test_the_first_connectivity_may_be_allocated_in_any_way(allocation):
     network, optimizer = single([1.0, 2.0, 3.0, 4.0]) if callable(allocation) else pair()
     method = SET(network, optimizer, density=0.5, steps=20, allocation=allocation)
     push(network, optimizer, 0, 2)
-    wanted = allocation if isinstance(allocation, dict) else dict.fromkeys(method.parameters, 0.5)
-    assert {name: row["density"] for name, row in method.connectivity().layers().items()} == wanted
+    expected = allocation if isinstance(allocation, dict) else dict.fromkeys(method.parameters, 0.5)
+    assert {name: row["density"] for name, row in method.connectivity().layers().items()} == expected
 
 
 def test_kernel_sizes_count_in_rigl_and_in_set_they_do_not():
@@ -184,7 +184,7 @@ def test_kernel_sizes_count_in_rigl_and_in_set_they_do_not():
 
 
 @pytest.mark.parametrize("kind", DRAWING)
-def test_what_is_drawn_depends_on_the_seed(kind):
+def test_random_choices_depend_on_the_seed(kind):
     found = []
     for seed in (0, 0, 1):
         torch.manual_seed(0)
@@ -237,7 +237,7 @@ def test_a_training_that_never_began_is_finalized_at_its_density(kind):
         (ESL, {"grow": "momentum"}, {"mask", "average"}),
     ],
 )
-def test_a_state_holds_what_a_resumed_training_needs_and_one_of_another_network_is_refused(kind, options, keys):
+def test_a_state_is_complete_and_one_of_another_network_is_refused(kind, options, keys):
     network, optimizer = pair()
     method = kind(network, optimizer, density=0.5, steps=40, **options)
     push(network, optimizer, 0, 3)
@@ -289,7 +289,7 @@ NAMED: dict[type[Method], dict] = {DeepR: {"density": 0.5}, STDS: {"density": 0.
         (DeepR, {"steps": 0}, "steps must be an integer, 1 or more; found 0"),
         (DeepR, {"allocation": "even"}, "unknown allocation 'even'"),
         (STDS, {"width": 1.0}, "give either density or width, found both"),
-        (STDS, {"density": None}, "give either density or width"),
+        (STDS, {"density": None}, "give either density or width, found neither"),
         (STDS, {"density": None, "width": 0.0}, "width must be above 0, found 0.0"),
         (STDS, {"growth": "cubic"}, "growth must be 'sine' or 'linear', found 'cubic'"),
         (STDS, {"density": 1.1}, r"density must be in \(0, 1\], found 1.1"),
@@ -316,12 +316,11 @@ NAMED: dict[type[Method], dict] = {DeepR: {"density": 0.5}, STDS: {"density": 0.
         (DeepR, {"density": "0.5"}, r"density must be in \(0, 1\], found '0.5'"),
         (DeepR, {"steps": "100"}, "steps must be an integer, 1 or more; found '100'"),
         (STDS, {"density": None, "width": math.inf}, "width must be above 0, found inf"),
-        (STDS, {"density": None}, "found neither"),
         (NDSNN, {"density": 0.5, "initial_density": 0.4}, "initial_density must be at least the final density, 0.5"),
         (SET, {"density": 0.5, "drop": "none"}, "drop must be one of"),
     ],
 )
-def test_what_does_not_fit_is_refused_and_nothing_hangs_on_the_optimizer(kind, options, message):
+def test_wrong_options_are_refused_and_leave_no_hooks_on_the_optimizer(kind, options, message):
     network, optimizer = single([1.0, 2.0])
     with pytest.raises(InputError, match=message):
         kind(network, optimizer, **{"steps": 10} | NAMED.get(kind, {}) | options)

@@ -42,7 +42,7 @@ def test_pressure_and_noise_alone_keep_the_share_dormant_that_was_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"temperature": 0.0}, "temperature must be above 0, since only noise regrows synapses; found 0.0"),
         ({"temperature": math.inf}, "temperature must be above 0, since only noise regrows synapses; found inf"),
@@ -50,7 +50,7 @@ def test_pressure_and_noise_alone_keep_the_share_dormant_that_was_asked_for():
         ({"floor": math.nan}, "floor must be 0 or less, found nan"),
     ],
 )
-def test_values_outside_their_range_are_refused(options, told):
+def test_values_outside_their_range_are_refused(options, message):
     network, optimizer = single([1.0, 2.0])
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         SoftDeepR(network, optimizer, **options)

@@ -13,7 +13,7 @@ from snnprune.methods.rewiring.stds import _reveal
 from tests.methods.small import kept, push, single, step
 
 
-def test_stds_reveals_what_its_dead_zone_leaves():
+def test_weights_are_the_parts_outside_of_the_dead_zone():
     network, optimizer = single([1.0, -1.0, 0.3, -0.3, 0.5])
     method = STDS(network, optimizer, steps=4, width=2.0, growth="linear")
     assert step(network, optimizer).tolist() == pytest.approx([0.5, -0.5, 0, 0, 0])  # d = 0.5
@@ -53,12 +53,12 @@ def test_the_dead_zone_of_float64_weights_is_not_rounded():
     network = nn.Linear(40, 10, bias=False).double()
     optimizer = SGD(network.parameters(), lr=0.01)
     method = STDS(network, optimizer, steps=40, density=0.2, settle=1.0)
-    found, wanted = [], []
+    found, expected = [], []
     for count in range(39):
         push(network, optimizer, count, count + 1)
         found.append(method.connectivity().nonzero)
-        wanted.append(round(400 * method.schedule.density_at(count + 1)))
-    assert found == wanted
+        expected.append(round(400 * method.schedule.density_at(count + 1)))
+    assert found == expected
     assert method.state_dict()["width"].dtype == torch.float64
 
 

@@ -100,7 +100,7 @@ def test_gates_are_shifted_until_as_many_are_open_as_the_schedule_asks_for():
         step(network, optimizer, [-5.0, -4.0, -3.0, -2.0, 1.0, 2.0, 3.0, 4.0])
         gates = method.state["gate"]["weight"][0]
         open_at.append((gates > 0).sum().item())
-        assert gates[:4].min() > gates[4:].max()  # the gradient wants the first four to grow
+        assert gates[:4].min() > gates[4:].max()  # the gradient increases the first four
     # 2 + 6 (1 - t/5)^3 of 8, on a ramp of 65 % of 8 steps, and then held; at first four are shut alike
     assert open_at == [4] + [round(2 + 6 * (1 - min(t / 5, 1)) ** 3) for t in range(2, 8)]
     step(network, optimizer, 0.0)
@@ -172,7 +172,7 @@ def test_the_price_of_a_convolution_counts_its_connections():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"price": -1.0}, "price must be 0 or more, found -1.0"),
         ({"price": math.inf}, "price must be 0 or more, found inf"),
@@ -181,9 +181,9 @@ def test_the_price_of_a_convolution_counts_its_connections():
         ({"steps": -3}, "steps must be an integer, 1 or more; found -3"),
     ],
 )
-def test_values_outside_their_range_are_refused(options, told):
+def test_values_outside_their_range_are_refused(options, message):
     network, optimizer = single([1.0, 2.0])
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         UPR(network, optimizer, **{"steps": 10, **options})
 
 
@@ -195,7 +195,7 @@ def test_the_inputs_of_the_network_have_no_gates_whatever_is_excluded():
     assert list(UPR(network, SGD(network.parameters(), lr=0.1), steps=10, exclude="0").gated) == ["2.weight"]
 
 
-def test_what_goes_wrong_while_gates_learn_does_not_leave_gains_in_the_weights(monkeypatch):
+def test_a_failed_update_of_the_gates_leaves_no_products_in_the_weights(monkeypatch):
     network, optimizer = single([1.0, -2.0], lr=0.1)
     method = UPR(network, optimizer, steps=10)
     before = step(network, optimizer, [1.0, 1.0]).clone()
@@ -224,13 +224,13 @@ def test_gates_of_weights_with_few_digits_have_more():
 def test_a_convolution_without_batches_is_refused():
     network = nn.Sequential(nn.Conv2d(1, 2, 3))
     optimizer = SGD(network.parameters(), lr=0.1)
-    told = r"the connections of 0\.weight are not known: pass batches=\[inputs, \.\.\.\]"
-    with pytest.raises(InputError, match=told):
+    message = r"the connections of 0\.weight are not known: pass batches=\[inputs, \.\.\.\]"
+    with pytest.raises(InputError, match=message):
         UPR(network, optimizer, steps=10)
     assert not optimizer._optimizer_step_pre_hooks
 
 
-def test_a_batch_that_does_not_fit_is_told():
+def test_a_batch_that_does_not_fit_is_refused():
     network = nn.Sequential(nn.Conv2d(1, 2, 3))
     with pytest.raises(InputError, match=r"Sequential does not take \[1, 3, 4, 4\]: "):
         UPR(network, SGD(network.parameters(), lr=0.1), steps=10, batches=[torch.zeros(1, 3, 4, 4)])
