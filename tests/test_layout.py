@@ -23,7 +23,7 @@ def numbered(module: nn.Module) -> torch.Tensor:
 
 
 def slow_rows(module: nn.Module, *, columns: bool) -> list[list[int]]:
-    """For each unit the numbers of its weights: by setting one weight at a time and asking which channels it links."""
+    """For each unit the indices of its weights, by setting one weight at a time and finding its channels."""
     geometry = static_geometry(module)
     found: list[list[int]] = [[] for _ in range(geometry.inputs if columns else geometry.outputs)]
     spatial = getattr(module, "kernel_size", ())

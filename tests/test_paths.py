@@ -19,7 +19,7 @@ def chain(*sizes: int) -> nn.Sequential:
 
 
 def test_dead_neurons_by_hand():
-    # 2 -> 3 -> 1. Hidden 0 has no input, hidden 1 no output, hidden 2 lives.
+    # 2 -> 3 -> 1. Hidden 0 has no input, hidden 1 no output, hidden 2 is alive.
     network = chain(2, 3, 1)
     kept = Connectivity(
         {
@@ -93,7 +93,7 @@ def test_convolutions_pooling_and_normalisation(step_mode):
     dense = Connectivity.dense(network)
     assert effective_connectivity(network, dense, example) == dense
     masks = dict(dense)
-    masks["4.weight"][1] = False  # no way on from channel 1 of the first convolution
+    masks["4.weight"][1] = False  # no synapse leaves channel 1 of the first convolution
     masks["7.weight"][:, 64:128] = False  # nor from channel 1 of the transposed one
     dead = dead_neurons(network, Connectivity(masks), example)
     assert dead["0.weight"].tolist() == [False, True, False]
@@ -133,7 +133,7 @@ def test_the_average_pool_stands_in_for_every_dimension():
 
 
 def test_the_exact_flow_by_hand():
-    # 2 -> 2 -> 1: ones become 3 and 7, and the last layer weighs them 5 and 6
+    # 2 -> 2 -> 1: ones become 3 and 7, and the last layer multiplies them by 5 and 6
     network = chain(2, 2, 1)
     network(torch.rand(1, 2))
     weights = {"0.weight": torch.tensor([[1.0, 2], [3, 4]]).double(), "2.weight": torch.tensor([[5.0, 6]]).double()}

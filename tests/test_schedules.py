@@ -60,7 +60,7 @@ def test_rounds_that_end_at_once_are_done_before_the_first_step():
 
 
 def test_the_number_of_rounds_by_hand():
-    # 0.75^2 = 0.5625: two rounds just reach it, a little less takes a third
+    # 0.75^2 = 0.5625: two rounds just reach it, a smaller density takes a third
     assert [rounds_for(density, 0.25) for density in (0.5625, 0.5624, 0.75, 0.9, 1)] == [2, 3, 1, 1, 1]
     assert rounds_for(0.01, 0.9) == 2
 

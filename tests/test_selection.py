@@ -58,7 +58,7 @@ def test_equals_a_stable_sort(values, share, dtype):
     assert torch.equal(torch.cat([kept["a"], kept["b"]]), expected)
 
 
-# Small samples and small parts, so that few numbers take every way through the search for the threshold.
+# Small samples and small parts, so that a few numbers reach every branch of the search for the threshold.
 @settings(max_examples=300, deadline=None)
 @given(
     values=st.lists(st.integers(-30, 30) | st.just(0) | st.just(-torch.inf), min_size=2, max_size=300),
@@ -82,7 +82,7 @@ def test_a_million_scores_are_ranked_exactly(order):
     if order == "ascending":
         scores = scores.sort().values
     if order.startswith("a comb"):
-        scores[:: scores.numel() // selection._SAMPLE] += 1  # the sample sees the large ones alone
+        scores[:: scores.numel() // selection._SAMPLE] += 1  # the sample consists of the large ones alone
     kept = keep_largest({"a": scores}, 50_000)["a"]
     assert int(kept.sum()) == 50_000
     assert scores[kept].min() > scores[~kept].max()

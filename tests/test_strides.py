@@ -1,4 +1,4 @@
-"""Gradients that lie in memory as their values do."""
+"""Gradients with the memory layout of their values."""
 
 import torch
 from torch import nn

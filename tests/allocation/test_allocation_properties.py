@@ -133,7 +133,7 @@ def test_a_grain_with_an_absent_synapse_is_left_out(name, case, density):
 
 
 def slow_lamp(numbers: list[float]) -> list[float]:
-    """Equation 4 by two loops, after moving the scores up to 0."""
+    """Equation 4 by two loops, after shifting the scores to a minimum of 0."""
     lowest = min([0.0, *(number for number in numbers if number > -math.inf)])
     squares = [(number - lowest) ** 2 if number > -math.inf else 0.0 for number in numbers]
     shares = []
@@ -187,7 +187,7 @@ def test_erk_follows_its_formula_with_the_dense_layers_capped(case, density):
 
 
 def test_a_layer_gets_nothing_back_where_its_share_of_a_smaller_number_is_larger():
-    # The paradox of Alabama: 11 of 14 are dealt 5 5 1 (4.71 4.71 1.57), 10 of 14 are dealt 4 4 2 (4.29 4.29 1.43).
+    # The paradox of Alabama: 11 of 14 give 5 5 1 (4.71 4.71 1.57), 10 of 14 give 4 4 2 (4.29 4.29 1.43).
     scores = {name: torch.arange(float(size)) for name, size in (("a", 6), ("b", 6), ("c", 2))}
     first = find("uniform")(scores, 11 / 14, {})
     left = {name: torch.where(first[name], score, -math.inf) for name, score in scores.items()}

@@ -68,7 +68,7 @@ def test_the_count_is_the_one_that_is_promised(allocation, criterion, scores, ne
 
 
 def most_used(kept: Connectivity, allocation: str, geometries: dict) -> int:
-    """The largest number of synapses in what the limit is for."""
+    """The largest number of synapses of a unit that the limit applies to."""
     turn = to_columns if "out" in allocation else to_rows
     parts = [turn(mask, geometries[name]) for name, mask in kept.items()]
     if allocation == "1:2":
@@ -87,7 +87,7 @@ def test_pruned_synapses_score_less_than_kept_ones(criterion, scores):
 
 @pytest.mark.parametrize("criterion", criteria.names())
 def test_the_pruned_network_is_ranked_the_same_way_again(criterion, scores, network):
-    # what a gradual schedule does: absent synapses are marked, the rest is chosen from
+    # as in a gradual schedule: absent synapses are excluded, the others are candidates
     first = find("global")(scores[criterion], 0.6, {})
     left = {name: torch.where(first[name], score, -math.inf) for name, score in scores[criterion].items()}
     for allocation in ALLOCATIONS:

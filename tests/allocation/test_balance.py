@@ -1,4 +1,4 @@
-"""Equal work for each processing element, by hand."""
+"""Equal numbers of synapses for each processing element, by hand."""
 
 import math
 
@@ -22,7 +22,7 @@ def test_every_block_keeps_its_best():
 
 
 def test_the_utilisation_is_mean_over_largest_work():
-    ranked = find("global")(SCORES, 0.5, SHAPES)  # work 5 and 1 in two blocks
+    ranked = find("global")(SCORES, 0.5, SHAPES)  # 5 and 1 synapses in two blocks
     assert utilisation(ranked, SHAPES, elements=2) == {"weight": pytest.approx(3 / 5)}
     assert utilisation(balanced(SCORES, 0.5, SHAPES, elements=2), SHAPES, elements=2) == {"weight": 1.0}
     assert utilisation(Connectivity({"weight": torch.zeros(4, 3, dtype=torch.bool)}), SHAPES) == {"weight": 1.0}

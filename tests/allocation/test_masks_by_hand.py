@@ -91,7 +91,7 @@ def test_a_convolution_and_a_neuron(allocation, density, conv, neuron):
         ("1:2", 0.25, [[0, 0, 0, 0], [0, 1, 1, 0]]),
         ("4:4", None, [[1, 1, 1, 1], [1, 1, 1, 1]]),
         ("fan-in=3", None, [[1, 1, 1, 0], [0, 1, 1, 1]]),
-        # the 5 may not be had: 8, 7, 6 and then 4
+        # the 5 is excluded: 8, 7, 6 and then 4
         ("fan-in=3", 0.5, [[1, 0, 0, 0], [0, 1, 1, 1]]),
         ("fan-out=1", None, [[0, 0, 0, 0], [1, 1, 1, 1]]),
         ("fan-out=1", 0.25, [[0, 0, 0, 0], [0, 0, 1, 1]]),
@@ -108,7 +108,7 @@ def test_densities_given_by_hand():
 
 
 def test_a_channel_of_a_transposed_convolution_has_its_weights_on_the_second_axis():
-    # weight (in 2, out 2, 2): into channel 0 lead 1 2 and 8 1, into channel 1 lead 3 4 and 5 6
+    # weight (in 2, out 2, 2): 1 2 and 8 1 lead into channel 0, 3 4 and 5 6 into channel 1
     scores = {"w": torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[8.0, 1.0], [5.0, 6.0]]])}
     geometries = {"w": static_geometry(nn.ConvTranspose1d(2, 2, 2))}
     assert masks(find("filters")(scores, 0.5, geometries)) == {"w": [[[0, 0], [1, 1]], [[0, 0], [1, 1]]]}

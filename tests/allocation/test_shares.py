@@ -19,7 +19,7 @@ def test_largest_remainders_by_hand():
 
 
 def test_a_full_share_leaves_the_rest_to_the_others():
-    # 12 in halves would be 6: "a" has 2; the 10 left are 2.5 and 7.5, and "c" has 7
+    # 12 in halves would be 6: "a" takes 2; the other 10 would be 2.5 and 7.5, but "c" takes 7 at most
     assert deal(12, {"a": 4, "b": 1, "c": 3}, {"a": 2, "b": 5, "c": 7}) == {"a": 2, "b": 3, "c": 7}
     assert deal(14, {"a": 4, "b": 1, "c": 3}, {"a": 2, "b": 5, "c": 7}) == {"a": 2, "b": 5, "c": 7}
     assert deal(3, {"a": 4, "b": 1}, {"a": 0, "b": 5}) == {"a": 0, "b": 3}

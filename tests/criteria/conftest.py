@@ -1,4 +1,4 @@
-"""A spiking network with everything that a criterion could disturb, and data that reaches all of its layers."""
+"""A spiking network with all kinds of state that a criterion could change, and data that reaches all its layers."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def batches() -> list[tuple[Tensor, Tensor]]:
 
 @pytest.fixture
 def network() -> nn.Sequential:
-    """Convolution, normalisation, dropout, a hidden layer with biases, three outputs; in the middle of a training."""
+    """Convolution, normalisation, dropout, a hidden layer with biases, three outputs; during a training."""
     torch.manual_seed(3)
     network = nn.Sequential(
         layer.Conv2d(1, 4, 3, padding=1, step_mode="m"),

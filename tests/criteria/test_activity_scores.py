@@ -1,4 +1,4 @@
-"""The criteria that count what arrives at each synapse, against loops over spikes."""
+"""The criteria that count the inputs of each synapse, against loops over spikes."""
 
 import copy
 from itertools import product
@@ -105,7 +105,7 @@ def test_synops_counts_the_positions_of_a_kernel_entry():
         for y, x in product(range(3), range(3)):  # of the kernel
             seen = (row + y - 1, column + x - 1)
             counts[y, x] += seen in [(0, 0), (2, 1)]
-    # the corner spike is not seen by the entries that look up or left of an output
+    # entries above or to the left of an output never see the spike in the corner
     assert counts.tolist() == [[2, 2, 1], [2, 2, 1], [1, 1, 1]]
     scores = criteria.score("synops", network, [image])
     torch.testing.assert_close(scores["weight"][0, 0], network.weight[0, 0].detach().abs() / counts)

@@ -14,7 +14,7 @@ def network() -> nn.Sequential:
 
 
 def own(network: nn.Module, batches: object) -> dict[str, Tensor]:
-    """A criterion that knows nothing of this library."""
+    """A criterion that does not depend on this library."""
     return {name: parameter * 2 for name, parameter in network.named_parameters()}
 
 
@@ -41,7 +41,7 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_another_package_registers_its_own(monkeypatch):
     monkeypatch.setattr(registry.CRITERIA, "_entries", dict(registry.CRITERIA))
     register("twice", needs="nothing")(own)
-    register("twice", needs="nothing")(own)  # the same again is no clash
+    register("twice", needs="nothing")(own)  # registering the same function again is allowed
     assert find(own) == Criterion("twice", own, "nothing")
     assert "twice" in criteria.names()
     with pytest.raises(InputError, match=r"criterion name 'magnitude' is taken by snnprune\.criteria\.magnitude"):

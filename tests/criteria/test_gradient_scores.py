@@ -15,7 +15,7 @@ from snnprune.synapses import find_synapses
 
 
 def backward(network: nn.Module, inputs: Tensor, labels: Tensor, *, batch_statistics: bool, loss=mse) -> dict:
-    """The gradients that a training step without dropout would see."""
+    """The gradients of a training step without dropout."""
     twin = copy.deepcopy(network)
     functional.reset_net(twin)
     twin.zero_grad()
@@ -71,7 +71,7 @@ def rates(step_first: bool) -> nn.Sequential:
 def test_fisher_finds_the_samples_even_where_there_are_as_many_time_steps(steps, samples):
     network, inputs, labels = rates(True), 4 * torch.rand(steps, samples, 4), torch.arange(samples) % 3
     scores = criteria.score("fisher", network, [(inputs, labels)])
-    # one batch for each sample says it plainly
+    # one batch for each sample leaves no doubt about the axis
     plain = [(inputs[:, index : index + 1], labels[index : index + 1]) for index in range(samples)]
     for name, score in criteria.score("fisher", network, plain).items():
         torch.testing.assert_close(scores[name], score)

@@ -1,4 +1,4 @@
-"""The scores of every criterion, and what is kept of them, on six weights and two samples: worked out on paper."""
+"""The scores of every criterion, and the kept synapses, on six weights and two samples: worked out on paper."""
 
 import pytest
 import torch
@@ -72,7 +72,7 @@ def test_random_scores_are_uniform_and_repeat_themselves():
 
 
 def test_synflow_through_two_layers():
-    # Ones lead to 3 and 2 after the first layer, and the second weighs them 1 and 4: the scores are |w| times both.
+    # Ones lead to 3 and 2 after the first layer, and the second has factors 1 and 4: the scores are |w| times both.
     network = nn.Sequential(layer(torch.tensor([[1.0, -2.0], [-1.5, 0.5]])), layer(torch.tensor([[-1.0, 4.0]])))
     scores = criteria.score("synflow", network, [torch.rand(3, 2)])
     # 1 2, 6 2 and 3 8, over the largest
@@ -94,7 +94,7 @@ def test_the_loss_of_the_caller_is_used():
     torch.testing.assert_close(scores["weight"], torch.tensor([[0.0, 0, 0], [0.5, 2, 0]]))
 
 
-# GraSP keeps what holds the gradient up, and here that is not the largest weight.
+# GraSP keeps the weights that preserve the gradient, and the largest is not one of them here.
 @pytest.mark.parametrize("name", [name for name in criteria.names() if name not in ("random", "grasp")])
 def test_a_larger_score_is_more_worth_keeping(name):
     # The target is high for output 0 and 0 for output 1: the largest weight helps, the others harm or have no effect.

@@ -28,7 +28,7 @@ def test_three_layers_equal_the_products_of_their_absolute_weights():
 
 
 def test_the_flow_is_conserved_from_layer_to_layer():
-    # Theorem of the paper: the scores of each layer of a chain have one sum.
+    # Theorem of the paper: the scores of all layers of a chain have the same sum.
     network = models.build("lenet5")
     scores = criteria.score("synflow", network, [torch.rand(2, 1, 28, 28)])
     sums = [float(score.double().sum()) for score in scores.values()]
@@ -60,7 +60,7 @@ def test_excluded_layers_still_carry_the_flow():
     network[0].weight.data = torch.tensor([[1.0, 1.0], [1.0, 1.0]])
     network[1].weight.data = torch.tensor([[-1.0, 3.0]])
     scores = criteria.score("synflow", network, [torch.rand(1, 2)], exclude=["1"])
-    # the second layer weighs the rows 1 and 3; relative to the largest score that is asked for
+    # the second layer multiplies the rows by 1 and 3; relative to the largest returned score
     torch.testing.assert_close(scores, {"0.weight": torch.tensor([[1 / 3, 1 / 3], [1, 1]])})
 
 

@@ -20,7 +20,7 @@ DEVICES = [
 
 
 def traces(network: nn.Module) -> dict[str, Tensor]:
-    """All that can be seen of a network, and the global random numbers."""
+    """The whole visible state of a network, and the global random state."""
     seen = {f"state {key}": value for key, value in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         seen[f"grad {name}"] = torch.zeros(0) if parameter.grad is None else parameter.grad
@@ -46,7 +46,7 @@ def test_the_network_is_left_as_it_was(name, network, batches):
     assert before["grad 0.weight"].any()
     criteria.score(name, network, batches)
     assert changed(traces(network), before) == []
-    # and goes on in the middle of a sequence as if nothing had happened
+    # the network continues in the middle of a sequence
     images = batches[0][0]
     torch.manual_seed(9)
     expected = twin(images)
@@ -84,7 +84,7 @@ def test_excluded_layers_get_no_scores_and_change_no_others(name, network, batch
     whole = criteria.score(name, network, batches)
     scores = criteria.score(name, network, batches, exclude=(entry for entry in ["0", nn.Conv2d, "8.*"]))
     assert list(scores) == ["6.weight"]
-    if name not in ("snip", "synflow", "random", "grasp"):  # which compare, or draw, all layers together
+    if name not in ("snip", "synflow", "random", "grasp"):  # these normalise, or draw, all layers together
         assert torch.equal(scores["6.weight"], whole["6.weight"])
 
 
@@ -119,7 +119,7 @@ def test_a_network_in_double_precision_gets_nearly_the_same_scores(name, network
 def test_scoring_twice_gives_equal_scores(name, network, batches):
     first = criteria.score(name, network, (batch for batch in batches))
     assert changed(criteria.score(name, network, batches), first) == []
-    # and a DataLoader's lists are as good as tuples
+    # a DataLoader gives lists instead of tuples
     assert changed(criteria.score(name, network, [list(batch) for batch in batches]), first) == []
 
 
@@ -169,7 +169,7 @@ def test_a_convolutional_network(name, device):
     network = models.build("lenet5", timesteps=2).to(device)
     with torch.no_grad():
         for entry in find_synapses(network).values():
-            entry.parameter.mul_(8)  # it is silent deep inside as it comes
+            entry.parameter.mul_(8)  # fresh weights would leave the last layers silent
     batch = (torch.rand(4, 1, 28, 28, device=device), torch.arange(4, device=device))
     scores = criteria.score(name, network, [batch])
     assert {key: value.shape for key, value in scores.items()} == {

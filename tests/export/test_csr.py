@@ -25,7 +25,7 @@ def linear(weight: list[list[float]]) -> nn.Linear:
 
 
 def pruned(layer: nn.Module, seed: int, density: float = 0.5) -> tuple[nn.Module, Connectivity]:
-    """A layer without the weights that a random connectivity lacks."""
+    """A layer whose weights are 0 outside of a random connectivity."""
     generator = torch.Generator().manual_seed(seed)
     shapes = Connectivity.dense(layer)
     connectivity = Connectivity({n: torch.rand(m.shape, generator=generator) < density for n, m in shapes.items()})
@@ -173,6 +173,6 @@ def test_damage_is_noticed(tmp_path_factory: pytest.TempPathFactory, position: f
         found = {name: matrix.toarray().tolist() for name, matrix in load_csr(path).items()}
     except InputError:
         return
-    # What is left: a byte of a zip header that carries nothing, such as a time.
+    # Harmless: a byte of a zip header without effect, such as a time.
     assert not cut
     assert found == expected

@@ -23,7 +23,7 @@ from snnprune.seeding import generator
 Named = dict[str, list[float]]
 SHAPES = {"0.weight": (8, 6), "2.weight": (4, 8)}
 SIZES = {name: rows * columns for name, (rows, columns) in SHAPES.items()}
-STEPS = 60  # what a method's schedule is laid out for; `compare` looks at 50 of them
+STEPS = 60  # of a method's schedule; `compare` checks 50 of them
 SEED = 5
 
 
@@ -106,7 +106,7 @@ class Oracle:
         self.present = {name: [True] * size for name, size in SIZES.items()}
 
     def begin(self) -> None:
-        """When the optimizer first steps: a first connectivity is drawn then, after the first gradient."""
+        """At the optimizer's first step: the first connectivity is drawn then, after the first gradient."""
 
     def follow(self, t: int, gradients: Named) -> None:
         """The rule, after the optimizer's step t (from 1); gradients of all weights, absent ones too."""
@@ -119,7 +119,7 @@ class Oracle:
         self.follow(t, gradients)
 
     def gradients(self, t: int) -> Named:
-        """At the oracle's own weights."""
+        """Gradients at the oracle's own weights."""
         parameters = dict(self.twin.named_parameters())
         for name, parameter in parameters.items():
             parameter.data = torch.tensor(self.weights[name], dtype=torch.float64).reshape(SHAPES[name])
@@ -136,7 +136,7 @@ class Oracle:
         return [i for i in range(SIZES[name]) if self.present[name][i]]
 
     def remove(self, name: str, i: int) -> None:
-        """A synapse goes, and nothing remembers it."""
+        """Prune a synapse, with its moments."""
         self.present[name][i], self.weights[name][i] = False, 0.0
         self.optimizer.forget(name, i)
 
@@ -144,7 +144,7 @@ class Oracle:
 def compare(
     make: Callable[[nn.Module, Optimizer], Method], oracle: Oracle, *, steps: int = 50
 ) -> list[dict[str, list[bool]]]:
-    """Train both; returns which synapses there were after each step."""
+    """Train both; return the existing synapses after each step."""
     trained = network()
     optimizer = oracle.optimizer.kind(trained.parameters(), **oracle.optimizer.options)
     method = make(trained, optimizer)
@@ -169,7 +169,7 @@ def turnover(history: list[dict[str, list[bool]]]) -> int:
     )
 
 
-# --- Drawing
+# --- Random choices
 
 
 def uniform(seed: int, steps: int, index: int, name: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""Small networks and their gradients: one layer for values that can be computed on paper, two for what is random."""
+"""Small networks and their gradients: one layer for values that can be computed on paper, two for random values."""
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ def step(network: nn.Linear, optimizer: Optimizer, gradient: list[float] | float
 
 
 def kept(method: Method) -> list[int]:
-    """Which synapses exist."""
+    """Indices of the existing synapses."""
     return method.connectivity()["weight"].reshape(-1).nonzero().reshape(-1).tolist()
 
 

@@ -144,7 +144,7 @@ def test_a_scaler_that_leaves_skipping_to_a_fused_optimizer_is_refused():
             with pytest.raises(InputError, match="make the optimizer with fused=False, or train in bf16"):
                 scaler.step(optimizer)
         else:
-            scaler.step(optimizer)  # not called at all where gradients are not finite
+            scaler.step(optimizer)  # does not call optimizer.step if gradients are not finite
         assert method.steps_done == 0
 
 

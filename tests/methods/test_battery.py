@@ -28,7 +28,7 @@ OPTIMIZERS = {
     "nadam": lambda p: NAdam(p, lr=1e-2),
     "rmsprop": lambda p: RMSprop(p, lr=1e-3, momentum=0.9, weight_decay=1e-3),
 }
-# The options each method is tried with. A method that is not named here takes a density and the number of steps.
+# The options that each method is tested with. All others take a density and the number of steps.
 OPTIONS: dict[str, list[dict]] = {
     "dense": [{}],
     "gradr": [
@@ -67,7 +67,7 @@ DEVICES = [
 
 
 def spiking(**options: object) -> nn.Module:
-    # a low threshold, so that every layer spikes from the start and criteria have something to look at
+    # a low threshold, so that every layer spikes from the start and criteria have data
     options = {"v_threshold": 0.1, **options}
     return neuron.LIFNode(surrogate_function=surrogate.ATan(), detach_reset=True, step_mode="m", **options)
 
@@ -121,7 +121,7 @@ def hang(name: str, options: dict, network: nn.Module, optimizer: Optimizer, dev
 
 
 def drawn(network: nn.Module) -> Connectivity:
-    """A connectivity at random."""
+    """A random connectivity."""
     return Connectivity.from_scores(criteria.random(network), DENSITY)
 
 
@@ -250,7 +250,7 @@ def test_channels_last_weights_keep_their_layout_and_learn_the_same(name, option
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_compiled_arithmetic_is_the_same(name, options, monkeypatch):
-    # Compiled functions get tensors where eager ones get numbers; that a compiler keeps its promise is not tested.
+    # Compiled functions get tensors where eager ones get numbers; the compiler itself is not tested.
     monkeypatch.setattr(torch, "compile", lambda function, **_options: function)
     network, optimizer, method = start(name, options)
     other, chosen, compiled = start(name, options)
@@ -321,7 +321,7 @@ def test_a_parameter_without_gradient_rests(name, options):
     network[5].weight.requires_grad_(False)
     before = network[5].weight.clone()
     train(network, chosen, 0, 2)
-    kept = network[5].weight != 0  # the closed loop may prune what does not move
+    kept = network[5].weight != 0  # the closed loop may prune frozen weights
     assert torch.equal(network[5].weight[kept], before[kept])
     assert kept.any()
     assert method.steps_done == 2

@@ -1,4 +1,4 @@
-"""A connectivity that is given: for tickets, transfer and controls."""
+"""Training of a given connectivity: for tickets, transfer and controls."""
 
 import pytest
 import torch

@@ -151,7 +151,7 @@ class DropAndGrowOracle(Oracle):
         if self.drop != "signed":
             worth = weight if self.drop == "magnitude" else gradient
             return sorted(there, key=lambda i: -abs(worth[i]))[:count]
-        # The smallest positive and the largest negative go, one by one, so that both lose the same share.
+        # The smallest positive and the largest negative are dropped, one by one, so that both lose the same share.
         positive = sorted((i for i in there if weight[i] >= 0), key=lambda i: weight[i])
         negative = sorted((i for i in there if weight[i] < 0), key=lambda i: -weight[i])
         gone = [0, 0]
@@ -226,7 +226,7 @@ class TicketOracle(Oracle):
         super().__init__(optimizer)
 
     def move(self, t: int, gradients: Named) -> None:
-        super().move(t - self.anew, gradients)  # the optimizer begins anew with each round
+        super().move(t - self.anew, gradients)  # the optimizer's state is dropped in each round
 
     def follow(self, t: int, gradients: Named) -> None:
         if t == 10:
@@ -247,7 +247,7 @@ class TicketOracle(Oracle):
                     self.remove(name, i)
 
     def balanced(self, ranked: list[tuple[str, int]], best: list[tuple[str, int]]) -> set[tuple[str, int]]:
-        """As many in each layer, but the same number in each block of rows, plus or minus one."""
+        """The same number in each layer as IMP, and the same in each block of rows, plus or minus one."""
         if self.elements is None:
             return set(best)
         kept = set()

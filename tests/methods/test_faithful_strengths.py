@@ -83,7 +83,7 @@ def test_grad_r_to_a_density(optimizer, power, steps, settle, end, every):
     expected = [round(80 * (0.25 + 0.75 * (1 - t / end) ** 3)) for t in range(every, end + 1, every)]
     assert counts[every - 1 : end : every] == expected
     assert counts[end - 1 :] == [20] * 12
-    assert turnover(history) > 0 or every == 1  # a single step is too short to come back
+    assert turnover(history) > 0 or every == 1  # a single step is too short to regrow
 
 
 # --- Soft Deep R
@@ -154,7 +154,7 @@ def test_soft_deep_r_is_algorithm_2(optimizer, alpha, temperature, floor):
     options = {"alpha": alpha, "temperature": temperature, "floor": floor}
     oracle = SoftDeepROracle(optimizer(), density=None, end=STEPS, **options)
     history = compare(lambda network, o: SoftDeepR(network, o, seed=SEED, **options), oracle)
-    assert turnover(history) > 0 or temperature < 1e-6  # without noise nothing comes back
+    assert turnover(history) > 0 or temperature < 1e-6  # without noise nothing regrows
     assert sum(map(sum, history[-1].values())) < 80
 
 
@@ -167,14 +167,14 @@ def test_soft_deep_r_to_a_density(optimizer, temperature, steps, settle, end, ev
     method = partial(SoftDeepR, steps=steps, settle=settle, seed=SEED, **options)
     history = compare(lambda network, o: method(network, o), oracle, steps=end + 11)
     assert [sum(map(sum, present.values())) for present in history[end - 1 :]] == [20] * 12
-    assert turnover(history) > 0 or every == 1  # a single step is too short to come back
+    assert turnover(history) > 0 or every == 1  # a single step is too short to regrow
 
 
 # --- UPR
 
 
 class UPROracle(Oracle):
-    """Shi et al. 2024: weights behind gates of their own and gates of the neurons that they come from."""
+    """Shi et al. 2024: weights with gates of their own and gates of their presynaptic neurons."""
 
     FIRST, SECOND = "0.weight", "2.weight"
 
@@ -183,7 +183,7 @@ class UPROracle(Oracle):
         super().__init__(optimizer)
 
     def begin(self) -> None:
-        # Gates begin half open: two in a row on the second layer, whose inputs are neurons.
+        # Gates start half open; the second layer, whose inputs are neurons, has two for each synapse.
         self.behind = {name: [(4 if name == self.SECOND else 2) * w for w in ws] for name, ws in self.weights.items()}
         self.gates = {name: Gates(size, self.optimizer.options["lr"]) for name, size in SIZES.items()}
         self.neurons = Gates(SHAPES[self.SECOND][1], self.optimizer.options["lr"])
@@ -246,7 +246,7 @@ class UPROracle(Oracle):
 
 
 class Gates:
-    """Numbers that Adam moves with its usual constants."""
+    """Numbers that Adam updates with its usual constants."""
 
     def __init__(self, size: int, lr: float) -> None:
         self.lr = lr

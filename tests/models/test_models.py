@@ -1,4 +1,4 @@
-"""The networks: their sizes, their twins, and that an image is looked at once."""
+"""The networks: their sizes, their twins, and that the static layers run once per image."""
 
 import copy
 
@@ -120,7 +120,7 @@ def test_twin_has_the_same_parameters(name):
     assert twin.timesteps == 1
     assert twin(images_for(name)).shape == (1, 2, 10)
     assert not any(isinstance(module, neuron.BaseNode) for module in twin.modules())
-    assert (twin(images_for(name)) < 0).any()  # an output that is cut off at 0 could not learn
+    assert (twin(images_for(name)) < 0).any()  # a rectified output would have no gradient there
 
 
 def test_parameters_have_plain_names():
@@ -157,7 +157,7 @@ def test_batch_normalisation_can_be_folded_in():
     folded = fuse_conv_bn_eval_modules(network)
     assert "bn1" not in dict(folded.named_children())
     assert expected.sum() > 0
-    assert (folded(images) - expected).abs().mean() < 0.01  # rounding may move a spike
+    assert (folded(images) - expected).abs().mean() < 0.01  # rounding may shift a spike
 
 
 def test_image_is_looked_at_once():
@@ -221,7 +221,7 @@ def test_network_starts_afresh_after_reset():
     functional.set_step_mode(network, "m")
     assert torch.equal(network(images), first)
     assert torch.equal(twin(images), first)
-    assert not torch.equal(network(images), first)  # not reset: the neurons go on from where they were
+    assert not torch.equal(network(images), first)  # not reset: the neurons continue from their last state
 
 
 def test_timesteps_may_change():

@@ -22,7 +22,7 @@ def all_crops(image: torch.Tensor, padding: int) -> list[torch.Tensor]:
 
 
 def moved(image: list[list[float]], angle: float, size: float, right: float, down: float) -> list[list[float]]:
-    """Where each pixel of the result comes from, worked out with the pixel in hand."""
+    """Affine transform by a loop over the pixels of the result, each taken from its origin."""
     height, width = len(image), len(image[0])
     middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
     result = [[0.0] * width for _ in range(height)]

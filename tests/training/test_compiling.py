@@ -14,7 +14,7 @@ from snnprune.compiling import WORTHWHILE_STEPS, WORTHWHILE_STEPS_OF_NEURONS, Co
 from snnprune.synapses import reset_neurons
 from snnprune.training import forward_of
 
-compilers_warn = pytest.mark.filterwarnings("ignore")  # what a compiler warns of is not ours
+compilers_warn = pytest.mark.filterwarnings("ignore")  # the compiler's own warnings
 
 
 def convolutional() -> nn.Sequential:
@@ -98,7 +98,7 @@ def test_between_two_calls_the_network_is_as_it_was():
     forward(images())
     assert not any("forward" in vars(module) for module in network.modules())
     assert list(network.state_dict()) == keys
-    assert network[2].v.shape == (4, 2, 4, 4)  # the neurons' state is in the network
+    assert network[2].v.shape == (4, 2, 4, 4)  # the neurons' state stays in the network
     reset_neurons(network)
     torch.testing.assert_close(copy.deepcopy(network)(images()), network(images()))
 

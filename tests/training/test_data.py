@@ -20,7 +20,7 @@ from snnprune.training.data import Split, batches, epoch_order, load, names
 
 @pytest.fixture
 def torchvision():
-    """torchvision, where it can be imported: built without its extensions, it warns or fails."""
+    """torchvision, or skip: builds without its extensions warn or fail on import."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -237,7 +237,7 @@ def test_a_compiled_network_is_used_and_its_later_errors_are_not_hidden(monkeypa
         forward(torch.ones(1, 3))
 
 
-@pytest.mark.filterwarnings("ignore")  # what a compiler warns of is not ours
+@pytest.mark.filterwarnings("ignore")  # the compiler's own warnings
 def test_a_compiled_training_learns_the_same():
     eager, compiled = make(epochs=1), make(epochs=1)
     compiled.forward = forward_of(compiled.network, "on", steps=1)

@@ -14,7 +14,7 @@ WEIGHTS = [0.8, -0.7, 0.6, -0.5]
 
 
 class Answers(nn.Module):
-    """Gives the same outputs whatever it is shown: [T, B, classes]."""
+    """Gives the same outputs for every input: [T, B, classes]."""
 
     def __init__(self, outputs: Tensor) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ def test_an_early_bird_is_drawn_when_it_no_longer_changes():
     method = IterativeMagnitude(network, optimizer, density=0.5, steps=50, early_bird=True)
     for count in range(1, 7):
         step(network, optimizer)
-        assert len(kept(method)) == (4 if count < 6 else 2)  # five looks alike, and a sixth
+        assert len(kept(method)) == (4 if count < 6 else 2)  # a sixth ticket equal to the five before
     assert kept(method) == [0, 1]
     assert method.phase is not Phase.SEARCHING
 
@@ -92,7 +92,7 @@ def test_early_time_without_data_is_refused():
 
 
 def test_early_time_by_hand():
-    # One class answers from the first step on; the running mean of the other falls: 1, 1/2, 1/3, 1/4, 1/5.
+    # One class spikes from the first step on; the running mean of the other falls: 1, 1/2, 1/3, 1/4, 1/5.
     outputs = torch.zeros(5, 1, 2)
     outputs[0, 0, 0] = 1.0
     logs = [torch.log_softmax(torch.tensor([1 / t, 0.0]), 0) for t in range(1, 6)]

@@ -35,10 +35,10 @@ def test_drop_pruning_keeps_the_count_and_lets_some_come_back():
 def test_drop_pruning_draws_among_the_smallest_only():
     network, optimizer = single([float(size) for size in range(1, 11)])
     method = DropPruning(network, optimizer, density=0.1, steps=2, end=1.0, every=1, schedule="linear", p_out=0.8)
-    step(network, optimizer)  # 10 to 6 (5.5, to even): 4 of the 5 smallest go
+    step(network, optimizer)  # 10 to 6 (5.5, to even): 4 of the 5 smallest are dropped
     assert set(range(5, 10)) < set(kept(method))
     assert len(kept(method)) == 6
-    step(network, optimizer)  # the last choice is without chance
+    step(network, optimizer)  # the last update is deterministic
     assert kept(method) == [9]
 
 

@@ -34,7 +34,7 @@ def test_pruned_synapses_stay_pruned():
     step(network, optimizer)
     assert kept(method) == [0, 1, 2, 3]  # 1 - (5/6)/2 = 7/12 of 6, 3.5, to even: 4
     step(network, optimizer, [0.59, 0.49, 0.39, 0.29, -9.0, -9.0])
-    assert kept(method) == [1]  # 0.01, -0.99, 0.01, -0.59: the pull on the absent does nothing
+    assert kept(method) == [1]  # 0.01, -0.99, 0.01, -0.59: the gradient of absent synapses has no effect
 
 
 def test_one_shot_at_zero_prunes_before_the_first_step():
@@ -111,10 +111,10 @@ def test_when_each_method_has_reached_its_density(name, when):
     falls = [step for step in range(1, 71) if counts[step] < counts[step - 1]]
     assert counts[-1] == 16
     if name in GRADUAL or name == "imp":
-        assert when - 20 <= falls[-1] <= when  # the last choices may round to the same count
+        assert when - 20 <= falls[-1] <= when  # the last updates may round to the same count
         assert len(falls) > 4
     else:
-        assert falls == [max(1, when)]  # what goes before the first step is seen after it
+        assert falls == [max(1, when)]  # pruning before the first step shows after it
 
 
 @pytest.mark.parametrize(("name", "criterion"), [("taylor", "taylor"), ("fisher", "fisher"), ("sipp", "sipp")])

@@ -1,4 +1,4 @@
-"""The squisher, and what optimizers know of the size of gradients."""
+"""Squisher, and the sizes of gradients in the state of optimizers."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def test_kept_synapses_by_hand(power):
     network, optimizer = single([4.0, 1.0, 3.0, 2.0], lr=1e-9)
     method = Squisher(network, optimizer, density=0.5, steps=1, end=1.0, schedule="one-shot", power=power)
     step(network, optimizer, [1.0, 100.0, 0.0, 4.0])
-    # |w| rms(g)^p:   p=0: 4 1 3 2    p=1/2: 4 10 0 4    p=1: 4 100 0 8, times what they have in common
+    # |w| rms(g)^p:   p=0: 4 1 3 2    p=1/2: 4 10 0 4    p=1: 4 100 0 8, times a common factor
     assert kept(method) == {0.0: [0, 2], 0.5: [0, 1], 1.0: [1, 3]}[power]
 
 
@@ -60,7 +60,7 @@ def test_a_tensor_without_gradient_counts_as_the_others_on_average():
     network = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False))
     optimizer = torch.optim.Adagrad(network.parameters())
     network[0].weight.grad = torch.tensor([[1.0, 3.0]])
-    optimizer.state.pop(network[1].weight)  # Adagrad's begins with zeros; others have none before the first gradient
+    optimizer.state.pop(network[1].weight)  # Adagrad's starts with zeros; others have none before the first gradient
     optimizer.step()
     sizes = gradient_sizes(optimizer, dict(network.named_parameters()))
     assert sizes["1.weight"].tolist() == [[2.0, 2.0]]

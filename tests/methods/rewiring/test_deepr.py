@@ -19,7 +19,7 @@ from tests.methods.small import at, kept, pair, push, single, step
 def test_deep_r_lets_a_synapse_die_and_connects_a_dormant_one_with_its_own_sign():
     network, optimizer = single([0.5, -0.4, 0.3, -0.2])
     method = DeepR(network, optimizer, density=0.5, steps=10, alpha=0.125, allocation=at(0, 1))
-    # strengths 0.5 - 0.5 - 0.125 and 0.4 - 0.125; what is dormant feels nothing
+    # strengths 0.5 - 0.5 - 0.125 and 0.4 - 0.125; dormant strengths do not change
     weights = step(network, optimizer, [0.5, 0.0, 9.0, 9.0]).tolist()
     assert weights[1] == pytest.approx(-0.275)
     (fresh,) = set(kept(method)) - {1}
@@ -53,7 +53,7 @@ def test_deep_r_noise_has_the_variance_of_the_paper():
     assert trained.mean().abs() < 0.005
     assert trained.std() == pytest.approx(math.sqrt(2 * 0.5 * 0.04), rel=0.03)
     again = step(network, optimizer) - 10 - trained
-    assert again.dot(trained).abs() / 20_000 < 0.002  # drawn anew
+    assert again.dot(trained).abs() / 20_000 < 0.002  # new numbers
 
 
 @settings(max_examples=40, deadline=None)

@@ -58,7 +58,7 @@ def published_sgd(weights, gradients, *, lr, alpha, sparsity, momentum=0.0, weig
 
 
 def gradient(t: int, i: int, w: float) -> float:
-    """Some gradient that differs by step and synapse and depends on the weight, so that synapses die and come back."""
+    """Some gradient that depends on step, synapse and weight, so that synapses are pruned and regrow."""
     return math.sin(0.37 * t + 1.3 * i) * (1 + 0.1 * i) + 0.5 * w
 
 
@@ -119,7 +119,7 @@ def test_no_optimizers_weight_decay_moves_a_dormant_strength(kind):
     network, _ = single([0.5, 0.5])
     optimizer = kind(network.parameters(), lr=0.01, weight_decay=0.5, **({"lambd": 0.0} if kind is ASGD else {}))
     method = GradR(network, optimizer, alpha=1e-9)
-    optimizer.step()  # nothing has a gradient: strengths are taken from the weights, and that is all
+    optimizer.step()  # without gradients strengths are initialised and nothing else happens
     method.state["hidden"]["weight"][0, 1] = -0.3
     network.weight.data[0, 1] = 0
     before = network.weight[0, 0].item()
@@ -195,7 +195,7 @@ def test_a_step_that_was_interrupted_does_not_leave_strengths_in_the_weights(mon
         patch.setattr(sys.modules[SGD.__module__], "sgd", interrupted)
         with pytest.raises(KeyboardInterrupt):
             optimizer.step()
-    assert layer.weight.any()  # the hidden values show
+    assert layer.weight.any()  # the weights are not all 0
     optimizer.step()
     assert not layer.weight.any()
     with monkeypatch.context() as patch:
@@ -282,7 +282,7 @@ def test_dormant_strengths_accumulate_and_regrow_from_weight_zero_with_either_si
     method = GradR(layer, optimizer, density=0.5, steps=500, settle=0.9, power=0.0)  # a selection every 9 steps, to 450
     alive = []
     for step in range(1, 451):
-        # the fourth is pulled below 0 while only two are left, with more strength than the second has
+        # the fourth falls below 0 while only two exist, with a larger strength than the second
         layer.weight.grad = torch.tensor([[0.0, 0.0, 0.0, 1.0 if step > 432 else 0.0]])
         optimizer.step()
         alive.append(method.connectivity()["weight"][0].tolist())
@@ -346,7 +346,7 @@ def test_finalize_before_the_first_step():
 
 
 def test_steps_kept_on_a_device_give_the_same_result():
-    # What a capturable optimizer does on a GPU: lr and the step count are tensors that must not be read back.
+    # As in a capturable optimizer on a GPU: lr and the step count are tensors that must not be read back.
     results = []
     for tensors in (False, True):
         layer = nn.Linear(3, 2, bias=False, dtype=torch.float64)

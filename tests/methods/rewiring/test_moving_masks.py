@@ -1,4 +1,4 @@
-"""SET, RigL, ESL and NDSNN: single rules computed by hand; and edges that they share with Deep R and STDS."""
+"""SET, RigL, ESL and NDSNN: single rules computed by hand; and edge cases that they share with Deep R and STDS."""
 
 import logging
 import math
@@ -22,7 +22,7 @@ DRAWING = [DeepR, SET, RigL, ESL, NDSNN]
 def test_set_drops_the_smallest_positive_and_the_largest_negative_weights():
     network, optimizer = single([1.0, 2.0, 3.0, 4.0, -1.0, -2.0, 5.0, 5.0, 5.0, 5.0])
     method = SET(network, optimizer, density=0.6, steps=4, every=1, end=1.0, fraction=0.5, allocation=at(*range(6)))
-    weights = step(network, optimizer)  # of four positive ones two, of two negative ones one
+    weights = step(network, optimizer)  # drops two of four positive ones, and one of two negative ones
     assert weights[[2, 3, 5]].tolist() == [3, 4, -2]
     came = set(kept(method)) - {2, 3, 5}
     assert len(came) == 3
@@ -43,7 +43,7 @@ def test_rigl_moves_a_synapse_to_where_the_gradient_is_largest():
     optimizer = SGD(network.parameters(), lr=0.1, momentum=0.5)
     method = RigL(network, optimizer, density=0.5, steps=4, every=2, end=1.0, fraction=0.7, allocation=at(0, 1, 2))
     assert step(network, optimizer, [1.0, 0.0, 1.0, 7.0, 7.0, 7.0]).tolist() == pytest.approx([2.9, 0.1, -2.1, 0, 0, 0])
-    # half of 0.7 of three synapses: one goes. The one that comes has no weight, and no moments of before.
+    # half of 0.7 of three synapses: one is dropped. The grown one has weight 0 and no old moments.
     assert step(network, optimizer, [0.0, 0.1, 0.0, 0.5, -4.0, 1.0]).tolist() == pytest.approx(
         [2.85, 0, -2.15, 0, 0, 0]
     )

@@ -1,4 +1,4 @@
-"""Soft Deep R: noise for all, gradient for those that exist."""
+"""Soft Deep R: noise for all synapses, gradients for existing ones."""
 
 import math
 
@@ -17,7 +17,7 @@ def test_a_step_by_hand_without_visible_noise():
     # theta - 0.1 s g - 0.1: 0.5 - 0.2, 0.5 + 0.1 - 0.1, 0.05 - 0.2
     assert weights.tolist() == pytest.approx([0.3, -0.5, 0.0], abs=1e-6)
     assert method.state["hidden"]["weight"][0, 2].item() == pytest.approx(-0.15, abs=1e-6)
-    step(network, optimizer, [0.0, 0.0, -9.0])  # no gradient for the dormant; the pressure ends at the floor
+    step(network, optimizer, [0.0, 0.0, -9.0])  # dormant strengths have no gradient; the prior stops at the floor
     assert method.state["hidden"]["weight"][0, 2].item() == pytest.approx(-0.2, abs=1e-6)
 
 
@@ -33,7 +33,7 @@ def test_noise_has_the_temperature_asked_for_and_follows_the_seed():
 
 
 def test_pressure_and_noise_alone_keep_the_share_dormant_that_was_asked_for():
-    network, optimizer = single([0.1] * 3000, lr=0.0005)  # small steps: the floor holds back what falls below it
+    network, optimizer = single([0.1] * 3000, lr=0.0005)  # small steps: the floor stops strengths that fall below it
     method = SoftDeepR(network, optimizer, alpha=1.0, temperature=0.05, sparsity=0.8)
     assert method.floor == pytest.approx(0.05 * math.log(0.2))
     for _ in range(1000):

@@ -18,7 +18,7 @@ def test_weights_are_the_parts_outside_of_the_dead_zone():
     method = STDS(network, optimizer, steps=4, width=2.0, growth="linear")
     assert step(network, optimizer).tolist() == pytest.approx([0.5, -0.5, 0, 0, 0])  # d = 0.5
     assert kept(method) == [0, 1]
-    # d = 1; the gradient moves what is dormant, and it may come with the other sign
+    # d = 1; the gradient moves dormant synapses, which may regrow with the other sign
     weights = step(network, optimizer, [-0.5, 0.25, 2.0, -1.5, 0.0])
     assert weights.tolist() == pytest.approx([0.5, -0.25, -0.7, 0.2, 0])
     assert method.state["hidden"]["weight"].tolist() == [pytest.approx([1.5, -1.25, -1.7, 1.2, 0.5])]
@@ -41,7 +41,7 @@ def test_stds_by_density_sets_the_zone_at_the_largest_that_has_to_go():
     weights = step(network, optimizer)  # 0.5 + 0.5 / 8 of 4 synapses: 2
     assert weights.tolist() == pytest.approx([0.4, -0.2, 0, 0])
     assert float(method.dead_zone) == pytest.approx(0.6)
-    step(network, optimizer, [0.0, 0.0, -0.3, 0.0])  # the third passes the second
+    step(network, optimizer, [0.0, 0.0, -0.3, 0.0])  # the third becomes larger than the second
     assert kept(method) == [0, 2]
     assert network.weight.tolist() == [pytest.approx([0.2, 0, 0.1, 0])]
     assert set(method.state) == {"mask"}

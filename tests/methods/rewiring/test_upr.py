@@ -25,7 +25,7 @@ def test_gates_and_weights_move_together_by_hand():
     network, optimizer = single([1.0, -2.0], lr=0.1)
     method = UPR(network, optimizer, steps=10, price=0.0)
     weights = step(network, optimizer, [1.0, 1.0])
-    # Half open at first: the weights behind are (2, -4), and see half of the gradient.
+    # Half open at first: the weights behind the gates are (2, -4), with half of the gradient.
     assert method.state["weight"]["weight"].tolist() == [pytest.approx([1.95, -4.05])]
     # g w is (2, -4): Adam's first step takes the gates 0.1 down, and 0.1 up.
     assert method.state["gate"]["weight"].tolist() == [pytest.approx([-0.1, 0.1])]
@@ -78,7 +78,7 @@ def test_the_network_begins_as_it_was_and_its_gradients_are_those_of_autograd():
         torch.testing.assert_close(method.state["gate_mean"][name], 0.1 * gate.grad)
         if name == "2.weight":
             torch.testing.assert_close(method.state["neuron_mean"][name], 0.1 * neuron.grad)
-    assert "0.weight" not in method.state["neuron"]  # what it is given are no neurons
+    assert "0.weight" not in method.state["neuron"]  # its inputs are no neurons
 
 
 def test_open_gates_stay_at_the_end_of_the_search():
@@ -88,7 +88,7 @@ def test_open_gates_stay_at_the_end_of_the_search():
     weights = step(network, optimizer, [1.0, 1.0, -1.0])
     assert kept(method) == [1, 2]
     assert weights[0] == 0
-    assert weights[1] < -4  # the gates are gone, the weights behind them act
+    assert weights[1] < -4  # without gates, the weights behind them are used
     assert set(method.state) == {"mask"}
 
 
@@ -101,7 +101,7 @@ def test_gates_are_shifted_until_as_many_are_open_as_the_schedule_asks_for():
         gates = method.state["gate"]["weight"][0]
         open_at.append((gates > 0).sum().item())
         assert gates[:4].min() > gates[4:].max()  # the gradient increases the first four
-    # 2 + 6 (1 - t/5)^3 of 8, on a ramp of 65 % of 8 steps, and then held; at first four are shut alike
+    # 2 + 6 (1 - t/5)^3 of 8, on a ramp of 65 % of 8 steps, then constant; at first four are shut
     assert open_at == [4] + [round(2 + 6 * (1 - min(t / 5, 1)) ** 3) for t in range(2, 8)]
     step(network, optimizer, 0.0)
     assert len(kept(method)) == 2
