@@ -5,7 +5,7 @@ from html import escape
 
 
 def aligned(rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
-    """Rows of text with aligned columns.
+    """Return rows of text with aligned columns.
 
     Args:
         rows: cells, the heads first.
@@ -23,7 +23,7 @@ def aligned(rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> s
 
 
 def html_table(rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
-    """The same rows as an HTML table, escaped; arguments as in `aligned`."""
+    """Return the rows as an HTML table, escaped; arguments as in `aligned`."""
     lines = []
     for index, row in enumerate(rows):
         kind = "th" if index == 0 else "td"

@@ -243,7 +243,9 @@ class Method(ABC):
             self.detach()  # first: after an interrupted step the parameters still point at other tensors
             self._start_once()
             self._finish()
-            self._result, self.state, self.phase = self._existing(), {}, Phase.ENDED
+            self._result = self._existing()
+            self.state = {}
+            self.phase = Phase.ENDED
             if empty := [name for name, row in self._result.layers().items() if not row["nonzero"]]:
                 logger.warning("no synapse is left in %s: this layer passes on no spikes", ", ".join(empty))
         return self._result
@@ -267,7 +269,9 @@ class Method(ABC):
                 both have); nothing is loaded.
         """
         loaded = unpack(state, self._origin, self.parameters, self.FREE_KINDS, self.RENAMED_KINDS)
-        self.steps_done, self.state, self.numbers = loaded.steps_done, loaded.tensors, loaded.numbers
+        self.steps_done = loaded.steps_done
+        self.state = loaded.tensors
+        self.numbers = loaded.numbers
         waiting = not (self.steps_done or self.state)
         self.phase = Phase(loaded.phase or (Phase.WAITING if waiting else self._infer_phase()))
 

@@ -1,4 +1,4 @@
-"""Data of the user's own: tensors or datasets in memory."""
+"""Data sets made from the user's own tensors or datasets."""
 
 from collections.abc import Sized
 from typing import Any, cast
@@ -23,15 +23,15 @@ def own_data(
     name: str = "own",
     device: str | torch.device = "cpu",
 ) -> Data:
-    """Data from inputs that are ready for the network; all of it is held in memory, on the device.
+    """Make a data set of inputs that are ready for the network, held in memory on the device.
 
     Args:
-        train: (inputs [N, ...] floating point, labels [N] whole numbers), or a dataset of (tensor, int), all tensors of
+        train: (inputs [N, ...] floating point, labels [N] integers), or a dataset of (tensor, int), all tensors of
             one shape. uint8 images [N, C, H, W] are scaled to 0..1.
         evaluation: likewise, for measuring accuracy.
         classes: number of classes; None: one more than the largest label.
         name: for run folder and messages.
-        device: where the inputs go.
+        device: of the inputs and labels.
 
     Raises:
         InputError: no inputs, inputs of several shapes or another type, inputs and labels that differ in number, or
@@ -68,7 +68,7 @@ def _split(pairs: Any, what: str) -> Split:
 
 
 def _stacked(pairs: Any, what: str) -> tuple[Tensor, Tensor]:
-    """Inputs and labels as tensors."""
+    """Return inputs and labels as tensors."""
     if isinstance(pairs, tuple | list) and len(pairs) == 2 and all(isinstance(part, Tensor) for part in pairs):
         return pairs[0], pairs[1]
     if not (hasattr(pairs, "__getitem__") and hasattr(pairs, "__len__")):

@@ -28,7 +28,7 @@ class Split:
         return len(self.labels)
 
     def first(self, count: int) -> "Split":
-        """The first `count`, or all if there are fewer."""
+        """Return the first `count` images, or all if there are fewer."""
         return Split(self.images[:count], self.labels[:count])
 
 

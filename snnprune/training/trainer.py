@@ -147,7 +147,8 @@ class Trainer:
             "train_accuracy": self.correct.item() / (self.steps_per_epoch * self.recipe.batch_size),
             "density": self.method.connectivity().density,
         }
-        self.epoch, self.batch = self.epoch + 1, 0
+        self.epoch += 1
+        self.batch = 0
         self.losses.zero_()
         self.correct.zero_()
         return row
