@@ -3,7 +3,7 @@
 import os
 import sys
 
-# Python puts the current folder first: nothing that lies there may take the place of a library's module.
+# Python puts the current folder first: a file there must not hide a module of a library.
 if not sys.flags.safe_path and sys.path and sys.path[0] in ("", os.getcwd()):
     del sys.path[0]
 

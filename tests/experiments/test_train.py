@@ -460,7 +460,7 @@ def test_help_lists_models_and_data_and_imports_no_torch(capsys):
         (["--seed", "-1"], "--seed must not be negative, found -1"),
         (["--hold", "1.5"], "--hold must be in [0, 1], found 1.5"),
         (["--batch-size", "5000"], "batch size 5000 is more than the 1437 training images"),
-        (["--validation", "1437"], "validation=1437"),
+        (["--validation", "1437"], "validation must be 1 to 1436"),
         (["--device", "cuda:99"], "CUDA devices; take --device cpu"),
         (["--device", "abacus"], "--device 'abacus' is not a device: take cpu, cuda or cuda:N"),
         (["--device", "meta"], "--device 'meta' is not supported"),
