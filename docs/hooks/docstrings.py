@@ -6,14 +6,10 @@ from typing import Any
 import griffe
 
 _BLOCK = re.compile(r"^\.\. math:: (.*?)(?=\n\n|\Z)", flags=re.MULTILINE | re.DOTALL)
-_INLINE = re.compile(r":math:`([^`]*)`", flags=re.DOTALL)
 
 
 class Formulas(griffe.Extension):
-    """Shows `:math:` roles and `.. math::` blocks, which Markdown does not know, as TeX in code.
-
-    A renderer would be fetched from outside.
-    """
+    """Makes of a `.. math::` block a paragraph with a role, `:display:`; the hook formulas.py turns the roles."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Called for each object that is a member, after `on_package`."""
@@ -38,8 +34,7 @@ class PublicNames(griffe.Extension):
 
 def _show_formulas(obj: Any) -> None:
     if obj.docstring is not None:
-        text = _BLOCK.sub(lambda found: f"```tex\n{_joined(found[1])}\n```", obj.docstring.value)
-        obj.docstring.value = _INLINE.sub(lambda found: f"`{_joined(found[1])}`", text)
+        obj.docstring.value = _BLOCK.sub(lambda found: f":display:`{_joined(found[1])}`", obj.docstring.value)
 
 
 def _show(attribute: Any) -> None:
