@@ -1,5 +1,6 @@
 """The promises of the project itself: lint, types, documentation that runs, a wheel that installs."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+
+import snnprune
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -90,21 +93,48 @@ def test_lint_and_types(command):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_the_site_is_built_without_a_warning_and_asks_for_nothing_outside(tmp_path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+ROOMS = ("methods", "criteria", "allocation", "budget", "export", "report", "training", "runs")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The documentation site; a warning fails."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=quiet)
     assert result.returncode == 0, result.stderr
-    methods = (tmp_path / "api" / "methods" / "index.html").read_text()
-    assert all(name in methods for name in ("GradR", "snnprune.methods.create", "steps_done"))
-    assert "draw_zero_signs" in methods
-    pages = list(tmp_path.rglob("*.html"))
-    assert {"index.html", "first-network/index.html", "changelog/index.html", "benchmarks/index.html"} <= {
-        page.relative_to(tmp_path).as_posix() for page in pages
-    }
-    for page in pages:
+    return folder
+
+
+def test_the_site_has_its_pages_and_asks_for_nothing_outside(site):
+    pages = {page.relative_to(site).as_posix(): page.read_text() for page in site.rglob("*.html")}
+    assert {"index.html", "first-network/index.html", "changelog/index.html", "benchmarks/index.html"} <= pages.keys()
+    for name, page in pages.items():
         outside = r"<(?:script|img|link)[^>]+(?:src|href)=\"?(?:https?:)?//[^>]*>"
-        assert not [tag for tag in re.findall(outside, page.read_text()) if "rel=canonical" not in tag], page
+        assert not [tag for tag in re.findall(outside, page) if "rel=canonical" not in tag], name
+        assert not re.search(r":math:|:display:|\.\. math::", page), name
+    assert (
+        pages["api/methods/index.html"].count('<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">') >= 4
+    )
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_site_describes_every_public_name(site, room):
+    page = (site / "api" / room / "index.html").read_text()
+    described = set(re.findall(rf'id="?snnprune\.{room}\.(\w+)"?[ >]', page))
+    assert described >= set(importlib.import_module(f"snnprune.{room}").__all__)
+
+
+def test_the_site_describes_functions_and_not_the_modules_of_the_same_name(site):
+    page = (site / "api" / "criteria" / "index.html").read_text()
+    entries = dict(re.findall(r'<h2 id="snnprune\.criteria\.(\w+)"(.*?)(?=<h2 |\Z)', page, flags=re.DOTALL))
+    assert "exclude" in entries["wanda"]
+
+
+def test_the_site_lists_what_can_be_imported_from_the_library_itself(site):
+    page = (site / "api" / "index.html").read_text()
+    assert all(f"<code>{name}</code>" in page for name in {*snnprune.__all__} - {*ROOMS})
 
 
 def test_the_citation_has_the_version_of_the_package():

@@ -1,23 +1,20 @@
-"""Formulas of docstrings as TeX in code: a renderer would be fetched from outside."""
+"""Formulas as MathML, which browsers draw by themselves: a script would be fetched from outside."""
 
+import html
 import re
 from typing import Any
 
-import griffe
+from latex2mathml.converter import convert
 
-_BLOCK = re.compile(r"^\.\. math:: (.*?)(?=\n\n|\Z)", flags=re.MULTILINE | re.DOTALL)
-_INLINE = re.compile(r":math:`([^`]*)`", flags=re.DOTALL)
-
-
-class Formulas(griffe.Extension):
-    """Rewrites `:math:` roles and `.. math::` blocks, which Markdown does not know."""
-
-    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Called for each object that has been read."""
-        if obj.docstring is not None:
-            text = _BLOCK.sub(lambda found: f"```tex\n{_joined(found[1])}\n```", obj.docstring.value)
-            obj.docstring.value = _INLINE.sub(lambda found: f"`{_joined(found[1])}`", text)
+_FORMULA = re.compile(r":(math|display):<code>(.*?)</code>", flags=re.DOTALL)
+_WORD = re.compile(r"(?<![\\A-Za-z])([A-Za-z]{3,})")
 
 
-def _joined(formula: str) -> str:
-    return " ".join(formula.split())
+def on_page_content(content: str, **_: Any) -> str:
+    """Turn the roles, whose TeX Markdown has put into code."""
+    return _FORMULA.sub(lambda found: _mathml(html.unescape(found[2]), found[1] == "display"), content)
+
+
+def _mathml(tex: str, display: bool) -> str:
+    words = _WORD.sub(r"\\text{\1}", " ".join(tex.split()))  # "relu" is a name, not a product of four letters
+    return convert(words, display="block" if display else "inline")
