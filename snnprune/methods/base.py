@@ -13,10 +13,9 @@ from torch.optim import Optimizer
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..synapses import Exclude
-from . import clipping
+from . import clipping, exact
 from .attachment import Attached, Trained
 from .checks import check_share, check_steps
-from .exact import same_bits
 from .findings import Findings
 from .given import plain_options
 from .state_io import Origin, State, pack, unpack
@@ -352,7 +351,7 @@ class Method(Attached):
 
     def _start_once(self) -> None:
         if self.phase is Phase.WAITING:
-            self._findings.check_finite(self.parameters)
+            self._findings.check_weights(self.parameters, 0)
             self.phase = Phase.SEARCHING
             self._network_then.remember_kinds()
             self._start()
@@ -365,9 +364,9 @@ class Method(Attached):
         """
         for name, parameter in self.parameters.items():
             implied = self._implied(name)
-            if implied is not None and not (implied.device.type == "cpu" and same_bits(parameter.data, implied)):
+            if implied is not None and not (exact.on_host(implied) and exact.same_bits(parameter.data, implied)):
                 self._adopt(name, implied)
-        if all(parameter.device.type == "cpu" for parameter in self.parameters.values()):
+        if exact.on_host(*self.parameters.values()):
             self._findings.report_foreign()
 
     # --- Checks of the arguments

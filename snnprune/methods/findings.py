@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from . import exact
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ class Findings:
 
     def __init__(self) -> None:
         self._foreign: dict[str, Tensor] = {}
-        self._initial: dict[str, Tensor] = {}
+        self._weights: dict[str, Tensor] = {}
         self._unranked: dict[str, Tensor] = {}
         self._reported = False
 
@@ -40,18 +41,18 @@ class Findings:
             InputError: nan or infinity in the scores on a CPU; the layers are named.
         """
         self._note_not_finite(self._unranked, scores)
-        if _on_cpu(self._unranked):
+        if exact.on_host(*self._unranked.values()):
             self._raise_unranked(steps_done)
 
-    def check_finite(self, parameters: Mapping[str, Tensor]) -> None:
-        """Make sure that weights are finite before the first step.
+    def check_weights(self, parameters: Mapping[str, Tensor], steps_done: int) -> None:
+        """Make sure that weights are finite.
 
         Raises:
             InputError: nan or infinity on a CPU; the layers are named.
         """
-        self._note_not_finite(self._initial, parameters)
-        if _on_cpu(self._initial):
-            self._raise_initial()
+        self._note_not_finite(self._weights, parameters)
+        if exact.on_host(*self._weights.values()):
+            self._raise_weights(steps_done)
 
     def report_foreign(self) -> None:
         """Log a warning that names the layers with changed weights at absent synapses, unless that was done before."""
@@ -72,7 +73,7 @@ class Findings:
             InputError: as `check_ranked`.
         """
         self.report_foreign()
-        self._raise_initial()
+        self._raise_weights(steps_done)
         self._raise_unranked(steps_done)
 
     @staticmethod
@@ -81,14 +82,17 @@ class Findings:
             if tensor.numel():
                 _add(counts, name, ~torch.stack(torch.aminmax(tensor.detach())).isfinite().all())
 
-    def _raise_initial(self) -> None:
-        found = [name for name, count in self._initial.items() if bool(count)]
-        self._initial = {}
+    def _raise_weights(self, steps_done: int) -> None:
+        found = [name for name, count in self._weights.items() if bool(count)]
+        self._weights = {}
         if found:
-            raise InputError(
-                f"the weights of {', '.join(found)} are not finite (nan or infinity) before the first step: "
-                "initialise them anew, or load another checkpoint"
+            when = f"after {steps_done} steps" if steps_done else "before the first step"
+            cure = (
+                "lower the learning rate, or clip the gradients (method.clip_grad_norm_)"
+                if steps_done
+                else "initialise them anew, or load another checkpoint"
             )
+            raise InputError(f"the weights of {', '.join(found)} are not finite (nan or infinity) {when}: {cure}")
 
     def _raise_unranked(self, steps_done: int) -> None:
         found = [name for name, count in self._unranked.items() if bool(count)]
@@ -98,10 +102,6 @@ class Findings:
                 f"the scores of {', '.join(found)} after {steps_done} steps are not finite (nan or infinity) and "
                 "cannot be ranked: lower the learning rate, or clip the gradients (method.clip_grad_norm_)"
             )
-
-
-def _on_cpu(counts: Mapping[str, Tensor]) -> bool:
-    return all(count.device.type == "cpu" for count in counts.values())
 
 
 def _add(counts: dict[str, Tensor], name: str, count: Tensor) -> None:

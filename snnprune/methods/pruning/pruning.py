@@ -124,6 +124,8 @@ class Pruning(Masked):
 
     def _prune_to(self, density: float) -> None:
         """Keep the best of the existing synapses, up to this density."""
+        self._findings.check_weights(self.parameters, self.steps_done)
+        self._findings.report(self.steps_done)  # on every device: scores are read anyway
         self._keep(self._choose(self._scores(), density))
 
     def _density_now(self) -> float:

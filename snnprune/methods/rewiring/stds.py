@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from ...errors import InputError
 from ...selection import keep_share
 from ...synapses import Exclude
+from .. import exact
 from ..base import Phase, Trained
 from ..registry import register
 from ..search import Search
@@ -172,7 +173,7 @@ class STDS(Search):
 
 def _reveal(hidden: Tensor, width: Tensor, weight: Tensor) -> None:
     """Write weight = sign(hidden) * max(|hidden| - width, 0)."""
-    if width.device.type == "cpu":
+    if exact.on_host(width):
         torch.ops.aten.softshrink.out(hidden, width.item(), out=weight)
     else:  # the same without reading the width back
         torch.clamp(hidden, -width, width, out=weight)
