@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class Attached(ABC):
 
     _given: dict[str, Any]
 
-    def __new__(cls, *_: Any, **given: Any) -> "Attached":
+    def __new__(cls, *_: Any, **given: Any) -> Self:
         """Keep the options as they were given; a saved state can only be loaded with the same."""
         attached = super().__new__(cls)
         attached._given = given
@@ -142,7 +142,8 @@ class Attached(ABC):
         return {**self.__dict__, "_handles": attached, "_names": {}, "_network_then": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        for name, value in state.items():
+            setattr(self, name, value)
         attached, self._handles = self._handles, []
         self._note_network()
         if attached:
