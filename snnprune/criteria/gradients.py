@@ -1,17 +1,20 @@
 """Surrogate gradients of a loss, for the criteria that need them."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
 from ..losses import Loss
-from ..probe import CURE, InputMonitor, undisturbed, weights_of
+from ..probe import CURE, InputMonitor, check_classes, each_batch, run, undisturbed, weights_of, widened
 from ..synapses import Exclude, find_synapses, reset_neurons
+from ..text import shortened
 from .registry import Batches, Scores
 
-# Called with float32 leaves that replace the weights, and with their gradients; both have the weights' shapes.
+# Called with leaves that replace the weights, float32 or float64, and with their gradients, of the weights' shapes.
 Visit = Callable[[Scores, Scores], None]
 
 
@@ -39,9 +42,11 @@ def visit_gradients(
         differentiable: keep the graph, so that the gradients can be differentiated again.
 
     Raises:
-        InputError: inputs without labels, or a layer that no spike, or no gradient, ever reaches.
+        InputError: wrong batches or labels, a loss that is no number, parameters made in inference mode, or a layer
+            that no spike, or no gradient, ever reaches.
     """
     synapses = find_synapses(network, exclude=exclude)
+    _check_autograd(network)
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights_of(network, exclude).items()}
     monitor = InputMonitor(network, exclude)
     has_gradient = dict.fromkeys(leaves, False)
@@ -49,9 +54,10 @@ def visit_gradients(
         for inputs, labels in _samples(network, batches) if one_by_one else _labelled(batches):
             reset_neurons(network)
             weights = {name: leaf.to(synapses[name].parameter.dtype) for name, leaf in leaves.items()}
-            output = torch.func.functional_call(network, weights, (inputs,))
+            output = run(partial(torch.func.functional_call, network, weights), inputs, of=network)
+            check_classes(output, labels)
             slopes = torch.autograd.grad(
-                loss(output.float(), labels),
+                _number(loss(widened(output), labels)),
                 list(leaves.values()),
                 create_graph=differentiable,
                 allow_unused=True,
@@ -95,10 +101,23 @@ def mean_over_batches(
     return {name: summed / count for name, summed in total.items()}
 
 
+def _check_autograd(network: nn.Module) -> None:
+    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    if torch.is_inference_mode_enabled() or any(tensor.is_inference() for tensor in tensors.values()):
+        raise InputError(
+            "this criterion needs gradients, which there are none of in torch.inference_mode(), nor of a network that "
+            "was made in it: leave it, and make the network outside"
+        )
+
+
+def _number(loss: Any) -> Tensor:
+    if not (isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad):
+        raise InputError(f"loss must return one number with a gradient, found {shortened(loss)}")
+    return loss
+
+
 def _labelled(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
-    for batch in batches:
-        if isinstance(batch, Tensor):
-            raise InputError("this criterion needs labels, found inputs alone: pass [(inputs, labels), ...]")
+    for batch in each_batch(batches, labelled=True):
         yield batch[0], batch[1]
 
 
@@ -112,14 +131,10 @@ def _samples(network: nn.Module, batches: Batches) -> Iterator[tuple[Tensor, Ten
 def _sample_axis(network: nn.Module, inputs: Tensor, labels: Tensor) -> int:
     """Return the axis that counts samples: 0, or 1 for inputs [T, B, ...]."""
     fitting = [axis for axis in range(min(2, inputs.dim())) if inputs.shape[axis] == len(labels)]
-    if not fitting:
-        raise InputError(
-            f"{len(labels)} labels do not fit inputs of shape {tuple(inputs.shape)}: pass [B, ...] or [T, B, ...]"
-        )
     if len(fitting) == 1:
         return fitting[0]
     # As many time steps (or channels) as samples: only a slice of the sample axis gives a single output.
     with torch.no_grad():
         reset_neurons(network)
-        output = network(inputs.narrow(0, 0, 1))
+        output = run(network, inputs.narrow(0, 0, 1), of=network)
     return 0 if output.shape[-2] == 1 else 1

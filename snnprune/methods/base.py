@@ -13,8 +13,9 @@ from torch.optim import Optimizer
 
 from ..connectivity import Connectivity
 from ..errors import InputError
+from ..options import Share, Steps, checked
 from ..synapses import Exclude, find_synapses
-from .checks import check_share, check_steps
+from .checks import check_training, refuse_inference_mode
 from .state_io import Origin, State, pack, unpack
 
 logger = logging.getLogger(__name__)
@@ -94,17 +95,22 @@ class Method(ABC):
     # Old name -> new name of kinds of state, for files of earlier versions.
     RENAMED_KINDS: ClassVar[Mapping[str, str]] = {}
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let the constructor of every subclass check its options by their annotations (`options.checked`)."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = checked(cls.__init__)
+
+    @checked
     def __init__(
         self,
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        density: float | None = None,
-        steps: int | None = None,
+        density: Share | None = None,
+        steps: Steps | None = None,
         exclude: Exclude = (),
     ) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise InputError(f"optimizer must be a torch optimizer, found {type(optimizer).__name__}")
         self.parameters = {name: entry.parameter for name, entry in find_synapses(network, exclude=exclude).items()}
         self.optimizer = optimizer
         self.target_density = density
@@ -117,6 +123,7 @@ class Method(ABC):
         self._trained: list[Trained] = []
         self._weights: list[Tensor] = []
         self._names = {id(parameter): name for name, parameter in self.parameters.items()}
+        check_training(network, self.parameters)
         self._check_optimizer()
         self._check_target()
         self._handles = [
@@ -268,6 +275,7 @@ class Method(ABC):
             InputError: the state of another method or another density, or of another network (the message says what
                 both have); nothing is loaded.
         """
+        refuse_inference_mode()
         loaded = unpack(state, self._origin, self.parameters, self.FREE_KINDS, self.RENAMED_KINDS)
         self.steps_done = loaded.steps_done
         self.state = loaded.tensors
@@ -283,6 +291,7 @@ class Method(ABC):
 
     @torch.no_grad()
     def _pre_hook(self, _optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        refuse_inference_mode()
         if kwargs.get("closure") is not None or any(callable(argument) for argument in args[1:]):
             raise InputError(
                 "optimizer.step(closure) cannot be used with a method: the closure would run the network in the middle "
@@ -337,10 +346,7 @@ class Method(ABC):
     # --- Checks of the arguments
 
     def _check_target(self) -> None:
-        if self.total_steps is not None:
-            check_steps(self.total_steps)
         if self.target_density is not None:
-            check_share("density", self.target_density)
             total = sum(parameter.numel() for parameter in self.parameters.values())
             if self.target_density * total < 0.5:
                 raise InputError(f"density {self.target_density:g} leaves none of the {total:,} synapses")

@@ -1,38 +1,45 @@
-"""Checks of the methods' arguments; each raises an InputError with the value that was found."""
+"""Checks of the methods' arguments that an annotation cannot express."""
 
-import math
 from collections.abc import Mapping
-from numbers import Integral
-from typing import Any
+
+import torch
+from torch import nn
 
 from .. import allocation as allocations
 from ..allocation import Allocation
 from ..errors import InputError
 
 
-def check_share(name: str, value: Any) -> None:
-    """Make sure that a share, such as a density, is in (0, 1]."""
-    if not (isinstance(value, int | float) and 0 < value <= 1):
-        raise InputError(f"{name} must be in (0, 1], found {value!r}")
+def refuse_inference_mode() -> None:
+    """Make sure that tensors can be changed later: those made in inference mode cannot.
+
+    Raises:
+        InputError: torch.inference_mode() is on.
+    """
+    if torch.is_inference_mode_enabled():
+        raise InputError("a method cannot be used in torch.inference_mode(): make and train it outside")
 
 
-def check_at_least(least: int, **values: Any) -> None:
-    """Make sure that numbers are finite and at least `least`."""
-    for name, value in values.items():
-        if not (isinstance(value, int | float) and least <= value and math.isfinite(value)):
-            raise InputError(f"{name} must be {least} or more, found {value!r}")
+def check_training(network: nn.Module, parameters: Mapping[str, nn.Parameter]) -> None:
+    """Make sure that a network can be trained by a method.
 
+    Args:
+        network: any module.
+        parameters: name -> its synapses.
 
-def check_steps(steps: Any) -> None:
-    """Make sure that the number of steps is an integer, 1 or more."""
-    if not (isinstance(steps, Integral) and int(steps) >= 1):
-        raise InputError(f"steps must be an integer, 1 or more; found {steps!r}")
-
-
-def check_scope(scope: str) -> None:
-    """Make sure that a scope is known: all layers together ("global") or each by itself ("layer")."""
-    if scope not in ("global", "layer"):
-        raise InputError(f"scope must be 'global' or 'layer', found {scope!r}")
+    Raises:
+        InputError: inference mode, parameters that were made in it, or synapses on several devices.
+    """
+    refuse_inference_mode()
+    if frozen := [name for name, parameter in network.named_parameters() if parameter.is_inference()]:
+        raise InputError(
+            f"{', '.join(frozen[:3])} cannot be trained, made in torch.inference_mode(): make the network outside"
+        )
+    devices = dict.fromkeys(str(parameter.device) for parameter in parameters.values())
+    if len(devices) > 1:
+        raise InputError(
+            f"the synapses are on several devices, {', '.join(devices)}: move them to one, or exclude the others"
+        )
 
 
 def find_layerwise(allocation: str | Mapping[str, float] | Allocation) -> Allocation:
