@@ -195,6 +195,7 @@ class Connectivity(Mapping[str, Tensor]):
 
     # --- Comparison
 
+    @checked
     def diff(self, other: "Connectivity") -> Difference:
         """Return the change from this connectivity to `other`.
 
@@ -208,6 +209,7 @@ class Connectivity(Mapping[str, Tensor]):
             regrown=Connectivity({name: new & ~old for name, (old, new) in pairs.items()}),
         )
 
+    @checked
     def jaccard(self, other: "Connectivity") -> float:
         """Return |A and B| / |A or B| over all synapses, in [0, 1]; 1 for two empty connectivities.
 
@@ -218,6 +220,7 @@ class Connectivity(Mapping[str, Tensor]):
         union = self.nonzero + regrown.nonzero
         return common / union if union else 1.0
 
+    @checked
     def jaccard_excess(self, other: "Connectivity") -> float:
         """Return the Jaccard index minus that of two random connectivities with the same densities in each layer.
 
@@ -234,6 +237,7 @@ class Connectivity(Mapping[str, Tensor]):
 
     # --- Use
 
+    @checked
     def check(self, network: nn.Module) -> None:
         """Make sure that this connectivity belongs to a network.
 
@@ -245,6 +249,7 @@ class Connectivity(Mapping[str, Tensor]):
         check_shapes(shapes_of(self._masks), shapes_of(weights), what="the connectivity", where=kind, partial=True)
 
     @torch.no_grad()
+    @checked
     def apply_(self, network: nn.Module) -> None:
         """Set the weight of every absent synapse of a network to zero, in place.
 

@@ -2,10 +2,10 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import wraps
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from ..errors import InputError
 from ..text import shortened
@@ -35,6 +35,8 @@ def checked(function: F) -> F:
     }
 
     def taken(name: str, value: Any) -> Any:
+        if isinstance(declared.get(name), str):  # its names may be defined only after this function
+            declared.update(_resolved(function, declared))
         return check(name, value, declared[name]) if name in declared else value
 
     @wraps(function)
@@ -76,6 +78,15 @@ def check(name: str, value: Any, annotation: Any) -> Any:
         several = "," in re.sub(r"[\[(].*?[\])]", "", wanted) and not wanted.startswith("one of")
         mark = ";" if role or several else ","
         raise InputError(f"{subject} must be {wanted}{mark} found {shortened(value)}") from None
+
+
+def _resolved(function: Callable[..., Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the annotations with those that are text evaluated; Any for what cannot be."""
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except Exception:  # a name that is known to type checkers alone
+        hints = {}
+    return {name: hints.get(name, Any) if isinstance(kind, str) else kind for name, kind in declared.items()}
 
 
 def _role_of(annotation: Any) -> str:

@@ -18,6 +18,7 @@ _WORDS = {
     "Module": "a torch module",
     "Optimizer": "a torch optimizer",
     "Tensor": "a tensor",
+    "LRScheduler": "a torch scheduler",
     "Mapping": "a mapping",
     "dict": "a mapping",
     "PathLike": "a path",

@@ -15,6 +15,9 @@ from ..training import Data
 from .config import Config
 from .repository import load_typed, repository_models
 
+# Arguments of a function that may stay empty.
+_REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
 
 def pick_device(name: str) -> torch.device:
     """The device of that name; "auto" is CUDA where there is one.
@@ -84,7 +87,13 @@ def network_factory(named: str) -> Callable[..., nn.Module]:
     if ":" not in named:
         return partial(repository_models().build, named)
     factory = load_typed(named, "--model")
-    taken = inspect.signature(factory).parameters
+    try:
+        taken = inspect.signature(factory).parameters
+    except (TypeError, ValueError) as error:
+        raise InputError(f"--model {named} must be a function that makes a network: {error}") from error
+    given = ("timesteps", "neuron", "classes")
+    if missing := [n for n, p in taken.items() if n not in given and p.default is p.empty and p.kind not in _REST]:
+        raise InputError(f"--model {named} needs {', '.join(missing)}, it is given {', '.join(given)} alone")
     return lambda **options: factory(**{name: value for name, value in options.items() if name in taken})
 
 

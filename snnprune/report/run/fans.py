@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from ...connectivity import Connectivity
 from ...layout import to_columns, to_rows
+from ...options import checked
 from ...synapses import Geometry
 from ..style import BLUE, FAINT, SMALL, check_suffix, count_on, dress, finish, layer_label, new_figure, plain
 
@@ -15,6 +16,7 @@ _BINS = 40
 _AXES = {"fan-in": ("synapses into a neuron", "neurons"), "fan-out": ("synapses out of an input", "inputs")}
 
 
+@checked
 def plot_fans(
     connectivity: Connectivity, geometries: Mapping[str, Geometry], *, path: str | os.PathLike[str] | None = None
 ) -> Figure:
