@@ -77,9 +77,8 @@ def _stacked(pairs: Any, what: str) -> tuple[Tensor, Tensor]:
         raise InputError(f"{what} data must be (inputs, labels) or a dataset, found {type(pairs).__name__}")
     try:
         items = [pairs[index] for index in range(len(cast(Sized, pairs)))]
-        return torch.stack([item[0] for item in items]), torch.tensor(
-            [check(f"a {what} label", item[1], int) for item in items], device="cpu"
-        )
+        labels = [check(f"a {what} label", item[1], int) for item in items]
+        return torch.stack([item[0] for item in items]), torch.tensor(labels, device="cpu")
     except InputError:
         raise
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
