@@ -50,12 +50,21 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         function: takes tensors, numbers that never change, and lists of tensors or numbers. Numbers in lists may change
             from call to call: they are passed as tensors, so that a new value does not compile the function again.
     """
-    fast = CompiledOrEager(function, dynamic=False)
+    return _Compiled(function)
 
-    def call(*arguments: Any) -> Any:
-        return fast(*([_as_tensor(value) for value in a] if isinstance(a, list) else a for a in arguments))
 
-    return call
+class _Compiled:
+    """A compiled function that can be copied and pickled: the copy compiles it again."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._fast = CompiledOrEager(function, dynamic=False)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._fast(*([_as_tensor(value) for value in a] if isinstance(a, list) else a for a in arguments))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Compiled, (self._function,)
 
 
 class CompiledOrEager:

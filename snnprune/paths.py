@@ -14,7 +14,7 @@ from .connectivity import Connectivity
 from .layout import to_rows
 from .options import checked
 from .probe import run
-from .synapses import find_synapses, probing, static_geometry
+from .synapses import find_synapses, probing, static_geometry, unwrapped
 
 _AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
@@ -88,6 +88,9 @@ def flow(network: nn.Module, weights: dict[str, Tensor], example: Tensor, *, exa
         exact: return the exact gradients; give float64 weights, since they can overflow float32. Otherwise the output
             of each layer is rescaled, so that nothing overflows, and each tensor's gradient has an unknown factor.
     """
+    network = unwrapped(network)
+    own_names = {id(parameter): name for name, parameter in network.named_parameters()}
+    named = {name: own_names[id(entry.parameter)] for name, entry in find_synapses(network).items()}
     dtype = next(iter(weights.values())).dtype
     rest = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     plain = {
@@ -98,7 +101,8 @@ def flow(network: nn.Module, weights: dict[str, Tensor], example: Tensor, *, exa
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
     hook_for = partial(_linear_hook, scaled=not exact)
     with torch.enable_grad(), probing(network, hook_for):
-        linear = partial(torch.func.functional_call, network, {**plain, **leaves})
+        replaced = {**plain, **{named[name]: leaf for name, leaf in leaves.items()}}
+        linear = partial(torch.func.functional_call, network, replaced)
         output = run(linear, torch.ones_like(example, dtype=dtype), of=network)
         gradients = torch.autograd.grad(output.sum(), list(leaves.values()), allow_unused=True)
     return {

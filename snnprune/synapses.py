@@ -11,12 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.optim.swa_utils import AveragedModel
 
 from .errors import InputError
 from .text import shortened
 
 # Types of weights: those of which torch computes gradients and comparisons.
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+# Modules that hold a network as their attribute `module`.
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 
 Exclude = str | type[nn.Module] | Iterable[str | type[nn.Module]]
 
@@ -26,7 +30,8 @@ class Synapses:
     """One tensor of synapses: the weight of a linear layer or a convolution.
 
     Attributes:
-        name: the parameter's name in `network.named_parameters()`, such as "fc1.weight".
+        name: the parameter's name in the plain network's `named_parameters()`, such as "fc1.weight"; wrappers
+            (torch.compile, data parallel, averaged models) add nothing to it.
         parameter: the weight; (out, in) for Linear, (out, in / groups, *kernel) for convolutions,
             (in, out / groups, *kernel) for transposed ones.
         module: the layer that holds it.
@@ -87,7 +92,7 @@ def find_synapses(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Syn
         raise InputError(f"network must be a torch module, found {type(network).__name__}")
     found: dict[str, Synapses] = {}
     seen: set[int] = set()
-    for module_name, module in network.named_modules():
+    for module_name, module in named_plain_modules(network):
         if not isinstance(module, nn.Linear | _ConvNd):
             continue
         name = f"{module_name}.weight".lstrip(".")
@@ -103,6 +108,40 @@ def find_synapses(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Syn
             + "; synapses are the weights of Linear and convolution layers"
         )
     return kept
+
+
+def named_plain_modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield all modules with their names as in the plain network, each once, as `named_modules` does.
+
+    A wrapper (torch.compile, DataParallel, DistributedDataParallel, AveragedModel) is left out and adds nothing to the
+    names of the modules in it, so that files and options fit the network with and without it.
+    """
+    seen: set[int] = set()
+
+    def walk(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+        if id(module) in seen:
+            return
+        seen.add(id(module))
+        inner = unwrapped(module)
+        if inner is not module:
+            yield from walk(name, inner)
+            return
+        yield name, module
+        for own_name, child in module.named_children():
+            yield from walk(f"{name}.{own_name}" if name else own_name, child)
+
+    return walk("", network)
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """Return the network that is inside one wrapper or more, or the network itself."""
+    while True:
+        if "_orig_mod" in network._modules:  # torch.compile, whose class is not imported unless it is used
+            network = cast(nn.Module, network._modules["_orig_mod"])
+        elif isinstance(network, _WRAPPERS):
+            network = network.module
+        else:
+            return network
 
 
 def geometry(network: nn.Module, example: Tensor | None = None, *, exclude: Exclude = ()) -> dict[str, Geometry]:

@@ -2,10 +2,9 @@
 
 import html
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +13,12 @@ from torch.optim import Optimizer
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..options import Share, Steps, checked
-from ..synapses import Exclude, find_synapses
-from .checks import check_training, refuse_inference_mode
+from ..synapses import Exclude
+from . import clipping, exact
+from .attachment import Attached, Trained
+from .findings import Findings
+from .given import plain_options
+from .guards import refuse_inference_mode
 from .state_io import Origin, State, pack, unpack
 
 logger = logging.getLogger(__name__)
@@ -39,21 +42,18 @@ class Phase(StrEnum):
     ENDED = "ended"
 
 
-class Trained(NamedTuple):
-    """A tensor of synapses that the optimizer updates in the current step, with its parameter group."""
+def phase_of(name: str) -> Phase | None:
+    """Return the phase of a name; None for "".
 
-    name: str
-    parameter: nn.Parameter
-    group: dict[str, Any]
-
-    @property
-    def gradient(self) -> Tensor:
-        """The gradient of the loss; a method may change it in place."""
-        assert self.parameter.grad is not None, "a parameter without a gradient is not updated"
-        return self.parameter.grad
+    Raises:
+        InputError: unknown name; the known ones are listed.
+    """
+    if name and name not in list(Phase):
+        raise InputError(f"unknown phase {name!r} in the state of a method: known are {', '.join(Phase)}")
+    return Phase(name) if name else None
 
 
-class Method(ABC):
+class Method(Attached):
     """Decides, step by step, which synapses of a network exist while an optimizer trains it.
 
     The constructor attaches the method to the optimizer (`register_step_pre_hook` and `register_step_post_hook`); the
@@ -64,7 +64,11 @@ class Method(ABC):
     in `self.state[kind][parameter name]` and its numbers in `self.numbers[name]` (an int, or a tensor without
     dimensions). Both run without autograd, read nothing back from a device and have no shapes that depend on data, so
     that a GPU never waits for Python; work that is done at intervals belongs in `_update`. `_finish` completes a
-    training that is stopped early. Override `_existing` if an existing synapse may have weight 0.
+    training that is stopped early. Override `_existing` if an existing synapse may have weight 0, and `_implied` and
+    `_adopt` if the state holds values of which the weights are made.
+
+    Weights that are changed between two steps (clamped, averaged, loaded) are taken in before the next one. Method,
+    network and optimizer can be copied or pickled together; the copies go on by themselves.
 
     Args:
         network: any module with synapses (see `find_synapses`).
@@ -74,8 +78,10 @@ class Method(ABC):
         exclude: synapses to leave dense, as in `find_synapses`.
 
     Attributes:
-        parameters: name -> weight of each tensor of synapses.
+        network: the argument.
         optimizer: the argument.
+        exclude: the argument, as a tuple.
+        parameters: name -> weight of each tensor of synapses.
         target_density: the argument `density`.
         total_steps: the argument `steps`.
         steps_done: optimizer steps so far.
@@ -85,7 +91,8 @@ class Method(ABC):
 
     Raises:
         InputError: no synapses; an optimizer that does not hold them, maximizes, or needs closures; synapses that
-            another method holds already; or a density that leaves none.
+            another method holds already, through this optimizer or another; or a density that leaves none. In training:
+            weights that are not finite at the start or when they must be ranked, or a network that has changed.
     """
 
     # Kinds of state whose tensors may have any shape, and may be missing for some parameters.
@@ -111,8 +118,7 @@ class Method(ABC):
         steps: Steps | None = None,
         exclude: Exclude = (),
     ) -> None:
-        self.parameters = {name: entry.parameter for name, entry in find_synapses(network, exclude=exclude).items()}
-        self.optimizer = optimizer
+        super().__init__(network, optimizer, exclude=exclude)
         self.target_density = density
         self.total_steps = steps
         self.steps_done = 0
@@ -120,26 +126,11 @@ class Method(ABC):
         self.state: dict[str, dict[str, Tensor]] = {}
         self.numbers: dict[str, int | Tensor] = {}
         self._result: Connectivity | None = None
-        self._trained: list[Trained] = []
-        self._weights: list[Tensor] = []
-        self._names = {id(parameter): name for name, parameter in self.parameters.items()}
-        check_training(network, self.parameters)
-        self._check_optimizer()
+        self._findings = Findings()
         self._check_target()
-        self._handles = [
-            optimizer.register_step_pre_hook(self._pre_hook),
-            optimizer.register_step_post_hook(self._post_hook),
-        ]
+        self._attach()
 
     # --- To be overridden
-
-    @abstractmethod
-    def _before(self, trained: Sequence[Trained]) -> None:
-        """Prepare these parameters for the optimizer's update."""
-
-    @abstractmethod
-    def _after(self, trained: Sequence[Trained]) -> None:
-        """Complete the optimizer's update of these parameters; must leave exact zeros at absent synapses."""
 
     def _start(self) -> None:
         """Make the state; called once before the first step, when the initial weights are final."""
@@ -154,9 +145,24 @@ class Method(ABC):
         """Return the synapses that exist now, between two steps."""
         return Connectivity({name: parameter.detach() != 0 for name, parameter in self.parameters.items()})
 
-    def _undo_before(self, trained: Sequence[Trained]) -> None:
-        """Undo `_before`; called when the optimizer's step did not complete (Ctrl-C, out of memory)."""
-        self._restore_weights(trained)
+    def _implied(self, name: str) -> Tensor | None:
+        """Return the weights of a tensor that the state implies, in new memory; None if any weights are right."""
+        return None
+
+    def _adopt(self, name: str, implied: Tensor) -> None:
+        """Take in the weights of a tensor that are not what the state implies, without reading anything back.
+
+        The state takes the weights of existing synapses; those of absent ones are set to 0, and noted in
+        `self._findings`. Where weights are as implied, nothing changes.
+        """
+
+    def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:
+        """Return the kinds of state that a loaded state must have in a phase."""
+        return ()
+
+    def _numbers_in(self, phase: Phase) -> Collection[str]:
+        """Return the numbers that a loaded state must have in a phase."""
+        return ()
 
     def _infer_phase(self) -> Phase:
         """Return the phase of a loaded state from an earlier version, whose file does not contain it."""
@@ -166,22 +172,6 @@ class Method(ABC):
         """Compile the arithmetic of a step, if there is any, with torch.compile; for a compiled training."""
 
     # --- Helpers for subclasses
-
-    def _swap_in(self, trained: Sequence[Trained], hidden: Sequence[Tensor]) -> None:
-        """Let the optimizer update these tensors instead of the weights.
-
-        Nothing is copied: the parameters point at these tensors during the step, and at their own memory otherwise.
-        """
-        self._weights = [entry.parameter.data for entry in trained]
-        for entry, tensor in zip(trained, hidden, strict=True):
-            entry.parameter.data = tensor
-
-    def _restore_weights(self, trained: Sequence[Trained]) -> list[Tensor]:
-        """Let the parameters point at the weights' memory again, and return the weights; empty if they already do."""
-        weights, self._weights = self._weights, []
-        for entry, weight in zip(trained, weights, strict=False):
-            entry.parameter.data = weight
-        return weights
 
     def _full(self, value: float, *, precise: bool = False) -> dict[str, Tensor]:
         """Return a tensor full of `value` for each parameter, of its shape and layout, and of its dtype.
@@ -227,32 +217,70 @@ class Method(ABC):
         return f"<p>{html.escape(repr(self))}</p>{self.connectivity()._repr_html_()}"
 
     def connectivity(self) -> Connectivity:
-        """Return the synapses that exist now, or existed when `finalize` was called."""
+        """Return the synapses that exist now, or existed when `finalize` was called.
+
+        Weights of absent synapses that are not 0, because they were changed since the last step, are reported as a
+        warning; a step, or `finalize`, sets them to 0.
+
+        Raises:
+            InputError: scores that could not be ranked, on a device where that is not reported at once.
+        """
         if self._result is not None:
             return self._result
         self._clean_up()
-        return self._existing()
+        existing = self._existing()
+        for name, mask in existing.items():
+            weight = self.parameters[name].detach()
+            self._findings.add_foreign(name, ((weight != 0) & ~mask).sum())
+        self._findings.report(self.steps_done)
+        return existing
 
-    def detach(self) -> None:
-        """Remove the hooks from the optimizer. Weights do not change, but absent synapses are no longer held at 0."""
-        self._clean_up()
-        for handle in self._handles:
-            handle.remove()
+    @torch.no_grad()
+    def clip_grad_norm_(self, max_norm: float, *, norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Tensor:
+        """Clip gradients by the norm of what exists; call it between `backward` and `optimizer.step`.
+
+        `torch.nn.utils.clip_grad_norm_` also counts the gradients of absent synapses, which are most of a sparse
+        network. Here the norm is that of existing synapses and of all other parameters of the optimizer. All gradients
+        are scaled by the same factor, those of absent synapses as well, by which methods regrow them.
+
+        Args:
+            max_norm: largest norm after the call.
+            norm_type: p of the norm; may be infinity.
+            error_if_nonfinite: raise a RuntimeError if the norm is nan or infinity.
+
+        Returns:
+            The norm before the call, without dimensions, on the device of the gradients.
+        """
+        self._start_once()
+        masks = {id(self.parameters[name]): mask for name, mask in self._existing().items()}
+        return clipping.clip_grad_norm_(
+            self.optimizer, masks, max_norm, norm_type=norm_type, error_if_nonfinite=error_if_nonfinite
+        )
 
     @torch.no_grad()
     def finalize(self) -> Connectivity:
         """End the method: detach, drop the state, and return the connectivity of the network.
 
         If the training was stopped before the target density was reached, the network is pruned to it now, which costs
-        accuracy. This is logged as a warning, as are layers without any synapse. A second call changes nothing.
+        accuracy. This is logged as a warning, as are layers without any synapse, weights of absent synapses that were
+        not 0 (now they are), and weights that are not finite. A second call changes nothing.
+
+        Raises:
+            InputError: the network has changed, or weights or scores that must be ranked are not finite.
         """
         if self._result is None:
-            self.detach()  # first: after an interrupted step the parameters still point at other tensors
+            self._clean_up()  # first: after an interrupted step the parameters still point at other tensors
+            self._check_network()
             self._start_once()
+            self._take_in()
             self._finish()
+            self._findings.report(self.steps_done)
+            self.detach()
             self._result = self._existing()
             self.state = {}
             self.phase = Phase.ENDED
+            if bad := [name for name, parameter in self.parameters.items() if not bool(parameter.isfinite().all())]:
+                logger.warning("weights of %s are not finite (nan or infinity)", ", ".join(bad))
             if empty := [name for name, row in self._result.layers().items() if not row["nonzero"]]:
                 logger.warning("no synapse is left in %s: this layer passes on no spikes", ", ".join(empty))
         return self._result
@@ -272,49 +300,55 @@ class Method(ABC):
         """Restore a `state_dict`, to resume a training; network and optimizer must be loaded as well.
 
         Raises:
-            InputError: the state of another method or another density, or of another network (the message says what
-                both have); nothing is loaded.
+            InputError: the state of another method, density, number of steps or option, or of another network (the
+                message says what both have), or values that no method writes; nothing is loaded.
         """
         refuse_inference_mode()
+        self._clean_up()
         loaded = unpack(state, self._origin, self.parameters, self.FREE_KINDS, self.RENAMED_KINDS)
-        self.steps_done = loaded.steps_done
-        self.state = loaded.tensors
-        self.numbers = loaded.numbers
-        waiting = not (self.steps_done or self.state)
-        self.phase = Phase(loaded.phase or (Phase.WAITING if waiting else self._infer_phase()))
+        before = self.steps_done, self.state, self.numbers, self.phase
+        self.steps_done, self.state, self.numbers = loaded.steps_done, loaded.tensors, loaded.numbers
+        try:
+            waiting = not (self.steps_done or self.state)
+            self.phase = phase_of(loaded.phase) or (Phase.WAITING if waiting else self._infer_phase())
+            self._check_complete()
+        except BaseException:
+            self.steps_done, self.state, self.numbers, self.phase = before
+            raise
+        self._findings = Findings()
+        self._network_then.remember_kinds()
+
+    def _check_complete(self) -> None:
+        """Make sure that a loaded state has everything that its phase needs.
+
+        Raises:
+            InputError: it does not.
+        """
+        for kind in self.FREE_KINDS:  # a kind without any tensor is not in the file
+            if kind in self._kinds_in(self.phase, self.steps_done):
+                self.state.setdefault(kind, {})
+        needed = [*self._kinds_in(self.phase, self.steps_done), *self._numbers_in(self.phase)]
+        if missing := [name for name in needed if name not in self.state and name not in self.numbers]:
+            raise InputError(f"the state of {type(self).__name__} ({self.phase}) lacks {', '.join(missing)}")
+        if self.phase is Phase.ENDED or (self.phase is Phase.WAITING and self.steps_done):
+            raise InputError(f"the state is {self.phase} after {self.steps_done} steps, which no method saves")
 
     @property
     def _origin(self) -> Origin:
-        return Origin(type(self).__name__, self.target_density)
+        return Origin(type(self).__name__, self.target_density, plain_options(type(self), self._given))
 
-    # --- Hooks
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self._handles and self.phase is not Phase.WAITING:
+            self._network_then.remember_kinds()
 
-    @torch.no_grad()
-    def _pre_hook(self, _optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        refuse_inference_mode()
-        if kwargs.get("closure") is not None or any(callable(argument) for argument in args[1:]):
-            raise InputError(
-                "optimizer.step(closure) cannot be used with a method: the closure would run the network in the middle "
-                "of a step; call backward() first, then optimizer.step()"
-            )
-        if getattr(self.optimizer, "found_inf", None) is not None:
-            raise InputError(
-                "GradScaler lets a fused optimizer skip a step, which a method cannot detect: make the optimizer with "
-                "fused=False, or train in bf16, which needs no scaler"
-            )
-        self._clean_up()
+    # --- Steps
+
+    def _begin_step(self) -> None:
         self._start_once()
-        self._trained = self._find_trained()
-        try:
-            self._before(self._trained)
-        except BaseException:
-            self._clean_up()
-            raise
+        self._take_in()
 
-    @torch.no_grad()
-    def _post_hook(self, _optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-        self._after(self._trained)
-        self._trained = []
+    def _end_step(self) -> None:
         self.steps_done += 1
         if self.total_steps is not None and self.steps_done == self.total_steps + 1:
             logger.warning(
@@ -326,22 +360,23 @@ class Method(ABC):
 
     def _start_once(self) -> None:
         if self.phase is Phase.WAITING:
+            self._findings.check_weights(self.parameters, 0)
             self.phase = Phase.SEARCHING
+            self._network_then.remember_kinds()
             self._start()
 
-    def _clean_up(self) -> None:
-        if self._trained:
-            trained, self._trained = self._trained, []
-            self._undo_before(trained)
+    def _take_in(self) -> None:
+        """Take in weights that were changed since the last step.
 
-    def _find_trained(self) -> list[Trained]:
-        """Return the synapses that the optimizer updates in this step: those with a gradient."""
-        return [
-            Trained(self._names[id(parameter)], parameter, group)
-            for group in self.optimizer.param_groups
-            for parameter in group["params"]
-            if id(parameter) in self._names and parameter.grad is not None
-        ]
+        On a CPU the weights are compared with those that the state implies, which costs two passes over memory. On
+        other devices a comparison would have to be read back: the passes that take changes in are always done.
+        """
+        for name, parameter in self.parameters.items():
+            implied = self._implied(name)
+            if implied is not None and not (exact.on_host(implied) and exact.same_bits(parameter.data, implied)):
+                self._adopt(name, implied)
+        if exact.on_host(*self.parameters.values()):
+            self._findings.report_foreign()
 
     # --- Checks of the arguments
 
@@ -350,24 +385,3 @@ class Method(ABC):
             total = sum(parameter.numel() for parameter in self.parameters.values())
             if self.target_density * total < 0.5:
                 raise InputError(f"density {self.target_density:g} leaves none of the {total:,} synapses")
-
-    def _check_optimizer(self) -> None:
-        if isinstance(self.optimizer, torch.optim.LBFGS):
-            raise InputError(
-                "LBFGS cannot be used with a method: its closure runs the network in the middle of a step; use a "
-                "first-order optimizer such as Adam or SGD"
-            )
-        if any(group.get("maximize") for group in self.optimizer.param_groups):
-            raise InputError("an optimizer with maximize=True cannot be used with a method: minimize the negative")
-        held = {id(parameter) for group in self.optimizer.param_groups for parameter in group["params"]}
-        if missing := [name for name, parameter in self.parameters.items() if id(parameter) not in held]:
-            raise InputError(
-                f"the optimizer does not hold the network's synapses {', '.join(missing)}: "
-                "give it network.parameters(), or name them in exclude"
-            )
-        for hook in self.optimizer._optimizer_step_pre_hooks.values():
-            other = getattr(hook, "__self__", None)
-            if isinstance(other, Method) and not other._names.keys().isdisjoint(self._names):
-                raise InputError(
-                    f"{type(other).__name__} holds these synapses already: call its detach() or finalize() first"
-                )

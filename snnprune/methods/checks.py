@@ -2,44 +2,9 @@
 
 from collections.abc import Mapping
 
-import torch
-from torch import nn
-
 from .. import allocation as allocations
 from ..allocation import Allocation
 from ..errors import InputError
-
-
-def refuse_inference_mode() -> None:
-    """Make sure that tensors can be changed later: those made in inference mode cannot.
-
-    Raises:
-        InputError: torch.inference_mode() is on.
-    """
-    if torch.is_inference_mode_enabled():
-        raise InputError("a method cannot be used in torch.inference_mode(): make and train it outside")
-
-
-def check_training(network: nn.Module, parameters: Mapping[str, nn.Parameter]) -> None:
-    """Make sure that a network can be trained by a method.
-
-    Args:
-        network: any module.
-        parameters: name -> its synapses.
-
-    Raises:
-        InputError: inference mode, parameters that were made in it, or synapses on several devices.
-    """
-    refuse_inference_mode()
-    if frozen := [name for name, parameter in network.named_parameters() if parameter.is_inference()]:
-        raise InputError(
-            f"{', '.join(frozen[:3])} cannot be trained, made in torch.inference_mode(): make the network outside"
-        )
-    devices = dict.fromkeys(str(parameter.device) for parameter in parameters.values())
-    if len(devices) > 1:
-        raise InputError(
-            f"the synapses are on several devices, {', '.join(devices)}: move them to one, or exclude the others"
-        )
 
 
 def find_layerwise(allocation: str | Mapping[str, float] | Allocation) -> Allocation:

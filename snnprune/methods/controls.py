@@ -78,7 +78,7 @@ class Fixed(Masked):
         self.given = shuffled(given, seed) if shuffle else given
 
     def _start(self) -> None:
-        super()._start()
+        self.state["mask"] = self._full(1)
         self._keep({name: mask.to(self.parameters[name].device) for name, mask in self.given.items()})
         self.phase = Phase.FIXED
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Adadelta, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop
 
 from .base import Trained
+from .exact import keep_
 
 # Optimizer -> the key of its running mean (Adagrad: sum) of squared gradients.
 _SQUARES = {
@@ -31,7 +32,7 @@ _DECOUPLED = tuple(
 def clear_moments(optimizer: Optimizer, parameter: nn.Parameter, mask: Tensor) -> None:
     """Set the moments of a parameter to zero where `mask` (1 or 0, in the parameter's dtype) is 0."""
     for moment in moments_of(optimizer, parameter):
-        moment.mul_(mask)
+        keep_(moment, mask)
 
 
 def moments_of(optimizer: Optimizer, parameter: nn.Parameter) -> list[Tensor]:

@@ -1,7 +1,7 @@
 """The base of methods that search with hidden state behind the weights, and then fix a mask."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -11,7 +11,7 @@ from ..options import Share, Steps
 from ..schedules import Polynomial, interval
 from ..synapses import Exclude
 from .base import Phase
-from .masked import Masked
+from .masked import Masked, present_at_start
 
 
 class Search(Masked):
@@ -63,8 +63,7 @@ class Search(Masked):
 
     def _fix(self, alive: Mapping[str, Tensor]) -> None:
         """Fix these synapses, and drop the hidden state."""
-        self.state = {}
-        super()._start()
+        self.state = {"mask": self._full(1)}
         self._keep(alive)
         self.phase = Phase.FIXED
 
@@ -74,12 +73,32 @@ class Search(Masked):
         if self.steps_done >= self.settled_at:
             self._end_search()
         elif self.schedule is not None and self.steps_done % self.schedule.every == 0:
-            self._select(self.schedule.density_at(self.steps_done))
+            self._select(min(self.schedule.density_at(self.steps_done), self._density_at_start()))
+
+    def _note_start(self) -> dict[str, Tensor]:
+        """Return the masks of the synapses at the start; their number limits what is selected later."""
+        present = present_at_start(self.parameters, self.target_density)
+        found = Connectivity(present)
+        if self.schedule is not None and found.nonzero < found.prunable:
+            self.numbers["start"] = found.nonzero
+        return present
+
+    def _density_at_start(self) -> float:
+        """Return the density at the start; 1 is not stored."""
+        total = sum(parameter.numel() for parameter in self.parameters.values())
+        return int(self.numbers.get("start", total)) / total
 
     def _existing(self) -> Connectivity:
         if self.phase is Phase.FIXED:
             return super()._existing()
         return Connectivity({name: parameter.detach() != 0 for name, parameter in self.parameters.items()})
+
+    def _hidden_kinds(self) -> Collection[str]:
+        """Return the kinds of state during the search."""
+        return ()
+
+    def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:
+        return self._hidden_kinds() if phase is Phase.SEARCHING else super()._kinds_in(phase, steps_done)
 
     def _finish(self) -> None:
         if self.phase is Phase.SEARCHING and self.settled_at is not None:

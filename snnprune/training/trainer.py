@@ -140,11 +140,11 @@ class Trainer:
             self._step(images, labels)
             self.batch += 1
             if self.batch % _CHECK_EVERY == 0:
-                self._check_losses()
+                self._check_losses(self.batch)
             yield self.steps_done
             if stop() and self.batch < self.steps_per_epoch:
                 break
-        self._check_losses()
+        self._check_losses(self.batch)
         self._check_weights()
 
     def finish_epoch(self) -> dict[str, Any]:
@@ -186,10 +186,14 @@ class Trainer:
         loss = self.recipe.loss(output, labels)
         self.optimizer.zero_grad()
         loss.backward()
-        self.optimizer.step()
+        self.losses[self.batch] = loss.detach()
+        try:
+            self.optimizer.step()
+        except InputError:
+            self._check_losses(self.batch + 1)  # where a loss was not finite, that is the cause
+            raise
         if isinstance(self.schedule, LRScheduler):
             self.schedule.step()
-        self.losses[self.batch] = loss.detach()
         self.correct += self._count_correct(output.detach(), labels)
 
     def _set_rates(self) -> None:
@@ -208,8 +212,9 @@ class Trainer:
     def _count_correct(output: Tensor, labels: Tensor) -> Tensor:
         return (rates(output).argmax(-1) == labels).sum()
 
-    def _check_losses(self) -> None:
-        losses = self.losses[: self.batch].tolist()
+    def _check_losses(self, count: int) -> None:
+        """Make sure that the first `count` losses of the epoch are finite."""
+        losses = self.losses[:count].tolist()
         bad = next((index for index, loss in enumerate(losses) if not math.isfinite(loss)), None)
         if bad is not None:
             step = self.epoch * self.steps_per_epoch + bad + 1

@@ -1,6 +1,6 @@
 """ADMM: weights are pulled towards a pruned copy of themselves while the network trains, and then pruned."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from torch import nn
@@ -76,6 +76,10 @@ class ADMM(Pruning):
 
     def _infer_phase(self) -> Phase:
         return Phase.WARMUP if self.steps_done < self.begin else super()._infer_phase()
+
+    def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:
+        projected = ("dual", "target") if phase is Phase.SEARCHING else ()
+        return (*super()._kinds_in(phase, steps_done), *projected)
 
     def _project(self) -> None:
         """Set Z to the largest entries of W + U, and add W - Z to U."""

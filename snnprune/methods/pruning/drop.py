@@ -48,6 +48,9 @@ class DropPruning(Pruning):
 
     def _prune_to(self, density: float) -> None:
         scores, present = self._scores(), {name: mask != 0 for name, mask in self.state["mask"].items()}
+        self._findings.check_ranked(
+            {n: torch.where(present[n], score, 0) for n, score in scores.items()}, self.steps_done
+        )
         target = max(1, round(density * sum(mask.numel() for mask in present.values())))
         share = self.p_in * (density - self.density) / (1 - self.density) if density > self.density else 0.0
         returning = self._draw({name: ~mask for name, mask in present.items()}, round(share * target))

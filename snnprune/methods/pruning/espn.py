@@ -1,10 +1,10 @@
 """ESPN: a mask is trained under an L1 penalty while the weights are frozen."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ...criteria import Scores
@@ -88,6 +88,25 @@ class ESPN(Pruning):
         super()._prune_to(density)
         self.state = {"mask": self.state["mask"]}
         self._forget_all()
+
+    def _implied(self, name: str) -> Tensor | None:
+        if self.phase is not Phase.SEARCHING:
+            return super()._implied(name)
+        return self.state["frozen"][name] * self.state["soft"][name]
+
+    def _adopt(self, name: str, implied: Tensor) -> None:
+        if self.phase is not Phase.SEARCHING:
+            return super()._adopt(name, implied)
+        weight, frozen, soft = self.parameters[name].data, self.state["frozen"][name], self.state["soft"][name]
+        self._findings.add_foreign(name, ((weight != 0) & (implied == 0)).sum())
+        changed = (implied != 0) & (weight != implied)
+        frozen.copy_(torch.where(changed, weight / soft, frozen))
+        weight.copy_(torch.where(implied != 0, weight, torch.zeros_like(weight)))
+        return None
+
+    def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:
+        searched = ("frozen", "soft") if phase is Phase.SEARCHING else ()
+        return (*super()._kinds_in(phase, steps_done), *searched)
 
     def _forget_all(self) -> None:
         # The optimizer's moments belong to the weights or to the mask, and are meaningless for the other.

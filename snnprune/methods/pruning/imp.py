@@ -3,7 +3,7 @@
 Early-Bird draws the ticket as soon as it is stable; Early-Time searches for it with fewer time steps.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from ...options import Fraction, OpenFraction, Share, ShareOfSteps, Steps, check
 from ...probe import batches_of, inputs_of, run
 from ...synapses import probing, reset_neurons
 from ..base import Phase
+from ..exact import masked
 from ..optimizer_state import forget
 from ..registry import register
 from .pruning import Pruning
@@ -110,7 +111,7 @@ class IterativeMagnitude(Pruning):
         super()._prune_to(density)
         if "early" in self.state:
             for name, parameter in self.parameters.items():
-                parameter.data.copy_(self.state["early"][name] * self.state["mask"][name])
+                parameter.data.copy_(masked(self.state["early"][name], self.state["mask"][name]))
                 forget(self.optimizer, parameter)
         if density <= self.density:
             self._end_search()
@@ -163,6 +164,10 @@ class IterativeMagnitude(Pruning):
         if "all_timesteps" in self.numbers:
             network: Any = self.network
             network.timesteps = self.numbers["all_timesteps"]
+
+    def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:
+        stored = phase is Phase.SEARCHING and self.rewind is not None and steps_done >= self.rewind
+        return (*super()._kinds_in(phase, steps_done), *(("early",) if stored else ()))
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Do as `Method.load_state_dict`, and set the network's number of time steps to that of the search, if any."""

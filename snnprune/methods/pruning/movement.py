@@ -1,10 +1,10 @@
 """Movement pruning: keep the synapses whose weights move away from zero."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from ...criteria import Scores
-from ..base import Trained
+from ..base import Phase, Trained
 from ..registry import register
 from .pruning import Pruning
 
@@ -31,6 +31,9 @@ class Movement(Pruning):
         super()._before(trained)
         for entry in trained:
             self.state["movement"][entry.name] -= entry.parameter * entry.gradient * entry.group["lr"]
+
+    def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:
+        return () if phase is Phase.WAITING else ("mask", "movement")
 
     def _scores(self) -> Scores:
         return self.state["movement"]

@@ -113,7 +113,8 @@ class Pruning(Masked):
     def _prune_if_due(self) -> None:
         if self.schedule.updates_at(self.steps_done):
             density = self.schedule.density_at(self.steps_done)
-            self._prune_to(density)
+            if density <= self.density or density < self._density_now():
+                self._prune_to(density)
             if density <= self.density:
                 self.phase = Phase.FIXED
 
@@ -121,7 +122,13 @@ class Pruning(Masked):
 
     def _prune_to(self, density: float) -> None:
         """Keep the best of the existing synapses, up to this density."""
+        self._findings.check_weights(self.parameters, self.steps_done)
+        self._findings.report(self.steps_done)  # on every device: scores are read anyway
         self._keep(self._choose(self._scores(), density))
+
+    def _density_now(self) -> float:
+        """Return the density now; that of a network that was sparse at the start may be below the schedule's."""
+        return self._existing().density
 
     def _scores(self) -> Scores:
         """Return the criterion's scores of the network in its current state."""
@@ -132,6 +139,8 @@ class Pruning(Masked):
     def _choose(self, scores: Scores, density: float) -> dict[str, Tensor]:
         """Return the masks that the allocation chooses from the existing synapses."""
         present = {name: mask != 0 for name, mask in self.state["mask"].items()}
+        ranked = {name: torch.where(present[name], score, 0) for name, score in scores.items()}
+        self._findings.check_ranked(ranked, self.steps_done)
         eligible = {name: torch.where(present[name], score, -torch.inf) for name, score in scores.items()}
         return dict(self.allocation(eligible, density, geometry(self.network, exclude=self.exclude)))
 

@@ -1,6 +1,6 @@
 """Squisher: gradual pruning by the weights and the optimizer's running mean of squared gradients."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from torch import nn
@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from ...criteria import Scores
 from ...options import NonNegative
-from ..base import Trained
+from ..base import Phase, Trained
 from ..optimizer_state import add_squares, gradient_sizes, keeps_squares
 from ..registry import register
 from .pruning import Pruning
@@ -50,6 +50,10 @@ class Squisher(Pruning):
         super()._before(trained)
         if "square" in self.state:
             add_squares(self.state["square"], trained)
+
+    def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:
+        own = phase is not Phase.WAITING and not keeps_squares(self.optimizer)
+        return (*super()._kinds_in(phase, steps_done), *(("square",) if own else ()))
 
     def _scores(self) -> Scores:
         sizes = gradient_sizes(self.optimizer, self.parameters, self.state.get("square") if self.steps_done else None)

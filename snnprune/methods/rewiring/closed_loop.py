@@ -1,12 +1,13 @@
 """Grad R to a density: selections at intervals keep exactly the number of synapses of a schedule."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor
 
 from ...connectivity import Connectivity
 from ..base import Trained
+from ..exact import keep_, masked
 from ..optimizer_state import add_squares, gradient_sizes, keeps_squares
 from .hidden_strength import SEEDLING, HiddenStrength
 
@@ -35,10 +36,11 @@ class ClosedLoop:
         self.choose = choose
 
     def start(self) -> None:
-        """Initialise the strengths with the weights; every synapse is present."""
+        """Initialise the strengths with the weights; synapses whose weight is not 0 are present."""
         method = self.method
         method.state["hidden"] = method._copy_weights()
-        method.state["present"] = method._full(1)
+        present = method._note_start()
+        method.state["present"] = {name: mask.to(method.parameters[name].dtype) for name, mask in present.items()}
         if not keeps_squares(method.optimizer):
             method.state["square"] = method._full(0, precise=True)
 
@@ -52,7 +54,7 @@ class ClosedLoop:
         """Write the weights: strengths where a synapse is present, 0 elsewhere."""
         hidden, present = (self.method._state_of(kind, trained) for kind in ("hidden", "present"))
         for h, mask, weight in zip(hidden, present, weights, strict=True):
-            torch.mul(h, mask, out=weight)
+            masked(h, mask, out=weight)
 
     def undo(self, trained: Sequence[Trained], weights: list[Tensor]) -> None:
         """Do nothing: `before` did not use the weights' memory."""
@@ -64,21 +66,37 @@ class ClosedLoop:
         """Return the synapses that exist now; those selected last may still have weight 0."""
         return Connectivity({name: present != 0 for name, present in self.method.state["present"].items()})
 
+    def implied(self, name: str) -> Tensor:
+        """Return the weights that strengths and presence imply."""
+        return masked(self.method.state["hidden"][name], self.method.state["present"][name])
+
+    def adopt(self, name: str) -> None:
+        """Take changed weights as the strengths of present synapses, and set those of the others to 0."""
+        hidden, present = self.method.state["hidden"][name], self.method.state["present"][name] != 0
+        weight = self.method.parameters[name].data
+        self.method._findings.add_foreign(name, ((weight != 0) & ~present).sum())
+        hidden.copy_(torch.where(present, weight, hidden))
+        weight.copy_(torch.where(present, weight, torch.zeros_like(weight)))
+
+    def kinds(self) -> Collection[str]:
+        """Return the kinds of state during the search."""
+        return ("hidden", "present") if keeps_squares(self.method.optimizer) else ("hidden", "present", "square")
+
     # --- Selections
 
     def select(self, density: float) -> None:
         """Keep the strongest at this density until the next selection."""
         for name, keep in self.strongest(density).items():
             hidden, present = self.method.state["hidden"][name], self.method.state["present"][name]
-            hidden.mul_(present)
+            keep_(hidden, present)
             present.copy_(keep)
-            self.method.parameters[name].data.copy_(hidden.mul_(present))
+            self.method.parameters[name].data.copy_(keep_(hidden, present))
 
     def end(self, density: float) -> dict[str, Tensor]:
         """Write the weights of the strongest at this density, and return their masks."""
         alive = self.strongest(density)
         for name, parameter in self.method.parameters.items():
-            hidden = self.method.state["hidden"][name].mul_(self.method.state["present"][name])
+            hidden = keep_(self.method.state["hidden"][name], self.method.state["present"][name])
             parameter.data.copy_(hidden.masked_fill_(alive[name] & (hidden == 0), SEEDLING))
         return alive
 
@@ -89,4 +107,5 @@ class ClosedLoop:
         sizes = gradient_sizes(method.optimizer, method.parameters, means)
         # |strength| * size^power, in place to save memory.
         scores = {name: size.pow_(self.power).mul_(method.state["hidden"][name]).abs_() for name, size in sizes.items()}
+        method._findings.check_ranked(scores, method.steps_done)
         return self.choose(scores, density)

@@ -2,7 +2,7 @@
 
 import math
 import random as plain_random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import EllipsisType
 from typing import Literal
 
@@ -19,10 +19,11 @@ from ...seeding import generator, uniform
 from ...synapses import Exclude, entries_of, geometry
 from ..base import Phase, Trained
 from ..checks import find_layerwise
-from ..masked import Masked
+from ..exact import masked
+from ..masked import Masked, existing_first
 from ..optimizer_state import clear_moments, prior_step
 from ..registry import register
-from .hidden_strength import add_scaled_
+from .hidden_strength import add_scaled_, revealed
 
 # Strength of a synapse that was just connected: it exists, so it must not be 0.
 CONNECTED = 1e-12
@@ -97,11 +98,9 @@ class DeepR(Masked):
 
     def _start(self) -> None:
         super()._start()
-        drawn = self.allocation(
-            random(self.network, seed=self.seed, exclude=self.exclude),
-            self.density,
-            geometry(self.network, exclude=self.exclude),
-        )
+        scores = random(self.network, seed=self.seed, exclude=self.exclude)
+        drawn = self.allocation(scores, self.density, geometry(self.network, exclude=self.exclude))
+        drawn = existing_first(drawn, scores, self.parameters)
         signs = {name: parameter.detach().sign() for name, parameter in self.parameters.items()}
         for index, sign in enumerate(signs.values()):  # a weight of exactly 0 has no sign and could never grow: draw it
             chance = uniform(sign.shape, generator(self.seed, index)).to(sign.device)
@@ -127,6 +126,24 @@ class DeepR(Masked):
             for group in [trained] if self.scope == "global" else [[entry] for entry in trained]:
                 self._connect(group)
         return None
+
+    def _implied(self, name: str) -> Tensor | None:
+        if self.phase is Phase.FIXED:
+            return super()._implied(name)
+        return revealed(masked(self.parameters[name].data, self.state["mask"][name]), self.state["sign"][name])
+
+    def _adopt(self, name: str, implied: Tensor) -> None:
+        if self.phase is not Phase.FIXED:
+            weight, sign, mask = self.parameters[name].data, self.state["sign"][name], self.state["mask"][name] != 0
+            sign.copy_(torch.where(mask & (weight.abs() > 0), weight.sign(), sign))
+            implied = masked(weight, self.state["mask"][name])
+        super()._adopt(name, implied)
+
+    def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:
+        return () if phase is Phase.WAITING else ("mask", "sign")
+
+    def _numbers_in(self, phase: Phase) -> Collection[str]:
+        return () if phase is Phase.WAITING else [f"synapses:{name}" for name in self.parameters]
 
     def _update(self) -> None:
         if self.steps_done >= self.settled_at:
@@ -174,10 +191,10 @@ def _apply_prior_(
 ) -> None:
     """Lower the strengths of existing synapses by the force; synapses at or below 0 leave the mask. All in place."""
     for w, s, m, f in zip(weight, sign, mask, force, strict=True):
-        w.mul_(m)
+        w.masked_fill_(m == 0, 0)  # not a product: 0 * inf would be nan
         add_scaled_(w, s, -f)  # of absent synapses too: their strength falls from 0 to below, so they stay absent
-        torch.mul(w, s, out=m).clamp_(min=0).sign_()
-        w.mul_(m)
+        torch.mul(w, s, out=m).le_(0).logical_not_()  # a synapse whose strength is nan exists, as does its weight
+        w.masked_fill_(m == 0, 0)
 
 
 # --- Vacancies

@@ -1,7 +1,7 @@
 """Dynamic sparse training: at intervals some synapses are dropped and others grown (SET, RigL, ESL, NDSNN)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -20,7 +20,7 @@ from ...selection import keep_largest
 from ...synapses import Exclude, entries_of, geometry
 from ..base import Phase, Trained
 from ..checks import find_layerwise
-from ..masked import Masked
+from ..masked import Masked, existing_first
 from ..registry import register
 
 Drop = Literal["magnitude", "signed", "gradient"]
@@ -113,7 +113,8 @@ class DropAndGrow(Masked):
 
     def _start(self) -> None:
         super()._start()
-        self._keep(self._drawn(self.initial_density))
+        scores = random(self.network, seed=self.seed, exclude=self.exclude)
+        self._keep(existing_first(self._drawn(self.initial_density), scores, self.parameters))
         if self.grow == "momentum":
             self.state["average"] = self._full(0)
 
@@ -139,6 +140,10 @@ class DropAndGrow(Masked):
     def _infer_phase(self) -> Phase:
         return Phase.FIXED if self.steps_done >= self.end else Phase.SEARCHING
 
+    def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:
+        averages = phase is Phase.SEARCHING and self.grow == "momentum"
+        return (*super()._kinds_in(phase, steps_done), *(("average",) if averages else ()))
+
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Do as `Method.load_state_dict`; growth by momentum needs a state with the mean of gradients."""
         has_mean = any(key.startswith("average/") for key in state)
@@ -153,13 +158,17 @@ class DropAndGrow(Masked):
         frozen = self.parameters[name].grad is None
         count = min(present if frozen else present - round(self.fraction_at(self.steps_done) * present), target)
         kept = self._best(name, count)
-        growth = torch.where(kept, -torch.inf, self._growth_scores(name))
+        scores = self._growth_scores(name)
+        self._findings.check_ranked({name: torch.where(kept, 0, scores)}, self.steps_done)
+        growth = torch.where(kept, -torch.inf, scores)
         return kept | keep_largest({name: growth}, target - count)[name]
 
     def _best(self, name: str, count: int) -> Tensor:
         """Return the mask of the best `count` existing synapses of a tensor."""
         present = self.state["mask"][name] != 0
-        return keep_largest({name: torch.where(present, self._drop_scores(name, present), -torch.inf)}, count)[name]
+        scores = self._drop_scores(name, present)
+        self._findings.check_ranked({name: torch.where(present, scores, 0)}, self.steps_done)
+        return keep_largest({name: torch.where(present, scores, -torch.inf)}, count)[name]
 
     def _drop_scores(self, name: str, present: Tensor) -> Tensor:
         """Return scores of existing synapses, the smallest of which are dropped; magnitudes if there is no gradient."""

@@ -1,6 +1,6 @@
 """Grad R: each synapse has a hidden strength that the gradient moves even while the synapse is dormant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -139,6 +139,18 @@ class GradR(HiddenStrength):
         if self.phase is Phase.SEARCHING:
             return self.rule.existing()
         return super()._existing()
+
+    def _implied(self, name: str) -> Tensor | None:
+        return self.rule.implied(name) if self.phase is Phase.SEARCHING else super()._implied(name)
+
+    def _adopt(self, name: str, implied: Tensor) -> None:
+        if self.phase is Phase.SEARCHING:
+            self.rule.adopt(name)
+        else:
+            super()._adopt(name, implied)
+
+    def _hidden_kinds(self) -> Collection[str]:
+        return self.rule.kinds()
 
     # --- With a density
 

@@ -41,6 +41,17 @@ class HiddenStrength(Search):
             shield_dormant(self.optimizer, entry.group, entry.parameter, h)
         self._swap_in(trained, hidden)
 
+    def _adopt_signed(self, name: str) -> None:
+        """Take changed weights as s * theta of existing synapses, with their sign as s; set those of others to 0."""
+        hidden, sign = self.state["hidden"][name], self.state["sign"][name]
+        weight, implied = self.parameters[name].data, revealed(hidden, sign)
+        exists = implied != 0
+        self._findings.add_foreign(name, ((weight != 0) & ~exists).sum())
+        changed = exists & (weight != implied)
+        hidden.copy_(torch.where(changed, weight, hidden))
+        sign.copy_(torch.where(changed & (weight.abs() > 0), weight.sign(), sign))
+        weight.copy_(torch.where(exists, weight, torch.zeros_like(weight)))
+
 
 # --- Arithmetic
 
@@ -49,6 +60,13 @@ def reveal(hidden: Sequence[Tensor], sign: Sequence[Tensor], weight: Sequence[Te
     """Write weight = s * relu(theta): the hidden value where its sign is s, 0 elsewhere."""
     for h, s, w in zip(hidden, sign, weight, strict=True):
         torch.mul(h, s, out=w).clamp_(min=0).mul_(s)
+
+
+def revealed(hidden: Tensor, sign: Tensor) -> Tensor:
+    """Return the weights that `reveal` writes, in new memory."""
+    weight = torch.empty_like(hidden)
+    reveal([hidden], [sign], [weight])
+    return weight
 
 
 def prior_direction_(hidden: Sequence[Tensor], sign: Sequence[Tensor], mu: float, out: Sequence[Tensor]) -> None:
@@ -104,9 +122,9 @@ def noisy_step_(
 
 
 def mask_dormant_grad_(gradient: Sequence[Tensor], weight: Sequence[Tensor]) -> None:
-    """Set the gradient of dormant synapses, whose weight is 0, to 0."""
+    """Set the gradient of dormant synapses, whose weight is 0, to 0; also an infinite one."""
     for g, w in zip(gradient, weight, strict=True):
-        g.mul_(w != 0)
+        g.masked_fill_(w == 0, 0)
 
 
 def add_scaled_(values: Tensor, direction: Tensor, factor: float | Tensor) -> None:

@@ -1,7 +1,7 @@
 """Grad R as published: a prior lowers the hidden strengths, and the sparsity is an outcome."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from torch import Tensor
 
@@ -9,7 +9,7 @@ from ...compiling import compiled
 from ...connectivity import Connectivity
 from ..base import Trained
 from ..optimizer_state import prior_step
-from .hidden_strength import HiddenStrength, apply_prior_, initial_signs, prior_direction_, reveal
+from .hidden_strength import HiddenStrength, apply_prior_, initial_signs, prior_direction_, reveal, revealed
 
 
 class PublishedRule:
@@ -71,6 +71,18 @@ class PublishedRule:
     def existing(self) -> Connectivity:
         """Return the synapses that exist now."""
         return Connectivity({name: weight.detach() != 0 for name, weight in self.method.parameters.items()})
+
+    def implied(self, name: str) -> Tensor:
+        """Return the weights that the strengths imply."""
+        return revealed(self.method.state["hidden"][name], self.method.state["sign"][name])
+
+    def adopt(self, name: str) -> None:
+        """Take changed weights as the strengths of existing synapses, with their signs; set the others to 0."""
+        self.method._adopt_signed(name)
+
+    def kinds(self) -> Collection[str]:
+        """Return the kinds of state during the search."""
+        return ("hidden", "sign")
 
     def _strengths(self, trained: Sequence[Trained]) -> tuple[list[Tensor], list[Tensor]]:
         return self.method._state_of("hidden", trained), self.method._state_of("sign", trained)

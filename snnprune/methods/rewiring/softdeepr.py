@@ -1,7 +1,7 @@
 """Soft Deep R: noise moves the strengths of existing and dormant synapses, down to a floor."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -27,6 +27,7 @@ from .hidden_strength import (
     mask_dormant_grad_,
     noisy_step_,
     reveal,
+    revealed,
 )
 
 Temperature = Annotated[float, Interval(above=0, words="above 0, since only noise regrows synapses")]
@@ -107,6 +108,7 @@ class SoftDeepR(HiddenStrength):
     def _start(self) -> None:
         hidden = self._copy_weights()
         signs = initial_signs(hidden, draw_zeros=self.draw_zero_signs, seed=self.seed)
+        self._note_start()
         self.state = {"hidden": hidden, "sign": signs}
 
     def _before(self, trained: Sequence[Trained]) -> None:
@@ -126,6 +128,20 @@ class SoftDeepR(HiddenStrength):
         spread = [(2 * rate * self.temperature) ** 0.5 for rate in rates]
         hidden, sign = self._state_of("hidden", trained), self._state_of("sign", trained)
         return self._noisy_step(hidden, sign, weights, force, spread, self.floor)
+
+    def _implied(self, name: str) -> Tensor | None:
+        if self.phase is Phase.FIXED:
+            return super()._implied(name)
+        return revealed(self.state["hidden"][name], self.state["sign"][name])
+
+    def _adopt(self, name: str, implied: Tensor) -> None:
+        if self.phase is Phase.FIXED:
+            super()._adopt(name, implied)
+        else:
+            self._adopt_signed(name)
+
+    def _hidden_kinds(self) -> Collection[str]:
+        return ("hidden", "sign")
 
     def _draw_noise(self, name: str, out: Tensor) -> None:
         """Draw standard normal numbers, the same ones for the same step, so that a resumed run repeats them."""
@@ -150,6 +166,7 @@ class SoftDeepR(HiddenStrength):
 
     def _strongest(self, density: float) -> dict[str, Tensor]:
         strengths = {name: hidden * self.state["sign"][name] for name, hidden in self.state["hidden"].items()}
+        self._findings.check_ranked(strengths, self.steps_done)
         return keep_best(strengths, density, self.scope)
 
     def _end_search(self) -> None:

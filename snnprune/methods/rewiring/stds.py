@@ -1,7 +1,7 @@
 """STDS: synapses as dendritic spines, which exist if a hidden parameter is outside of a dead zone around 0."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import reduce
 from typing import Literal
 
@@ -13,6 +13,7 @@ from ...errors import InputError
 from ...options import Positive, Share, Steps
 from ...selection import keep_share
 from ...synapses import Exclude
+from .. import exact
 from ..base import Phase, Trained
 from ..registry import register
 from ..search import Search
@@ -96,7 +97,8 @@ class STDS(Search):
     # --- One step
 
     def _start(self) -> None:
-        self.state["hidden"] = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        self._note_start()
+        self.state["hidden"] = self._copy_weights()
         # In the widest dtype of the weights: rounded down, d would leave synapses outside of the zone by mistake.
         first, *others = (parameter.dtype for parameter in self.parameters.values())
         dtype = reduce(torch.promote_types, others, torch.promote_types(first, torch.float32))
@@ -116,12 +118,43 @@ class STDS(Search):
             _reveal(self.state["hidden"][entry.name], self.dead_zone, weight)
         return None
 
+    def _implied(self, name: str) -> Tensor | None:
+        if self.phase is Phase.FIXED:
+            return super()._implied(name)
+        hidden = self.state["hidden"][name]
+        if not self.parameters[name].requires_grad:  # frozen weights are not shrunk by d
+            return hidden.clone()
+        weight = torch.empty_like(hidden)
+        _reveal(hidden, self.dead_zone, weight)
+        return weight
+
+    def _adopt(self, name: str, implied: Tensor) -> None:
+        if self.phase is Phase.FIXED:
+            return super()._adopt(name, implied)
+        hidden, weight = self.state["hidden"][name], self.parameters[name].data
+        if not self.parameters[name].requires_grad:
+            hidden.copy_(weight)
+            return None
+        exists = implied != 0
+        self._findings.add_foreign(name, ((weight != 0) & ~exists).sum())
+        changed = exists & (weight != implied)
+        hidden.copy_(torch.where(changed, weight + weight.sign() * self.dead_zone.to(weight.dtype), hidden))
+        weight.copy_(torch.where(exists, weight, torch.zeros_like(weight)))
+        return None
+
+    def _hidden_kinds(self) -> Collection[str]:
+        return ("hidden",)
+
+    def _numbers_in(self, phase: Phase) -> Collection[str]:
+        return () if phase is Phase.WAITING else ("width",)
+
     def _select(self, density: float) -> None:
         self._widen(density)
 
     def _widen(self, density: float) -> dict[str, Tensor]:
         """Set the dead zone and the weights to this density, and return the masks of existing synapses."""
         sizes = {name: hidden.abs() for name, hidden in self.state["hidden"].items()}
+        self._findings.check_ranked(sizes, self.steps_done)
         alive = keep_share(sizes, density)
         dormant = [size.masked_fill_(alive[name], 0).amax() for name, size in sizes.items()]
         self.dead_zone.copy_(torch.stack(dormant).amax())
@@ -137,7 +170,7 @@ class STDS(Search):
 
 def _reveal(hidden: Tensor, width: Tensor, weight: Tensor) -> None:
     """Write weight = sign(hidden) * max(|hidden| - width, 0)."""
-    if width.device.type == "cpu":
+    if exact.on_host(width):
         torch.ops.aten.softshrink.out(hidden, width.item(), out=weight)
     else:  # the same without reading the width back
         torch.clamp(hidden, -width, width, out=weight)

@@ -1,6 +1,6 @@
 """UPR: synapses and neurons have trained gates, whose openness costs the connections behind them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from ...errors import InputError
 from ...options import NonNegative, Share, Steps
 from ...probe import each_batch, inputs_of
 from ...selection import keep_share
+from ...shapes import check_shapes, shapes_of
 from ...synapses import Exclude, entries_of, find_synapses, geometry
 from ..base import Phase, Trained
 from ..registry import register
@@ -28,6 +29,11 @@ STEEPNESS = (5.0, 1000.0)
 # Adam's constants for the gates, which use the learning rate of the weights.
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
+# Gate of a synapse that is absent at the start: nearly half open like all others, but the first to be shut.
+ABSENT = -1e-3
+# Factor of the gates below which a changed weight cannot be taken in, since the weight behind the gates would be huge;
+# and the relative difference to the implied weight from which on a weight counts as changed.
+NEARLY_SHUT, ROUNDING = 1e-6, 1e-5
 
 Number = float | Tensor
 
@@ -123,12 +129,15 @@ class UPR(Search):
     # --- One step
 
     def _start(self) -> None:
+        present = self._note_start()
         # In float32 at least: in half precision small updates of a gate, or of Adam's means, are rounded away.
         gates = {kind: self._full(0, precise=True) for kind in ("gate", "gate_mean", "gate_square")}
         neurons = {
             kind: {name: gates["gate"][name].new_zeros(self._neurons_of(name)) for name in self.gated}
             for kind in self.FREE_KINDS
         }
+        for name, gate in gates["gate"].items():  # so that absent synapses are the first to be shut
+            gate.masked_fill_(~present[name], ABSENT)
         self.state = {
             "weight": {name: p.detach() * self._initial_scale(name) for name, p in self.parameters.items()},
             **gates,
@@ -165,6 +174,54 @@ class UPR(Search):
             # The weights' memory may hold products, whether the parameters already point elsewhere or not.
             weights = self._restore_weights(trained) or [entry.parameter.data for entry in trained]
             self._write_weights([entry.name for entry in trained], weights, self.steepness_at(self.steps_done))
+
+    def _implied(self, name: str) -> Tensor | None:
+        if self.phase is Phase.FIXED:
+            return super()._implied(name)
+        if not self.parameters[name].requires_grad:
+            return self.state["weight"][name] / self._initial_scale(name)
+        weight = torch.empty_like(self.state["weight"][name])
+        self._write_weights([name], [weight], self.steepness_at(self.steps_done))
+        return weight
+
+    def _adopt(self, name: str, implied: Tensor) -> None:
+        if self.phase is Phase.FIXED:
+            return super()._adopt(name, implied)
+        weight, behind = self.parameters[name].data, self.state["weight"][name]
+        if not self.parameters[name].requires_grad:
+            behind.copy_(weight * self._initial_scale(name))
+            return None
+        open_share = torch.empty_like(weight)
+        gates = [self._gates(name, "gate")], [self._gates(name, "neuron")]
+        steepness = self.steepness_at(self.steps_done)
+        self._effective_weights([torch.ones_like(weight)], *gates, [open_share], [steepness])
+        exists = (implied != 0) & (open_share > NEARLY_SHUT)
+        # Compiled and eager arithmetic round differently, and a run may be resumed with the other.
+        changed = ~((weight - implied).abs() <= ROUNDING * implied.abs())
+        self._findings.add_foreign(name, (changed & ~exists).sum())
+        behind.copy_(torch.where(changed & exists, weight / open_share, behind))
+        weight.copy_(torch.where(exists, weight, implied))
+        return None
+
+    def _hidden_kinds(self) -> Collection[str]:
+        return ("weight", "gate", "gate_mean", "gate_square", *self.FREE_KINDS)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Do as `Method.load_state_dict`; there must be the gates of all neurons that have one."""
+        expected = {name: tuple(self._neurons_of(name)) for name in self.gated}
+        for kind in self.FREE_KINDS:
+            prefix = f"{kind}/"
+            found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            if found:
+                check_shapes(shapes_of(found), expected, what=f"the state {kind!r}", where="the network")
+        super().load_state_dict(state)
+
+    def _check_complete(self) -> None:
+        super()._check_complete()
+        if self.phase is Phase.SEARCHING and any(
+            self.state[kind].keys() != self.gated.keys() for kind in self.FREE_KINDS
+        ):
+            raise InputError(f"the state of UPR lacks gates of neurons: it must have those of {', '.join(self.gated)}")
 
     def _write_weights(self, names: Sequence[str], weights: Sequence[Tensor], steepness: float) -> None:
         """Write the effective weights of these layers into `weights`."""
@@ -205,6 +262,7 @@ class UPR(Search):
 
     def _select(self, density: float) -> None:
         openings = self._openings()
+        self._findings.check_ranked(openings, self.steps_done)
         alive = keep_share(openings, density)
         shut = [opening.masked_fill_(alive[name], -torch.inf).amax() for name, opening in openings.items()]
         boundary = torch.stack(shut).amax().nan_to_num(neginf=0.0)  # -inf: no gate is to be shut, so none is shifted
@@ -216,6 +274,7 @@ class UPR(Search):
 
     def _end_search(self) -> None:
         openings = self._openings()
+        self._findings.check_ranked(openings, self.steps_done)
         if self.target_density is None:
             alive = {name: opening > 0 for name, opening in openings.items()}
         else:

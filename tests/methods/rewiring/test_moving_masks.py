@@ -242,7 +242,14 @@ def test_a_state_is_complete_and_one_of_another_network_is_refused(kind, options
     method = kind(network, optimizer, density=0.5, steps=40, **options)
     push(network, optimizer, 0, 3)
     state = method.state_dict()
-    assert {key.partition("/")[0] for key in state} == keys | {"version", "method", "density", "steps", "phase"}
+    assert {key.partition("/")[0] for key in state} == keys | {
+        "version",
+        "method",
+        "density",
+        "options",
+        "steps",
+        "phase",
+    }
     other = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.Conv2d(6, 5, 3, bias=False))
     stranger = kind(other, SGD(other.parameters(), lr=0.1), density=0.5, steps=40, **options)
     with pytest.raises(InputError, match=r"1\.weight is \(4, 6, 3, 3\) in the first and \(5, 6, 3, 3\) in the second"):
