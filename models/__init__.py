@@ -69,7 +69,14 @@ def build(
     if fixed not in (None, classes):
         free = ", ".join(other for other in names() if _MODELS[other][1] is None)
         raise InputError(f"{name} has {fixed} classes, not {classes}: use {free}, or sizes that end with {classes}")
-    make = NEURONS[neuron] if isinstance(neuron, str) else neuron
+    of_own = NEURONS[neuron] if isinstance(neuron, str) else neuron
+
+    def make() -> nn.Module:
+        made = of_own()
+        if not isinstance(made, nn.Module):
+            raise InputError(f"neuron must make a torch module, {shortened(neuron)} makes {shortened(made)}")
+        return made
+
     layers = make_layers(make, classes)
     if neuron == "relu":
         # A rectified output below 0 has no gradient: its class would never be learned.

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..connectivity import Connectivity, check_scores
 from ..errors import InputError
 from ..layout import from_rows, to_rows
-from ..options import Fraction, Share, check, checked
+from ..options import Fraction, Share, checked
 from ..synapses import Geometry
 from .common import Geometries, Scores, count_of, keep_in_each, need_geometries, ranks_in_rows
 from .shares import deal
@@ -69,7 +69,7 @@ def rows(scores: Scores, density: Share, geometries: Geometries) -> Connectivity
 
 
 @checked
-def per_layer(scores: Scores, densities: Mapping[str, float]) -> Connectivity:
+def per_layer(scores: Scores, densities: Mapping[str, Fraction]) -> Connectivity:
     """Keep round(density * weights) synapses in each layer, with densities given by hand.
 
     Args:
@@ -85,8 +85,7 @@ def per_layer(scores: Scores, densities: Mapping[str, float]) -> Connectivity:
             f"densities are given for {', '.join(map(str, densities)) or 'no layer'}, "
             f"the layers are {', '.join(scores)}: give one for each"
         )
-    chosen = {name: check(f"the density of {name}", density, Fraction) for name, density in densities.items()}
-    return keep_in_each(scores, {name: round(chosen[name] * score.numel()) for name, score in scores.items()})
+    return keep_in_each(scores, {name: round(densities[name] * score.numel()) for name, score in scores.items()})
 
 
 def _units(geometry: Geometry) -> int:

@@ -40,7 +40,7 @@ def find(allocation: str | Mapping[str, float] | Allocation) -> Allocation:
             [0, 1].
     """
     if isinstance(allocation, Mapping):
-        return partial(_by_hand, {n: check(f"the density of {n}", d, Fraction) for n, d in allocation.items()})
+        return partial(_by_hand, dict(check("allocation", allocation, Mapping[str, Fraction])))
     if callable(allocation):
         return allocation
     if not isinstance(allocation, str):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +56,7 @@ def visit_gradients(
             output = run(partial(torch.func.functional_call, network, weights), inputs, of=network)
             check_classes(output, labels)
             slopes = torch.autograd.grad(
-                _number(loss(widened(output), labels)),
+                _loss_of(loss, widened(output), labels),
                 list(leaves.values()),
                 create_graph=differentiable,
                 allow_unused=True,
@@ -110,10 +109,15 @@ def _check_autograd(network: nn.Module) -> None:
         )
 
 
-def _number(loss: Any) -> Tensor:
-    if not (isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad):
-        raise InputError(f"loss must return one number with a gradient, found {shortened(loss)}")
-    return loss
+def _loss_of(loss: Loss, output: Tensor, labels: Tensor) -> Tensor:
+    try:
+        value = loss(output, labels)
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        reason, _, _ = str(error).partition("\n")
+        raise InputError(f"loss cannot be computed of outputs {list(output.shape)}: {reason}") from error
+    if not (isinstance(value, Tensor) and value.numel() == 1 and value.requires_grad):
+        raise InputError(f"loss must return one number with a gradient, found {shortened(value)}")
+    return value
 
 
 def _labelled(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:

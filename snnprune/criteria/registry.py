@@ -61,11 +61,16 @@ def find(criterion: str | Callable[..., Scores]) -> Criterion:
     """Return a criterion by name, or that of a function of your own, which is called with or without batches.
 
     Raises:
-        InputError: unknown name; the known ones are listed.
+        InputError: unknown name (the known ones are listed), or a function that cannot be called like that.
     """
     if callable(criterion):
         own = next((known for known in CRITERIA.values() if known.function is criterion), None)
-        return own or Criterion(getattr(criterion, "__name__", repr(criterion)), criterion, "nothing")
+        name = getattr(criterion, "__name__", None) or type(criterion).__name__
+        try:
+            inspect.signature(criterion).bind_partial("network", "batches")
+        except (TypeError, ValueError) as error:
+            raise InputError(f"criterion {name} must be a function (network, batches): {error}") from error
+        return own or Criterion(name, criterion, "nothing")
     return CRITERIA.find(criterion)
 
 

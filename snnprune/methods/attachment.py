@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ class Attached(ABC):
 
     _given: dict[str, Any]
 
-    def __new__(cls, *_: Any, **given: Any) -> "Attached":
+    def __new__(cls, *_: Any, **given: Any) -> Self:
         """Keep the options as they were given; a saved state can only be loaded with the same."""
         attached = super().__new__(cls)
         attached._given = given
@@ -140,7 +140,7 @@ class Attached(ABC):
         return {**self.__dict__, "_handles": attached, "_names": {}, "_network_then": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        vars(self).update(state)
         attached, self._handles = self._handles, []
         self._note_network()
         if attached:

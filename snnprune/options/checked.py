@@ -73,11 +73,13 @@ def check(name: str, value: Any, annotation: Any) -> Any:
         return convert(value, annotation)
     except Unfit as unfit:
         role, wanted = _role_of(annotation), str(unfit)
-        subject = f"{name}, {role}," if role else name
+        subject = f"{name}, {role}," if role else name + unfit.entry
         # After a comma a semicolon reads better; those in "(0, 1]" and between choices do not count.
         several = "," in re.sub(r"[\[(].*?[\])]", "", wanted) and not wanted.startswith("one of")
         mark = ";" if role or several else ","
-        raise InputError(f"{subject} must be {wanted}{mark} found {shortened(value)}") from None
+        raise InputError(
+            f"{subject} must be {wanted}{mark} found {shortened(unfit.value if unfit.entry else value)}"
+        ) from None
 
 
 def _resolved(function: Callable[..., Any], declared: Mapping[str, Any]) -> dict[str, Any]:

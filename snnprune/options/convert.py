@@ -1,8 +1,9 @@
 """Conversion of a value to the type that an annotation declares."""
 
+import inspect
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -34,7 +35,17 @@ _WORDS = {
 
 
 class Unfit(Exception):
-    """A value is of another type or range; the message is what is wanted: "in (0, 1]", "a whole number"."""
+    """A value is of another type or range; the message is what is wanted: "in (0, 1]", "a whole number".
+
+    Attributes:
+        entry: of the mapping or sequence that does not fit, such as "['fc1']"; "" if it is the value itself.
+        value: that entry.
+    """
+
+    def __init__(self, wanted: str, entry: str = "", value: Any = None) -> None:
+        super().__init__(wanted)
+        self.entry = entry
+        self.value = value
 
 
 def convert(value: Any, annotation: Any) -> Any:
@@ -58,20 +69,28 @@ def convert(value: Any, annotation: Any) -> Any:
         return _number(value, annotation, Interval())
     if annotation is bool:
         value = _item(value)
-    if origin is Callable or annotation is Callable:
-        return _instance(value, callable(value), "a function")
-    kind = annotation if origin is None else origin
+    if kind_of(annotation) is Callable:
+        return _function(value, parts)
+    kind = kind_of(annotation)
     if not isinstance(kind, type) or kind in (object, NoneType):
         return value
+    wanted = _WORDS.get(kind.__name__, f"a {kind.__name__}")
     try:
         fits = isinstance(value, kind)
     except TypeError:  # a protocol that cannot be asked for at run time
         return value
-    if isinstance(value, str | bytes) and _is_iterable(kind):
-        fits = False  # text is a sequence of texts, which is never what was meant
-    if fits and kind is Iterable and isinstance(value, Iterator):
+    if not fits or (_is_collection(kind) and not _is_iterable(value)):
+        raise Unfit(wanted)
+    if kind is Iterable and isinstance(value, Iterator):
         return tuple(value)  # which can be read more than once
-    return _instance(value, fits, _WORDS.get(kind.__name__, f"a {kind.__name__}"))
+    if kind in (Sequence, Mapping) and parts:
+        return _entries(value, parts[-1])
+    return value
+
+
+def kind_of(annotation: Any) -> Any:
+    """Return the class of an annotation without its parameters: Mapping for Mapping[str, float]."""
+    return annotation if get_origin(annotation) is None else get_origin(annotation)
 
 
 def _annotated(value: Any, kind: Any, *declared: Any) -> Any:
@@ -91,6 +110,8 @@ def _one_of(value: Any, kinds: list[Any], *, optional: bool) -> Any:
         try:
             return convert(value, kind)
         except Unfit as unfit:
+            if unfit.entry:
+                raise
             wanted.append(str(unfit))
     raise Unfit(" or ".join(dict.fromkeys(wanted)))
 
@@ -103,14 +124,45 @@ def _choice(value: Any, choices: tuple[Any, ...]) -> Any:
     raise Unfit(f"one of {', '.join(map(str, choices))}")
 
 
-def _instance(value: Any, fits: bool, wanted: str) -> Any:
-    if not fits:
-        raise Unfit(wanted)
+def _function(value: Any, parts: tuple[Any, ...]) -> Any:
+    """Return a function, after a check of the number of arguments that it takes, if that is declared and known."""
+    if not callable(value):
+        raise Unfit("a function")
+    if parts and isinstance(parts[0], list):
+        try:
+            inspect.signature(value).bind(*parts[0])
+        except TypeError:
+            raise Unfit(f"a function of {len(parts[0])} arguments") from None
+        except ValueError:
+            pass  # a function that is not written in Python may not say
     return value
 
 
-def _is_iterable(kind: type) -> bool:
-    return kind is not str and kind is not object and hasattr(kind, "__iter__") and kind.__module__ != "builtins"
+def _entries(value: Any, annotation: Any) -> Any:
+    """Return a sequence, or a mapping, with its entries, or values, converted; the same object if none changes."""
+    named = value if isinstance(value, Mapping) else dict(enumerate(value))
+    converted = {}
+    for name, entry in named.items():
+        try:
+            converted[name] = convert(entry, annotation)
+        except Unfit as unfit:
+            raise Unfit(str(unfit), f"[{name!r}]"[:60] + unfit.entry, unfit.value if unfit.entry else entry) from None
+    if all(converted[name] is entry for name, entry in named.items()):
+        return value
+    return converted if isinstance(value, Mapping) else tuple(converted.values())
+
+
+def _is_collection(kind: type) -> bool:
+    return kind in (Iterable, Sequence, Mapping, list, tuple)
+
+
+def _is_iterable(value: Any) -> bool:
+    """Return whether a value can be iterated over; text can, but a text of texts is never what was meant."""
+    try:
+        iter(value)
+    except TypeError:  # such as a tensor without dimensions
+        return False
+    return not isinstance(value, str | bytes)
 
 
 # --- Numbers

@@ -4,13 +4,14 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..options import Count, CountOrZero, Seed, checked
+from ..options import Converted, Count, CountOrZero, Seed, checked
 from ..text import shortened
 from .sources import SOURCES, Split, read
 
@@ -62,6 +63,26 @@ class Data:
         return (scaled - self.mean[:, None, None]) / self.std[:, None, None]
 
 
+def device_of(device: str | torch.device) -> torch.device:
+    """Return a device by name.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    try:
+        found = torch.device(device) if isinstance(device, str | torch.device) else None
+    except RuntimeError:
+        found = None
+    if found is None or found.type not in ("cpu", "cuda"):
+        raise InputError(f"device must be cpu, cuda or cuda:N, found {shortened(device)}")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device must be there, {found} is not: this machine has {torch.cuda.device_count()} of CUDA")
+    return found
+
+
+Device = Annotated[str | torch.device, Converted(device_of)]
+
+
 def names() -> list[str]:
     """Return the names that `load` knows."""
     return list(SOURCES)
@@ -76,7 +97,7 @@ def load(
     validation: int = 0,
     images: CountOrZero = 0,
     seed: Seed = 0,
-    device: str | torch.device = "cpu",
+    device: Device = "cpu",
 ) -> Data:
     """Load a data set onto a device.
 
@@ -131,7 +152,7 @@ def batches(
     split: Split,
     batch_size: Count,
     *,
-    device: str | torch.device = "cpu",
+    device: Device = "cpu",
     order: Tensor | None = None,
     start: CountOrZero = 0,
     prepare: Callable[[Tensor], Tensor] = lambda images: images,

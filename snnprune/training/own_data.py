@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from ..errors import InputError
 from ..options import Count, check
-from .data import Data
+from .data import Data, device_of
 from .sources import Split
 
 # (inputs [N, ...], labels [N]), or a dataset whose items are (input, label).
@@ -38,7 +38,8 @@ def own_data(
         InputError: no inputs, inputs of several shapes or another type, inputs and labels that differ in number, or
             labels that are not whole numbers from 0 to classes - 1.
     """
-    classes = check("classes", classes, Count | None)
+    name = check("name", name, str)
+    classes, device = check("classes", classes, Count | None), device_of(device)
     splits = [_split(pairs, what) for pairs, what in ((train, "training"), (evaluation, "evaluation"))]
     if splits[0].images.shape[1:] != splits[1].images.shape[1:]:
         shapes = " and ".join(str(tuple(split.images.shape[1:])) for split in splits)
@@ -81,6 +82,6 @@ def _stacked(pairs: Any, what: str) -> tuple[Tensor, Tensor]:
         return torch.stack([item[0] for item in items]), torch.tensor(labels, device="cpu")
     except InputError:
         raise
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+    except (TypeError, ValueError, RuntimeError, LookupError) as error:
         reason, _, _ = str(error).partition("\n")
         raise InputError(f"{what} data must have items (tensor, label), all of one shape: {reason}") from error

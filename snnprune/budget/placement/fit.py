@@ -30,8 +30,10 @@ def fit(layers: Sequence[Wired], chip: Chip, *, bits: Count | None = None) -> Pl
         bits: of a weight; None: the most that the chip has.
 
     Raises:
-        InputError: bits that the chip does not have.
+        InputError: no layers, or bits that the chip does not have.
     """
+    if not layers:
+        raise InputError("layers must be those of a network, found none: pass budget.wire(network, example)")
     allowed = chip.weight_bits.value
     width: int = allowed[-1] if bits is None else bits
     if width not in allowed:
