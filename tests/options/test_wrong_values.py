@@ -2,7 +2,8 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import numpy as np
 import pytest
@@ -197,7 +198,8 @@ def test_a_wrong_value_is_taken_or_refused_in_one_line(call, option):
 
 def numbers_of(annotation: Any) -> tuple[type, Interval] | None:
     """int or float with its range, if an annotation declares a number."""
-    for part in (annotation, *get_args(annotation)):
+    parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
+    for part in (annotation, *parts):
         for entry in getattr(part, "__metadata__", ()):
             if isinstance(entry, Interval):
                 return part.__origin__, entry
