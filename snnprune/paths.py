@@ -13,7 +13,7 @@ from torch.nn.modules.pooling import _MaxPoolNd
 from .connectivity import Connectivity
 from .layout import to_rows
 from .options import checked
-from .probe import run
+from .probe import need_autograd, run
 from .synapses import find_synapses, probing, static_geometry, unwrapped
 
 _AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -88,6 +88,7 @@ def flow(network: nn.Module, weights: dict[str, Tensor], example: Tensor, *, exa
         exact: return the exact gradients; give float64 weights, since they can overflow float32. Otherwise the output
             of each layer is rescaled, so that nothing overflows, and each tensor's gradient has an unknown factor.
     """
+    need_autograd(network)
     network = unwrapped(network)
     own_names = {id(parameter): name for name, parameter in network.named_parameters()}
     named = {name: own_names[id(entry.parameter)] for name, entry in find_synapses(network).items()}

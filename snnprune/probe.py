@@ -143,6 +143,20 @@ def _checked_labels(inputs: Tensor, labels: Any) -> Tensor:
 # --- Runs
 
 
+def need_autograd(network: nn.Module) -> None:
+    """Make sure that gradients can be computed.
+
+    Raises:
+        InputError: torch.inference_mode() is on, or parts of the network were made in it.
+    """
+    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    if torch.is_inference_mode_enabled() or any(tensor.is_inference() for tensor in tensors.values()):
+        raise InputError(
+            "this needs gradients, and there are none in torch.inference_mode(), nor of a network made in it: "
+            "leave it, and make the network outside"
+        )
+
+
 def run(network: Callable[..., Any], inputs: Tensor, *, of: nn.Module) -> Tensor:
     """Return a network's output.
 

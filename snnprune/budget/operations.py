@@ -11,7 +11,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..options import Converted, checked
-from ..probe import Batches, each_batch, inputs_of, run, undisturbed
+from ..probe import Batches, each_batch, inputs_of, need_autograd, run, undisturbed
 from ..synapses import Exclude, Synapses, find_synapses, reset_neurons
 from ..text import aligned, html_table
 
@@ -135,6 +135,7 @@ def count_operations(
         InputError: no batches or an empty one, a connectivity of another network, a layer that does not run, inputs of
             a layer in which the samples of the batch cannot be found, or an unknown `static`.
     """
+    need_autograd(network)
     synapses = find_synapses(network, exclude=exclude)
     present = connectivity if connectivity is not None else Connectivity.from_network(network)
     present.check(network)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..probe import InputMonitor, each_batch, inputs_of, run, undisturbed, widened
+from ..probe import InputMonitor, each_batch, inputs_of, need_autograd, run, undisturbed, widened
 from ..synapses import Exclude, reset_neurons
 from .registry import Batches, Scores
 
@@ -26,6 +26,7 @@ def visit_layers(network: nn.Module, batches: Batches, visit: Visit, *, exclude:
     Raises:
         InputError: batches that the network does not take, or a layer that no spike ever reaches.
     """
+    need_autograd(network)
     monitor = InputMonitor(network, exclude)
     visiting = False
 

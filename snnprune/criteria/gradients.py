@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..losses import Loss
-from ..probe import CURE, InputMonitor, check_classes, each_batch, run, undisturbed, weights_of, widened
+from ..probe import CURE, InputMonitor, check_classes, each_batch, need_autograd, run, undisturbed, weights_of, widened
 from ..synapses import Exclude, find_synapses, reset_neurons
 from ..text import shortened
 from .registry import Batches, Scores
@@ -45,7 +45,7 @@ def visit_gradients(
             that no spike, or no gradient, ever reaches.
     """
     synapses = find_synapses(network, exclude=exclude)
-    _check_autograd(network)
+    need_autograd(network)
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights_of(network, exclude).items()}
     monitor = InputMonitor(network, exclude)
     has_gradient = dict.fromkeys(leaves, False)
@@ -98,15 +98,6 @@ def mean_over_batches(
 
     visit_gradients(network, batches, loss, add, exclude=exclude, one_by_one=one_by_one)
     return {name: summed / count for name, summed in total.items()}
-
-
-def _check_autograd(network: nn.Module) -> None:
-    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    if torch.is_inference_mode_enabled() or any(tensor.is_inference() for tensor in tensors.values()):
-        raise InputError(
-            "this criterion needs gradients, which there are none of in torch.inference_mode(), nor of a network that "
-            "was made in it: leave it, and make the network outside"
-        )
 
 
 def _loss_of(loss: Loss, output: Tensor, labels: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ class UPR(Search):
             shared = [int(shape.uses.max()) for shape in shapes.values() if shape.kernel and shape.uses is not None]
             price = HIGHEST_COST / max(shared, default=1)
         super().__init__(network, optimizer, density=density, steps=steps, settle=settle, ramp=RAMP, exclude=exclude)
-        uses = {name: torch.as_tensor(shape.uses).to(self.parameters[name]) for name, shape in shapes.items()}
+        uses = {n: shape.uses.to(self.parameters[n]) for n, shape in shapes.items() if shape.uses is not None}
         # Name -> axis of the weight that counts presynaptic neurons, for the layers that have neuron gates.
         first_layer = next(iter(find_synapses(network)))
         self.gated = {n: 1 - shape.output_axis for n, shape in shapes.items() if n != first_layer and shape.groups == 1}
