@@ -2,10 +2,10 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
-from typing import Any, TypeVar, cast, get_args, get_type_hints
+from typing import Any, TypeVar, cast, get_args
 
 from ..errors import InputError
 from ..text import shortened
@@ -36,7 +36,7 @@ def checked(function: F) -> F:
 
     def taken(name: str, value: Any) -> Any:
         if isinstance(declared.get(name), str):  # its names may be defined only after this function
-            declared.update(_resolved(function, declared))
+            declared[name] = _evaluated(declared[name], function)
         return check(name, value, declared[name]) if name in declared else value
 
     @wraps(function)
@@ -82,13 +82,12 @@ def check(name: str, value: Any, annotation: Any) -> Any:
         ) from None
 
 
-def _resolved(function: Callable[..., Any], declared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the annotations with those that are text evaluated; Any for what cannot be."""
+def _evaluated(annotation: str, function: Callable[..., Any]) -> Any:
+    """Return the object of an annotation that is text; Any if it is known to type checkers alone."""
     try:
-        hints = get_type_hints(function, include_extras=True)
-    except Exception:  # a name that is known to type checkers alone
-        hints = {}
-    return {name: hints.get(name, Any) if isinstance(kind, str) else kind for name, kind in declared.items()}
+        return eval(annotation, getattr(inspect.unwrap(function), "__globals__", {}))
+    except Exception:
+        return Any
 
 
 def _role_of(annotation: Any) -> str:
