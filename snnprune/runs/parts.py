@@ -105,7 +105,11 @@ def build_network(config: Config, classes: int) -> nn.Module:
     Raises:
         InputError: as `network_factory`, or a factory that returns no module with synapses.
     """
-    network = network_factory(config.model)(timesteps=config.timesteps, neuron=config.neuron, classes=classes)
+    try:
+        network = network_factory(config.model)(timesteps=config.timesteps, neuron=config.neuron, classes=classes)
+    except (RuntimeError, MemoryError, OverflowError) as error:  # such as more weights than there is memory for
+        reason, _, _ = str(error).partition("\n")
+        raise InputError(f"--model {config.model[:100]} cannot be made: {reason}") from error
     if not isinstance(network, nn.Module):
         raise InputError(f"--model {config.model} must return a torch module, found {type(network).__name__}")
     find_synapses(network)

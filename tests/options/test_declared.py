@@ -160,7 +160,15 @@ def test_what_fits_as_it_is_stays_the_same_object():
 
 def test_a_checked_function_is_called_as_before():
     @checked
-    def mixed(first: Share, /, second: Count = 2, *rest: Count, third: "Share" = 1.0, unknown: "Missing" = 3, **more):  # noqa: F821
+    def mixed(
+        first: Share,
+        /,
+        second: Count = 2,
+        *rest: Count,
+        third: "Share" = 1.0,
+        unknown: "Missing" = 3,  # type: ignore[name-defined]  # noqa: F821
+        **more: Any,
+    ):
         return first, second, rest, third, unknown, more
 
     assert mixed(np.float64(0.5)) == (0.5, 2, (), 1.0, 3, {})
