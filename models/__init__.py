@@ -1,8 +1,12 @@
 """The networks of the papers: one definition each for the spiking network and its ANN twin."""
 
+from typing import Annotated
+
 from torch import nn
 
 from snnprune.errors import InputError
+from snnprune.options import Count, Interval, checked
+from snnprune.text import shortened
 
 from .convolutional import cifar10_cnn, lenet5, vgg11
 from .layers import Maker
@@ -21,6 +25,8 @@ _MODELS: dict[str, tuple[Maker, int | None]] = {
     "vgg11": (vgg11, None),
 }
 
+Classes = Annotated[int, Interval(least=2)]
+
 
 def names() -> list[str]:
     """Return the names that `build` knows, sorted; it also takes sizes such as "784-512-10"."""
@@ -36,7 +42,10 @@ def check_name(name: str) -> None:
     _find(name)
 
 
-def build(name: str, *, timesteps: int = 8, neuron: str | Neuron = "lif", classes: int = 10) -> StaticInputNetwork:
+@checked
+def build(
+    name: str, *, timesteps: Count = 8, neuron: str | Neuron = "lif", classes: Classes = 10
+) -> StaticInputNetwork:
     """Make a freshly initialised network (torch's default initialisation) in training mode, on the CPU.
 
     It takes images [B, C, H, W] and returns the spikes of its output neurons [T, B, classes]; the class with the
@@ -56,13 +65,18 @@ def build(name: str, *, timesteps: int = 8, neuron: str | Neuron = "lif", classe
     """
     make_layers, fixed = _find(name)
     if isinstance(neuron, str) and neuron not in NEURONS:
-        raise InputError(f"unknown neuron {neuron!r}: known are {', '.join(NEURONS)}")
-    if classes < 2:
-        raise InputError(f"classes must be 2 or more, found {classes}")
+        raise InputError(f"unknown neuron {shortened(neuron)}: known are {', '.join(NEURONS)}")
     if fixed not in (None, classes):
         free = ", ".join(other for other in names() if _MODELS[other][1] is None)
         raise InputError(f"{name} has {fixed} classes, not {classes}: use {free}, or sizes that end with {classes}")
-    make = NEURONS[neuron] if isinstance(neuron, str) else neuron
+    of_own = NEURONS[neuron] if isinstance(neuron, str) else neuron
+
+    def make() -> nn.Module:
+        made = of_own()
+        if not isinstance(made, nn.Module):
+            raise InputError(f"neuron must make a torch module, {shortened(neuron)} makes {shortened(made)}")
+        return made
+
     layers = make_layers(make, classes)
     if neuron == "relu":
         # A rectified output below 0 has no gradient: its class would never be learned.
@@ -73,4 +87,4 @@ def build(name: str, *, timesteps: int = 8, neuron: str | Neuron = "lif", classe
 def _find(name: str) -> tuple[Maker, int | None]:
     if found := _MODELS.get(name) or of_sizes(name):
         return found
-    raise InputError(f"unknown model {name!r}: known are {', '.join(names())}, and sizes such as 784-512-10")
+    raise InputError(f"unknown model {shortened(name)}: known are {', '.join(names())}, and sizes such as 784-512-10")

@@ -10,7 +10,7 @@ from .layers import Layers, Maker
 from .neurons import Neuron
 
 # Sizes of the layers, "784-512-10", after the size of an average pooling, "P7-16-128-10".
-_SIZES = re.compile(r"(?:P([1-9]\d*)-)?([1-9]\d*(?:-[1-9]\d*)+)")
+_SIZES = re.compile(r"(?:P([1-9]\d{0,17})-)?([1-9]\d{0,17}(?:-[1-9]\d{0,17})+)")
 
 
 def digits_mlp(neuron: Neuron, classes: int) -> Layers:

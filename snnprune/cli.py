@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import InputError
+from .options import Count, check
 from .runs.options import add_several
 
 
@@ -58,8 +59,7 @@ def _report(options: argparse.Namespace) -> str:
     from .storage import write_text
     from .synapses import geometry
 
-    if options.samples < 1:
-        raise InputError(f"--samples must be 1 or more, found {options.samples}")
+    check("--samples", options.samples, Count)
     out = Path(options.out or Path(options.run) / "report")
     run = read_run(options.run, model=options.model, data_root=options.data_root)
     dense = {} if options.dense is None else {"dense_accuracy": _dense_accuracy(options.dense, run.summary)}

@@ -149,4 +149,6 @@ def _convolves_on_cpu(network: nn.Module) -> bool:
 
 
 def _as_tensor(value: Any) -> Any:
-    return torch.as_tensor(value) if isinstance(value, int | float) else value
+    if not isinstance(value, int | float):
+        return value
+    return torch.tensor(value, dtype=torch.int64 if isinstance(value, int) else torch.float32, device="cpu")

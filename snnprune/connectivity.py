@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from .errors import InputError
+from .options import Share, check, checked
 from .selection import keep_largest
 from .shapes import check_shapes, shapes_of
 from .storage import read_tensors, write_tensors
 from .synapses import Exclude, Geometry, find_synapses
-from .text import aligned, html_table
+from .text import aligned, html_table, shortened
 
 
 class Difference(NamedTuple):
@@ -36,11 +37,14 @@ class Connectivity(Mapping[str, Tensor]):
     """
 
     def __init__(self, masks: Mapping[str, Tensor]) -> None:
+        if not isinstance(masks, Mapping):
+            raise InputError(f"a connectivity must be made of named tensors, found {shortened(masks)}")
         if not masks:
             raise InputError("a connectivity needs at least one tensor of synapses, none were given")
         for name, mask in masks.items():
-            if mask.dtype != torch.bool:
-                raise InputError(f"the connectivity of {name} must be torch.bool, found {mask.dtype}")
+            found = mask.dtype if isinstance(mask, Tensor) else shortened(mask)
+            if found != torch.bool:
+                raise InputError(f"the connectivity of {name} must be torch.bool, found {found}")
         self._masks = {name: mask.detach().clone() for name, mask in masks.items()}
 
     @classmethod
@@ -56,7 +60,8 @@ class Connectivity(Mapping[str, Tensor]):
         return cls({name: torch.ones_like(entry.parameter, dtype=torch.bool) for name, entry in synapses.items()})
 
     @classmethod
-    def from_scores(cls, scores: Mapping[str, Tensor], density: float) -> "Connectivity":
+    @checked
+    def from_scores(cls, scores: Mapping[str, Tensor], density: Share) -> "Connectivity":
         """Return the synapses with the largest scores of all tensors, exactly round(density * prunable) of them.
 
         Of equal scores the first are taken, in the order of tensors and indices.
@@ -66,7 +71,7 @@ class Connectivity(Mapping[str, Tensor]):
             density: share of synapses to keep, in (0, 1].
 
         Raises:
-            InputError: a density outside (0, 1], no scores, or scores that are not floating point numbers.
+            InputError: a density outside (0, 1], no scores, or scores that are not tensors of floating point numbers.
         """
         check_scores(scores, density)
         total = sum(tensor.numel() for tensor in scores.values())
@@ -127,8 +132,8 @@ class Connectivity(Mapping[str, Tensor]):
 
     @property
     def density(self) -> float:
-        """Present / prunable synapses, in [0, 1]."""
-        return self.nonzero / self.prunable
+        """Present / prunable synapses, in [0, 1]; 1 if there are none to prune."""
+        return _share(self.nonzero, self.prunable)
 
     @property
     def sparsity(self) -> float:
@@ -144,7 +149,7 @@ class Connectivity(Mapping[str, Tensor]):
                 "shape": list(mask.shape),
                 "prunable": mask.numel(),
                 "nonzero": nonzero,
-                "density": nonzero / mask.numel(),
+                "density": _share(nonzero, mask.numel()),
             }
         return table
 
@@ -190,6 +195,7 @@ class Connectivity(Mapping[str, Tensor]):
 
     # --- Comparison
 
+    @checked
     def diff(self, other: "Connectivity") -> Difference:
         """Return the change from this connectivity to `other`.
 
@@ -203,6 +209,7 @@ class Connectivity(Mapping[str, Tensor]):
             regrown=Connectivity({name: new & ~old for name, (old, new) in pairs.items()}),
         )
 
+    @checked
     def jaccard(self, other: "Connectivity") -> float:
         """Return |A and B| / |A or B| over all synapses, in [0, 1]; 1 for two empty connectivities.
 
@@ -213,6 +220,7 @@ class Connectivity(Mapping[str, Tensor]):
         union = self.nonzero + regrown.nonzero
         return common / union if union else 1.0
 
+    @checked
     def jaccard_excess(self, other: "Connectivity") -> float:
         """Return the Jaccard index minus that of two random connectivities with the same densities in each layer.
 
@@ -229,6 +237,7 @@ class Connectivity(Mapping[str, Tensor]):
 
     # --- Use
 
+    @checked
     def check(self, network: nn.Module) -> None:
         """Make sure that this connectivity belongs to a network.
 
@@ -240,6 +249,7 @@ class Connectivity(Mapping[str, Tensor]):
         check_shapes(shapes_of(self._masks), shapes_of(weights), what="the connectivity", where=kind, partial=True)
 
     @torch.no_grad()
+    @checked
     def apply_(self, network: nn.Module) -> None:
         """Set the weight of every absent synapse of a network to zero, in place.
 
@@ -267,14 +277,20 @@ def check_scores(scores: Mapping[str, Tensor], density: float) -> None:
     Raises:
         InputError: a density outside (0, 1], no scores, or scores that are not floating point numbers.
     """
-    if not 0 < density <= 1:
-        raise InputError(f"density must be in (0, 1], found {density}")
+    check("density", density, Share)
+    check("scores", scores, Mapping)
     if not scores:
         raise InputError("a connectivity needs the scores of at least one tensor of synapses, none were given")
     for name, tensor in scores.items():
         # The maximum is nan if any score is; that takes a tenth of the time of isnan().any(), and no memory.
+        if not isinstance(tensor, Tensor):
+            raise InputError(f"the scores of {name} must be a tensor, found {shortened(tensor)}")
         if not tensor.is_floating_point() or (tensor.numel() and bool(tensor.amax().isnan())):
             raise InputError(f"the scores of {name} must be floating point numbers, found {_describe(tensor)}")
+
+
+def _share(nonzero: int, prunable: int) -> float:
+    return nonzero / prunable if prunable else 1.0
 
 
 def _describe(tensor: Tensor) -> str:

@@ -12,11 +12,14 @@ from torch.nn.modules.pooling import _MaxPoolNd
 
 from .connectivity import Connectivity
 from .layout import to_rows
+from .options import checked
+from .probe import need_autograd, run
 from .synapses import find_synapses, probing, static_geometry, unwrapped
 
 _AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
+@checked
 def effective_connectivity(network: nn.Module, connectivity: Connectivity, example: Tensor) -> Connectivity:
     """Return the synapses that lie on a path of existing synapses from an input to an output of the network.
 
@@ -32,7 +35,7 @@ def effective_connectivity(network: nn.Module, connectivity: Connectivity, examp
         example: one input batch; only its shape matters, one sample is enough.
 
     Raises:
-        InputError: the connectivity does not match the network.
+        InputError: the connectivity does not match the network, or the network does not take the example.
     """
     connectivity.check(network)
     synapses = find_synapses(network)
@@ -44,6 +47,7 @@ def effective_connectivity(network: nn.Module, connectivity: Connectivity, examp
     return Connectivity({name: mask & (paths[name] > 0).to(mask.device) for name, mask in connectivity.items()})
 
 
+@checked
 def dead_neurons(network: nn.Module, connectivity: Connectivity, example: Tensor) -> dict[str, Tensor]:
     """Return for each tensor of synapses which postsynaptic units (neurons, or channels of a convolution) are dead.
 
@@ -84,6 +88,7 @@ def flow(network: nn.Module, weights: dict[str, Tensor], example: Tensor, *, exa
         exact: return the exact gradients; give float64 weights, since they can overflow float32. Otherwise the output
             of each layer is rescaled, so that nothing overflows, and each tensor's gradient has an unknown factor.
     """
+    need_autograd(network)
     network = unwrapped(network)
     own_names = {id(parameter): name for name, parameter in network.named_parameters()}
     named = {name: own_names[id(entry.parameter)] for name, entry in find_synapses(network).items()}
@@ -98,7 +103,8 @@ def flow(network: nn.Module, weights: dict[str, Tensor], example: Tensor, *, exa
     hook_for = partial(_linear_hook, scaled=not exact)
     with torch.enable_grad(), probing(network, hook_for):
         replaced = {**plain, **{named[name]: leaf for name, leaf in leaves.items()}}
-        output = torch.func.functional_call(network, replaced, (torch.ones_like(example, dtype=dtype),))
+        linear = partial(torch.func.functional_call, network, replaced)
+        output = run(linear, torch.ones_like(example, dtype=dtype), of=network)
         gradients = torch.autograd.grad(output.sum(), list(leaves.values()), allow_unused=True)
     return {
         name: torch.zeros_like(leaf) if gradient is None else gradient

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from .errors import InputError
+from .text import shortened
 
 T = TypeVar("T")
 Entry = TypeVar("Entry")
@@ -83,7 +84,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """
         if not isinstance(name, str) or name not in self:
             hint = f", {self.hint}" if self.hint else ""
-            raise InputError(f"unknown {self.kind} {name!r}: known are {', '.join(self.names())}{hint}")
+            raise InputError(f"unknown {self.kind} {shortened(name)}: known are {', '.join(self.names())}{hint}")
         return self[name]
 
     def __getitem__(self, name: str) -> T:
@@ -113,12 +114,12 @@ def load_attribute(path: str, what: str) -> Any:
         InputError: another form, no such module or attribute, or the module cannot be imported.
     """
     module_name, colon, attribute = path.partition(":")
-    if not (module_name and colon and attribute):
-        raise InputError(f"{what} must be package.module:attribute, found {path!r}")
+    if not (module_name and colon and attribute) or module_name.startswith("."):
+        raise InputError(f"{what} must be package.module:attribute, found {shortened(path)}")
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{what} {path} cannot be imported: {error}") from error
+    except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
+        raise InputError(f"{what} {path[:200]} cannot be imported: {error}") from error
 
 
 def _describe(entry: object) -> str:

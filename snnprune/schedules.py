@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from .errors import InputError
+from .options import Count, CountOrZero, Fraction, Interval, OpenFraction, Share, check_fields, checked
 from .registry import Registry
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """Target density and times of selections; `step` counts the optimizer steps done, 0 is before the first."""
 
@@ -33,11 +35,11 @@ class OneShot:
         InputError: a value outside its range.
     """
 
-    density: float
-    at: int
+    density: Share
+    at: CountOrZero
 
     def __post_init__(self) -> None:
-        _check(self.density, 0, self.at)
+        check_fields(self)
 
     def density_at(self, step: int) -> float:
         """Return 1 before `at`, then the density."""
@@ -59,23 +61,22 @@ class Polynomial:
         density: from `end` on, in (0, 1].
         begin: the last step with density 1.
         end: step at which the density is reached, at least `begin`.
-        every: steps between two selections.
+        every: steps between two selections, 1 or more.
         power: 1 or more.
 
     Raises:
         InputError: a value outside its range.
     """
 
-    density: float
+    density: Share
     begin: int = 0
     end: int
-    every: int = 100
-    power: int = 3
+    every: Count = 100
+    power: Annotated[float, Interval(least=1)] = 3
 
     def __post_init__(self) -> None:
-        _check(self.density, self.begin, self.end)
-        if self.every < 1 or self.power < 1:
-            raise InputError(f"every and power must be 1 or more, found {self.every} and {self.power}")
+        check_fields(self)
+        _check_order(self.begin, self.end)
 
     def density_at(self, step: int) -> float:
         """Return 1 up to `begin`, a value on the ramp, or the final density from `end` on."""
@@ -109,15 +110,14 @@ class Rounds:
         InputError: a value outside its range.
     """
 
-    density: float
-    rounds: int
+    density: Share
+    rounds: Count
     begin: int = 0
     end: int
 
     def __post_init__(self) -> None:
-        _check(self.density, self.begin, self.end)
-        if self.rounds < 1:
-            raise InputError(f"rounds must be 1 or more, found {self.rounds}")
+        check_fields(self)
+        _check_order(self.begin, self.end)
 
     def density_at(self, step: int) -> float:
         """Return density^(rounds done / rounds)."""
@@ -134,15 +134,20 @@ class Rounds:
         return max(0, step - self.begin) * self.rounds // max(1, self.end - self.begin)
 
 
-def rounds_for(density: float, rate: float) -> int:
+@checked
+def rounds_for(density: Share, rate: OpenFraction) -> int:
     """Return the rounds it takes to `density` when each removes the share `rate` of the remaining synapses; 1 or more.
 
     The last round may remove less than `rate`.
+
+    Raises:
+        InputError: a density outside (0, 1], or a rate outside (0, 1).
     """
-    return max(1, math.ceil(math.log(density) / math.log(1 - rate) - 1e-9))  # 1e-9: rounding must not add a round
+    return max(1, math.ceil(math.log(density) / math.log1p(-rate) - 1e-9))  # 1e-9: rounding must not add a round
 
 
-def interval(steps: int) -> int:
+@checked
+def interval(steps: CountOrZero) -> int:
     """Return the steps between two selections in a search of `steps` steps: 100, or fewer to allow 50 selections."""
     return min(100, max(1, steps // 50))
 
@@ -172,7 +177,10 @@ def _rounds(*, density: float, begin: int, end: int, rate: float, **_: Any) -> S
     return Rounds(density=density, rounds=rounds_for(density, rate), begin=begin, end=end)
 
 
-def make(name: str, *, density: float, begin: int, end: int, every: int | None = None, rate: float = 0.25) -> Schedule:
+@checked
+def make(
+    name: str, *, density: Share, begin: int, end: int, every: Count | None = None, rate: OpenFraction = 0.25
+) -> Schedule:
     """Make a schedule by name.
 
     Args:
@@ -187,21 +195,18 @@ def make(name: str, *, density: float, begin: int, end: int, every: int | None =
         InputError: unknown name, `end` before `begin`, or a value outside its range.
     """
     factory = SCHEDULES.find(name)
-    _check(density, begin, end)
-    if not 0 < rate < 1:
-        raise InputError(f"rate must be in (0, 1), found {rate}")
+    _check_order(begin, end)
     every = interval(end - begin) if every is None else every
     return factory(density=density, begin=begin, end=end, every=every, rate=rate)
 
 
-def _check(density: float, begin: int, end: int) -> None:
-    if not 0 < density <= 1:
-        raise InputError(f"density must be in (0, 1], found {density}")
+def _check_order(begin: int, end: int) -> None:
     if not 0 <= begin <= end:
         raise InputError(f"a schedule must have 0 <= begin <= end, found begin {begin}, end {end}")
 
 
-def hold_then_cosine(step: int, *, steps: int, hold: float) -> float:
+@checked
+def hold_then_cosine(step: CountOrZero, *, steps: Count, hold: Fraction) -> float:
     """Return the factor of a learning rate that is constant for a share of the training, then falls to 0 on a cosine.
 
     Args:
@@ -211,6 +216,9 @@ def hold_then_cosine(step: int, *, steps: int, hold: float) -> float:
 
     Returns:
         A factor in [0, 1].
+
+    Raises:
+        InputError: a value outside its range.
     """
     done = step / steps
     if done < hold or hold >= 1:

@@ -1,7 +1,12 @@
-"""Reproducible random numbers, independent of torch's global generator."""
+"""Reproducible random numbers, independent of torch's global generator and of its default dtype and device."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
+
+from .options import Seed, check
 
 
 def generator(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
@@ -11,8 +16,22 @@ def generator(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
     initialised with after `torch.manual_seed(seed)`, and random scores would follow those weights.
 
     Args:
-        key: seed, step, index, ...; each 0 or more.
+        key: seed, step, index, ...; each 0 to 2^63 - 1.
         device: of the drawn numbers.
+
+    Raises:
+        InputError: a part of the key that is no such integer.
     """
-    seed = int(np.random.SeedSequence([*key, 0x5EED]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    parts = [check("seed", part, Seed) for part in key]
+    seed = int(np.random.SeedSequence([*parts, 0x5EED]).generate_state(1, np.uint64)[0] >> np.uint64(1))
     return torch.Generator(device).manual_seed(seed)
+
+
+def uniform(shape: Sequence[int], numbers: torch.Generator) -> Tensor:
+    """Draw numbers from [0, 1), float32 on the CPU.
+
+    Args:
+        shape: of the tensor.
+        numbers: of `generator`, on the CPU.
+    """
+    return torch.rand(shape, generator=numbers, dtype=torch.float32, device="cpu")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ def keep_largest(scores: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
     GPU; on a CPU hardly any memory is needed besides the result.
 
     Args:
-        scores: name -> scores, floating point, any shapes, one device and dtype. With a NaN among them fewer than
+        scores: name -> scores, floating point, any shapes. With a NaN among them fewer than
             `count` are kept: callers must rule it out first (`connectivity.check_scores` does).
         count: number of scores to keep; 0 or less keeps none, more than there are keeps all.
 
@@ -29,12 +30,23 @@ def keep_largest(scores: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
     total = sum(tensor.numel() for tensor in scores.values())
     if count <= 0 or count >= total:
         return {name: torch.full_like(tensor, count > 0, dtype=torch.bool) for name, tensor in scores.items()}
+    if (alike := comparable(scores)) is not scores:
+        return {name: kept.to(scores[name].device) for name, kept in keep_largest(alike, count).items()}
     if next(iter(scores.values())).device.type == "cpu":
         return _largest_on_host(scores, count)
     flat = torch.cat([tensor.detach().reshape(-1) for tensor in scores.values()])
     kept = _largest_on_device(flat, count)
     parts = kept.split([tensor.numel() for tensor in scores.values()])
     return {name: part.view(tensor.shape) for (name, tensor), part in zip(scores.items(), parts, strict=True)}
+
+
+def comparable(scores: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return scores that can be compared: on one device, in the widest of their dtypes. Copies only what differs."""
+    first, *others = scores.values()
+    dtype = reduce(torch.promote_types, (tensor.dtype for tensor in others), first.dtype)
+    if all(tensor.dtype == dtype and tensor.device == first.device for tensor in scores.values()):
+        return scores
+    return {name: tensor.detach().to(first.device, dtype) for name, tensor in scores.items()}
 
 
 def keep_share(scores: Mapping[str, Tensor], density: float) -> dict[str, Tensor]:
@@ -122,7 +134,11 @@ def _prefix_with(flags: Tensor, count: int) -> int:
 
 def _largest_on_device(flat: Tensor, count: int) -> Tensor:
     """Return the mask of the `count` largest; no shape or branch depends on the data, so nothing waits for the GPU."""
-    threshold = flat.kthvalue(flat.numel() - count + 1).values
+    rank = flat.numel() - count + 1
+    if torch.are_deterministic_algorithms_enabled():  # kthvalue is refused then, although its value is always the same
+        threshold = flat.sort(stable=True).values[rank - 1]
+    else:
+        threshold = flat.kthvalue(rank).values
     kept = flat > threshold
     ties = flat == threshold
     # The running count needs an integer for each score: int32, half the memory, wherever it can hold the count.

@@ -2,8 +2,8 @@
 
 import copy
 import fnmatch
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -14,6 +14,10 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.optim.swa_utils import AveragedModel
 
 from .errors import InputError
+from .text import shortened
+
+# Types of weights: those of which torch computes gradients and comparisons.
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 # Modules that hold a network as their attribute `module`.
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
@@ -77,9 +81,12 @@ def find_synapses(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Syn
         exclude: entries to leave out, one or several: parameter names ("fc2.weight"), module names ("fc2"), globs
             ("head.*"), or module types (`nn.Conv2d`).
 
+    A weight without elements (a layer with no inputs or no outputs) has no synapses and is left out.
+
     Raises:
         InputError: not a module; no synapses (left); an entry of `exclude` that matches nothing; a weight that is
-            parametrized, pruned by torch.nn.utils, or not initialised yet (lazy layers).
+            parametrized, pruned by torch.nn.utils, or not initialised yet (lazy layers, the device "meta"), or whose
+            numbers are not float16, bfloat16, float32 or float64, one beside the other (no sparse or nested tensors).
     """
     if not isinstance(network, nn.Module):
         raise InputError(f"network must be a torch module, found {type(network).__name__}")
@@ -90,7 +97,7 @@ def find_synapses(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Syn
             continue
         name = f"{module_name}.weight".lstrip(".")
         parameter = _plain_weight(name, module)
-        if id(parameter) not in seen:
+        if id(parameter) not in seen and parameter.numel():
             seen.add(id(parameter))
             found[name] = Synapses(name, parameter, module)
     kept = _without(found, entries_of(exclude))
@@ -164,7 +171,7 @@ def geometry(network: nn.Module, example: Tensor | None = None, *, exclude: Excl
 def static_geometry(module: nn.Linear | _ConvNd) -> Geometry:
     """Return the geometry of a layer without spatial sizes: the uses of a convolution's weights are not known."""
     if isinstance(module, nn.Linear):
-        uses = torch.ones((1, 1), dtype=torch.int64)
+        uses = torch.ones((1, 1), dtype=torch.int64, device="cpu")
         n_in, n_out = module.in_features, module.out_features
         return Geometry(n_in, n_out, 1, (), fan_in=n_in, fan_out=n_out, output_axis=0, uses=uses)
     n_in, n_out, groups = module.in_channels, module.out_channels, module.groups
@@ -184,8 +191,8 @@ def probing(
 ) -> Iterator[None]:
     """Let a network run for measurements, and restore modes, buffers and neuron state afterwards.
 
-    Within the context the network is in evaluation mode, its neurons start from their initial state, and the forward
-    hooks are registered.
+    Within the context the network is in evaluation mode, its neurons start from their initial state, the forward hooks
+    are registered, and autocast is off: measurements have the precision of the weights.
 
     Args:
         network: any module.
@@ -201,6 +208,7 @@ def probing(
     # The memory is set aside, not reset: a reset would overwrite its tensors in place.
     memories = [(module, module._memories) for module in modules if isinstance(module, MemoryModule)]
     handles = [module.register_forward_hook(hook) for module in modules if (hook := hook_for(module))]
+    kinds = {"cpu", *(parameter.device.type for parameter in network.parameters())}
     try:
         network.eval()
         for module in modules:
@@ -208,7 +216,10 @@ def probing(
                 module.training = True
         for module, _ in memories:
             module._memories = copy.deepcopy(module._memories_rv)
-        yield
+        with ExitStack() as stack:
+            for kind in kinds:
+                stack.enter_context(torch.autocast(kind, enabled=False))
+            yield
     finally:
         for handle in handles:
             handle.remove()
@@ -225,12 +236,15 @@ def entries_of(exclude: Exclude) -> tuple[str | type[nn.Module], ...]:
     """Return the entries of an `exclude`, which may be a single one, as a tuple.
 
     Raises:
-        InputError: an entry that is neither a name nor a type of modules.
+        InputError: no list, or an entry that is neither a name nor a type of modules.
     """
-    entries = (exclude,) if isinstance(exclude, str | type | nn.Module) else tuple(exclude)
+    several = isinstance(exclude, Iterable) and not isinstance(exclude, str | type | nn.Module | Tensor)
+    if isinstance(exclude, Mapping | bytes):
+        raise InputError(f"exclude must be a name, a module type, or a list of these, found {shortened(exclude)}")
+    entries = tuple(exclude) if several else (exclude,)  # type: ignore[arg-type]
     if wrong := [entry for entry in entries if not isinstance(entry, str | type)]:
         raise InputError(f"exclude takes names and module types, found an object of type {type(wrong[0]).__name__}")
-    return entries
+    return entries  # type: ignore[return-value]
 
 
 def reset_neurons(network: nn.Module) -> None:
@@ -249,6 +263,13 @@ def _plain_weight(name: str, module: nn.Module) -> nn.Parameter:
         )
     if isinstance(weight, nn.parameter.UninitializedParameter):
         raise InputError(f"{name} has no shape yet (a lazy layer): run the network once first")
+    if weight.is_nested or weight.layout is not torch.strided:
+        raise InputError(f"{name} is a sparse or nested tensor: make it a plain one, with weight.to_dense()")
+    if weight.dtype not in DTYPES:
+        known = ", ".join(str(dtype).removeprefix("torch.") for dtype in DTYPES)
+        raise InputError(f"{name} holds {weight.dtype}, synapses are {known}: call network.float() before")
+    if weight.is_meta:
+        raise InputError(f'{name} has no values (device "meta"): call network.to_empty(device="cpu"), and load them')
     return cast(nn.Parameter, weight)
 
 
@@ -300,13 +321,13 @@ def _count_uses(module: _ConvNd, input_size: torch.Size, output_size: torch.Size
 
     Along one axis an entry is used once for each position at which it falls inside the input; the axes multiply.
     """
-    uses = torch.ones((), dtype=torch.int64)
+    uses = torch.ones((), dtype=torch.int64, device="cpu")
     # A transposed convolution connects the same pairs as the convolution from its output to its input.
     transposed = isinstance(module, _ConvTransposeNd)
     sources, targets = (output_size, input_size) if transposed else (input_size, output_size)
     for axis, taps in enumerate(module.kernel_size):
-        first = torch.arange(targets[axis]) * module.stride[axis] - _padding(module, axis)
-        position = first[:, None] + torch.arange(taps) * module.dilation[axis]
+        first = torch.arange(targets[axis], device="cpu") * module.stride[axis] - _padding(module, axis)
+        position = first[:, None] + torch.arange(taps, device="cpu") * module.dilation[axis]
         inside = (position >= 0) & (position < sources[axis])
         if module.padding_mode != "zeros":  # the border is filled with real activity: every entry is used
             inside = torch.ones_like(inside)

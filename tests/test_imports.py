@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[1]
 HOUSES = ("snnprune", "models", "experiments", "benchmarks")
 # Each floor may import from the floors below it. Rooms on one floor do not know each other.
 FLOORS: list[set[str]] = [
-    {"errors", "version", "text", "strides", "seeding", "selection"},
-    {"registry", "storage", "compiling", "synapses", "shapes"},
-    {"losses", "schedules", "layout", "connectivity", "probe", "models"},
+    {"errors", "version", "text", "strides", "selection"},
+    {"registry", "storage", "compiling", "options", "synapses", "shapes"},
+    {"losses", "schedules", "seeding", "layout", "connectivity", "probe", "models"},
     {"paths", "allocation", "export"},
     {"criteria"},
     {"methods"},

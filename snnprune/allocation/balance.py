@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from ..connectivity import Connectivity
-from ..errors import InputError
 from ..layout import from_rows, to_rows
-from ..seeding import generator
+from ..options import Count, checked
+from ..seeding import generator, uniform
 from ..selection import keep_largest
 from ..synapses import Geometry
 from .common import Geometries, Scores, need_geometries, to_connectivity
@@ -17,7 +17,8 @@ from .ranking import global_ranking
 from .shares import deal
 
 
-def balanced(scores: Scores, density: float, geometries: Geometries, *, elements: int = 16) -> Connectivity:
+@checked
+def balanced(scores: Scores, density: float, geometries: Geometries, *, elements: Count = 16) -> Connectivity:
     """Keep as many synapses in each layer as a global ranking, divided evenly among processing elements.
 
     The postsynaptic units of a layer are divided into `elements` blocks, one for each processing element. All blocks
@@ -35,16 +36,15 @@ def balanced(scores: Scores, density: float, geometries: Geometries, *, elements
     Raises:
         InputError: as `Connectivity.from_scores`, a layer without geometry, or no elements.
     """
-    if elements < 1:
-        raise InputError(f"elements must be 1 or more, found {elements}")
     need_geometries(scores, geometries)
     counts = {name: row["nonzero"] for name, row in global_ranking(scores, density).layers().items()}
     masks = {name: _even(score, geometries[name], counts[name], elements) for name, score in scores.items()}
     return to_connectivity(scores, masks)
 
 
+@checked
 def utilisation(
-    connectivity: Connectivity, geometries: Mapping[str, Geometry], *, elements: int = 16
+    connectivity: Connectivity, geometries: Mapping[str, Geometry], *, elements: Count = 16
 ) -> dict[str, float]:
     """Return the utilisation of the processing elements in each layer, in (0, 1]; 1 is perfectly balanced.
 
@@ -54,7 +54,11 @@ def utilisation(
         connectivity: of a network.
         geometries: of its layers, from `snnprune.geometry`.
         elements: processing elements, 1 or more.
+
+    Raises:
+        InputError: elements below 1, or a layer without geometry.
     """
+    need_geometries(connectivity, geometries)
     found = {}
     for name, mask in connectivity.items():
         work = [int(block.sum()) for block in _blocks(to_rows(mask, geometries[name]), elements)]
@@ -80,7 +84,7 @@ def _best(block: Tensor, count: int, index: int) -> Tensor:
     excluded = block == -math.inf
     if block.numel() - int(excluded.sum()) < count:
         # Random scores below all others: without them the first excluded synapses of a block would always win.
-        chance = torch.rand(block.shape, generator=generator(block.numel(), index)).to(block)
+        chance = uniform(block.shape, generator(block.numel(), index)).to(block)
         lowest = torch.where(excluded, 0, block).amin()
         block = torch.where(excluded, lowest - 1 - chance, block)
     return keep_largest({"": block}, count)[""]

@@ -8,11 +8,14 @@ from torch import Tensor
 
 from ..connectivity import Connectivity, check_scores
 from ..layout import from_rows, to_rows
+from ..options import Share, checked
+from ..selection import comparable
 from ..synapses import Geometry
 from .common import Geometries, Scores, count_of, need_geometries, to_connectivity
 
 
-def whole_kernels(scores: Scores, density: float, geometries: Geometries) -> Connectivity:
+@checked
+def whole_kernels(scores: Scores, density: Share, geometries: Geometries) -> Connectivity:
     """Keep whole kernels, all weights between one channel and another, ranked globally by their mean score.
 
     A kernel of a linear layer is one weight. Kernels are taken in order until the next one would exceed
@@ -29,7 +32,8 @@ def whole_kernels(scores: Scores, density: float, geometries: Geometries) -> Con
     return _whole(scores, density, geometries, lambda geometry: math.prod(geometry.kernel))
 
 
-def whole_filters(scores: Scores, density: float, geometries: Geometries) -> Connectivity:
+@checked
+def whole_filters(scores: Scores, density: Share, geometries: Geometries) -> Connectivity:
     """Keep whole filters, all weights into one channel or neuron, ranked globally by their mean score.
 
     Args, count and errors as `whole_kernels`. The synapses that leave a removed filter stay in the connectivity,
@@ -44,13 +48,14 @@ def _whole(scores: Scores, density: float, geometries: Geometries, size: Callabl
     need_geometries(scores, geometries)
     sizes = {name: size(geometries[name]) for name in scores}
     means = {name: _means(score, geometries[name], sizes[name]) for name, score in scores.items()}
-    ranked, order = torch.cat(list(means.values())).sort(descending=True, stable=True)
-    weights = torch.cat([torch.full_like(mean, sizes[name], dtype=torch.int64) for name, mean in means.items()])
+    alike = comparable(means)
+    ranked, order = torch.cat(list(alike.values())).sort(descending=True, stable=True)
+    weights = torch.cat([torch.full_like(mean, sizes[name], dtype=torch.int64) for name, mean in alike.items()])
     fitting = (weights[order].cumsum(0) <= count_of(scores, density)) & (ranked > -math.inf)
     kept = torch.empty_like(fitting).scatter_(0, order, fitting).split([len(mean) for mean in means.values()])
     masks = {
-        name: from_rows(groups.repeat_interleave(sizes[name]), geometries[name], scores[name].shape)
-        for name, groups in zip(scores, kept, strict=True)
+        name: from_rows(groups.repeat_interleave(sizes[name]).to(score.device), geometries[name], score.shape)
+        for (name, score), groups in zip(scores.items(), kept, strict=True)
     }
     return to_connectivity(scores, masks)
 

@@ -11,13 +11,15 @@ from torch import Tensor
 from ..connectivity import Connectivity, check_scores
 from ..errors import InputError
 from ..layout import from_columns, from_rows, to_columns, to_rows
+from ..options import Share, checked
 from ..selection import keep_largest
 from .common import Geometries, Scores, count_of, need_geometries, ranks_in_rows, to_connectivity
 
 logger = logging.getLogger(__name__)
 
 
-def n_of_m(scores: Scores, density: float | None, geometries: Geometries, *, n: int, m: int) -> Connectivity:
+@checked
+def n_of_m(scores: Scores, density: Share | None, geometries: Geometries, *, n: int, m: int) -> Connectivity:
     """Keep at most n of every m consecutive inputs of a neuron (N:M), and of those the globally largest.
 
     Inputs are ordered as in a row of `layout.to_rows`: features, or the kernel entries of one channel after the other.
@@ -34,8 +36,7 @@ def n_of_m(scores: Scores, density: float | None, geometries: Geometries, *, n: 
         InputError: as `Connectivity.from_scores`; a layer without geometry; n outside 1..m; or a fan-in that m does not
             divide (exclude that layer).
     """
-    if not 1 <= n <= m:
-        raise InputError(f"N:M must have 1 <= N <= M, found {n}:{m}")
+    check_pattern(n, m)
     need_geometries(scores, geometries)
     if wrong := {name: geometries[name].fan_in for name in scores if geometries[name].fan_in % m}:
         found = ", ".join(f"{name} has {fan_in}" for name, fan_in in wrong.items())
@@ -48,7 +49,18 @@ def n_of_m(scores: Scores, density: float | None, geometries: Geometries, *, n: 
     return _limited(scores, density, within)
 
 
-def fan_in_cap(scores: Scores, density: float | None, geometries: Geometries, *, cap: int) -> Connectivity:
+def check_pattern(n: int, m: int) -> None:
+    """Make sure that N:M is a pattern.
+
+    Raises:
+        InputError: n outside 1..m.
+    """
+    if not 1 <= n <= m:
+        raise InputError(f"N:M must have 1 <= N <= M, found {n}:{m}")
+
+
+@checked
+def fan_in_cap(scores: Scores, density: Share | None, geometries: Geometries, *, cap: int) -> Connectivity:
     """Keep at most `cap` synapses into each neuron (shared weights into each channel), the globally largest.
 
     A layer whose fan-in is not above the cap is not limited, which is logged. A score of -inf is never taken.
@@ -71,7 +83,8 @@ def fan_in_cap(scores: Scores, density: float | None, geometries: Geometries, *,
     return _limited(scores, density, within)
 
 
-def fan_out_cap(scores: Scores, density: float | None, geometries: Geometries, *, cap: int) -> Connectivity:
+@checked
+def fan_out_cap(scores: Scores, density: Share | None, geometries: Geometries, *, cap: int) -> Connectivity:
     """Keep at most `cap` synapses out of each presynaptic neuron or channel of a layer; otherwise as `fan_in_cap`."""
     _check_cap(scores, geometries, cap, "fan-out")
 

@@ -9,18 +9,21 @@ from torch import Tensor
 from ..connectivity import Connectivity, check_scores
 from ..errors import InputError
 from ..layout import from_rows, to_rows
+from ..options import Fraction, Share, checked
 from ..synapses import Geometry
 from .common import Geometries, Scores, count_of, keep_in_each, need_geometries, ranks_in_rows
 from .shares import deal
 
 
-def uniform(scores: Scores, density: float, geometries: Geometries | None = None) -> Connectivity:
+@checked
+def uniform(scores: Scores, density: Share, geometries: Geometries | None = None) -> Connectivity:
     """Keep the same density in every layer; the total is exact (largest remainders). Args as `global_ranking`."""
     check_scores(scores, density)
     return _in_proportion(scores, density, {name: score.numel() for name, score in scores.items()})
 
 
-def erdos_renyi(scores: Scores, density: float, geometries: Geometries) -> Connectivity:
+@checked
+def erdos_renyi(scores: Scores, density: Share, geometries: Geometries) -> Connectivity:
     """Keep a density proportional to (inputs + outputs) / (inputs * outputs), units or channels (Erdos-Renyi).
 
     Mocanu et al., "Scalable training of artificial neural networks with adaptive sparse connectivity inspired by
@@ -40,7 +43,8 @@ def erdos_renyi(scores: Scores, density: float, geometries: Geometries) -> Conne
     return _in_proportion(scores, density, proportions)
 
 
-def erdos_renyi_kernel(scores: Scores, density: float, geometries: Geometries) -> Connectivity:
+@checked
+def erdos_renyi_kernel(scores: Scores, density: Share, geometries: Geometries) -> Connectivity:
     """Keep a density proportional to (inputs + outputs + kernel sizes) / weights (Erdos-Renyi-Kernel).
 
     Evci et al., "Rigging the Lottery", ICML 2020, section 3. Small layers stay dense, which saves weights rather than
@@ -53,7 +57,8 @@ def erdos_renyi_kernel(scores: Scores, density: float, geometries: Geometries) -
     )
 
 
-def rows(scores: Scores, density: float, geometries: Geometries) -> Connectivity:
+@checked
+def rows(scores: Scores, density: Share, geometries: Geometries) -> Connectivity:
     """Keep the same density for every neuron: its inputs compete only with each other (Wanda, Sun et al. 2024).
 
     The total is exact; the neurons of a layer differ by one synapse at most. Args and errors as `erdos_renyi`.
@@ -63,7 +68,8 @@ def rows(scores: Scores, density: float, geometries: Geometries) -> Connectivity
     return uniform({name: _rank_in_row(score, geometries[name]) for name, score in scores.items()}, density)
 
 
-def per_layer(scores: Scores, densities: Mapping[str, float]) -> Connectivity:
+@checked
+def per_layer(scores: Scores, densities: Mapping[str, Fraction]) -> Connectivity:
     """Keep round(density * weights) synapses in each layer, with densities given by hand.
 
     Args:
@@ -76,11 +82,9 @@ def per_layer(scores: Scores, densities: Mapping[str, float]) -> Connectivity:
     check_scores(scores, 1.0)
     if scores.keys() != densities.keys():
         raise InputError(
-            f"densities are given for {', '.join(densities) or 'no layer'}, the layers are {', '.join(scores)}: "
-            "give one for each"
+            f"densities are given for {', '.join(map(str, densities)) or 'no layer'}, "
+            f"the layers are {', '.join(scores)}: give one for each"
         )
-    if wrong := {name: density for name, density in densities.items() if not 0 <= density <= 1}:
-        raise InputError(f"densities must be in [0, 1], found {wrong}")
     return keep_in_each(scores, {name: round(densities[name] * score.numel()) for name, score in scores.items()})
 
 

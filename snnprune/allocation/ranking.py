@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from ..connectivity import Connectivity, check_scores
+from ..options import Share, checked
 from ..selection import keep_largest
 from .common import Geometries, Scores, count_of, keep_in_each, to_connectivity
 
 
-def global_ranking(scores: Scores, density: float, geometries: Geometries | None = None) -> Connectivity:
+@checked
+def global_ranking(scores: Scores, density: Share, geometries: Geometries | None = None) -> Connectivity:
     """Keep the largest scores of all layers together, exactly round(density * prunable) of them.
 
     Args:
@@ -25,7 +27,8 @@ def global_ranking(scores: Scores, density: float, geometries: Geometries | None
     return to_connectivity(scores, keep_largest(scores, count_of(scores, density)))
 
 
-def lamp(scores: Scores, density: float, geometries: Geometries | None = None) -> Connectivity:
+@checked
+def lamp(scores: Scores, density: Share, geometries: Geometries | None = None) -> Connectivity:
     r"""Rank all synapses globally by their LAMP scores, each relative to the larger scores of its layer.
 
     The LAMP score is :math:`s_u^2 / \sum_{v \ge u} s_v^2` with a layer's scores in ascending order (Lee, Park, Mo, Ahn,
@@ -46,6 +49,8 @@ def _shares(score: Tensor) -> Tensor:
     values = score.detach().reshape(-1).sort(descending=True).values
     eligible = values > -math.inf
     lowest = torch.where(eligible, values, 0).amin().clamp(max=0)
-    squares = torch.where(eligible, values - lowest, 0).double().square_()
+    above = torch.where(eligible, values - lowest, 0).double()
+    # By a power of two, which changes no digit: squares of the smallest and largest float64 are out of range.
+    squares = above.mul_(torch.exp2(-torch.frexp(above[:1]).exponent.double())).square_()
     shares = squares / squares.cumsum(0).clamp_(min=torch.finfo(torch.float64).tiny)
     return shares.masked_fill_(~eligible, -math.inf)

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from functools import partial
 
 from ..connectivity import Connectivity
+from ..errors import InputError
+from ..options import Count, CountOrZero, Fraction, check
 from ..registry import Registry
+from ..text import shortened
 from .balance import balanced
 from .common import Allocation, Geometries, Scores
 from .grains import whole_filters, whole_kernels
-from .limits import fan_in_cap, fan_out_cap, n_of_m
+from .limits import check_pattern, fan_in_cap, fan_out_cap, n_of_m
 from .quotas import erdos_renyi, erdos_renyi_kernel, per_layer, rows, uniform
 from .ranking import global_ranking, lamp
 
@@ -33,18 +36,26 @@ def find(allocation: str | Mapping[str, float] | Allocation) -> Allocation:
             returned as it is.
 
     Raises:
-        InputError: unknown name; the known ones are listed.
+        InputError: unknown name (the known ones are listed), a number in it that is out of range, or a density outside
+            [0, 1].
     """
     if isinstance(allocation, Mapping):
-        return partial(_by_hand, dict(allocation))
+        return partial(_by_hand, dict(check("allocation", allocation, Mapping[str, Fraction])))
     if callable(allocation):
         return allocation
-    if pattern := re.fullmatch(r"(\d+):(\d+)", allocation):
-        return partial(n_of_m, n=int(pattern[1]), m=int(pattern[2]))
-    if pattern := re.fullmatch(r"balanced=(\d+)", allocation):
-        return partial(balanced, elements=int(pattern[1]))
-    if pattern := re.fullmatch(r"fan-(in|out)=(\d+)", allocation):
-        return partial(fan_in_cap if pattern[1] == "in" else fan_out_cap, cap=int(pattern[2]))
+    if not isinstance(allocation, str):
+        raise InputError(
+            f"allocation must be a name, a density for each layer, or a function, found {shortened(allocation)}"
+        )
+    if pattern := re.fullmatch(r"(\d{1,30}):(\d{1,30})", allocation):
+        n, m = (check("a number of N:M", int(part), CountOrZero) for part in pattern.groups())
+        check_pattern(n, m)
+        return partial(n_of_m, n=n, m=m)
+    if pattern := re.fullmatch(r"balanced=(\d{1,30})", allocation):
+        return partial(balanced, elements=check("the elements of balanced=N", int(pattern[1]), Count))
+    if pattern := re.fullmatch(r"fan-(in|out)=(\d{1,30})", allocation):
+        cap = check(f"the fan-{pattern[1]} cap", int(pattern[2]), Count)
+        return partial(fan_in_cap if pattern[1] == "in" else fan_out_cap, cap=cap)
     return ALLOCATIONS.find(allocation)
 
 

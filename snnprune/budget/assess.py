@@ -4,13 +4,14 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor, nn
 
 from ..connectivity import Connectivity
 from ..errors import InputError
-from ..probe import Batches, inputs_of
+from ..options import Converted, Fraction, check, checked
+from ..probe import Batch, Batches, each_batch, inputs_of
 from ..synapses import Exclude, find_synapses, geometry
 from .assessment import Assessment
 from .chip import CHIPS, Chip, find_chip
@@ -20,13 +21,20 @@ from .placement import Placement, fit
 from .unchecked import not_checked
 from .wiring import wire
 
+
+def _stream(batches: Any) -> Iterator[Batch]:
+    """Batches that are checked and read one by one."""
+    return each_batch([batches] if isinstance(batches, Tensor) else batches)
+
+
 # Known of a run, if there is one.
 _RUN = ("model", "data", "method", "neuron", "accuracy", "evaluated_on", "density", "seed", "dense_accuracy")
 
 
+@checked
 def assess(
     network: nn.Module,
-    batches: Batches | Tensor,
+    batches: Annotated[Batches | Tensor, Converted(_stream)],
     *,
     connectivity: Connectivity | None = None,
     chips: str | os.PathLike[str] | Chip | Iterable[str | os.PathLike[str] | Chip] | None = None,
@@ -77,15 +85,13 @@ def assess(
 def _run(run: Mapping[str, Any]) -> dict[str, Any]:
     found = {key: run.get(key) for key in _RUN}
     for key in ("accuracy", "dense_accuracy"):
-        value = found[key]
-        if value is not None and not (isinstance(value, int | float) and 0 <= value <= 1):
-            raise InputError(f"{key} of the run must be a number in [0, 1], found {value!r}")
+        found[key] = check(f"{key} of the run", found[key], Fraction | None)
     return found
 
 
-def _first(batches: Batches | Tensor) -> tuple[Tensor, Iterator[Tensor | tuple[Tensor, Tensor]]]:
+def _first(batches: Iterable[Batch]) -> tuple[Tensor, Iterator[Batch]]:
     """The inputs of the first batch, and all batches: a generator is read once, batch by batch."""
-    stream = iter([batches] if isinstance(batches, Tensor) else batches)
+    stream = iter(batches)
     first = next(stream, None)
     if first is None:
         raise InputError("batches must hold at least one batch of inputs, found none")

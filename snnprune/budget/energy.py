@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..errors import InputError
+from ..options import Count, NonNegative, check_fields, checked
 from .operations import Operations
 
 
@@ -16,13 +17,19 @@ class Cost:
         multiply_accumulate: picojoules for multiplying a weight with an analog input and adding it.
         bits: of a weight.
         source: where the numbers are from.
+
+    Raises:
+        InputError: a value of another type or outside its range.
     """
 
     name: str
-    accumulate: float
-    multiply_accumulate: float
-    bits: int
+    accumulate: NonNegative
+    multiply_accumulate: NonNegative
+    bits: Count
     source: str
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 _HOROWITZ = 'Horowitz, "Computing\'s energy problem", ISSCC 2014: 45 nm, 0.9 V, arithmetic alone'
@@ -63,6 +70,7 @@ class Energy:
         return "\n".join([*lines, *(f"- {assumption}" for assumption in self.assumptions)])
 
 
+@checked
 def estimate_energy(operations: Operations, cost: str | Cost = "45nm-float32") -> Energy:
     """Operations times the cost of each: an addition for a spike, a multiplication and addition for an analog input.
 

@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from ..connectivity import Connectivity
-from ..criteria import Batches
 from ..errors import InputError
-from ..probe import inputs_of, undisturbed
+from ..options import Converted, checked
+from ..probe import Batches, each_batch, inputs_of, need_autograd, run, undisturbed
 from ..synapses import Exclude, Synapses, find_synapses, reset_neurons
 from ..text import aligned, html_table
 
 Static = Literal["once", "each-step"]
+# Batches that are read one by one, so that they need not be in memory together.
+Stream = Annotated[Batches, Converted(each_batch)]
 # Largest whole number up to which all are exact in float32.
 _EXACT = 1 << 24
 
@@ -101,13 +103,14 @@ class Operations:
         return rows
 
     def _of(self, *, spiking: bool) -> Tensor:
-        nothing = torch.zeros(self.samples, dtype=torch.float64)
+        nothing = torch.zeros(self.samples, dtype=torch.float64, device="cpu")
         return sum((layer.per_sample for layer in self.layers.values() if layer.spiking == spiking), nothing)
 
 
+@checked
 def count_operations(
     network: nn.Module,
-    batches: Batches,
+    batches: Stream,
     *,
     connectivity: Connectivity | None = None,
     static: Static = "once",
@@ -132,8 +135,7 @@ def count_operations(
         InputError: no batches or an empty one, a connectivity of another network, a layer that does not run, inputs of
             a layer in which the samples of the batch cannot be found, or an unknown `static`.
     """
-    if static not in get_args(Static):
-        raise InputError(f"static must be {' or '.join(get_args(Static))}, found {static!r}")
+    need_autograd(network)
     synapses = find_synapses(network, exclude=exclude)
     present = connectivity if connectivity is not None else Connectivity.from_network(network)
     present.check(network)
@@ -143,10 +145,7 @@ def count_operations(
     with torch.no_grad(), undisturbed(network, lambda module: counters[module].note if module in counters else None):
         for batch in batches:
             reset_neurons(network)
-            inputs = inputs_of(batch)
-            if not inputs.numel():
-                raise InputError(f"every batch must hold samples, found one of shape {list(inputs.shape)}")
-            outputs = network(inputs)
+            outputs = run(network, inputs_of(batch), of=network)
             for counter in counters.values():
                 counter.close(outputs.shape[-2])
     if idle := [counter.name for counter in counters.values() if not counter.batches]:
@@ -202,7 +201,7 @@ class _Counter:
         """The layer with weights 1 where a synapse exists: the gradient of its summed output by each of its inputs."""
         module = self.module
         with torch.enable_grad():
-            example = torch.zeros(shape, device=mask.device, requires_grad=True)
+            example = torch.zeros(shape, dtype=mask.dtype, device=mask.device, requires_grad=True)
             if isinstance(module, _ConvNd) and not isinstance(module, _ConvTransposeNd):
                 # Its outputs are summed anyway, so let each input channel have the sum of its kernels.
                 output = _summed(module, mask)(example.reshape(-1, *shape[-self.features :]))

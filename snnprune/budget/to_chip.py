@@ -11,6 +11,7 @@ from ..allocation.common import Allocation, Geometries, Scores, count_of, ranks_
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..layout import from_columns, from_rows, to_columns, to_rows
+from ..options import Share, checked
 from ..selection import keep_largest
 from ..synapses import Geometry
 from .chip import Chip
@@ -33,7 +34,8 @@ class Cap(NamedTuple):
     listener: str | None = None
 
 
-def to_chip(layers: Sequence[Wired], chip: Chip, *, density: float) -> Allocation:
+@checked
+def to_chip(layers: Sequence[Wired], chip: Chip, *, density: Share) -> Allocation:
     """An allocation for a chip: the globally largest scores, as far as no neuron gets more than the chip allows.
 
     What is limited: inputs and targets of a neuron, different inputs of a core; on chips that are one core the synapses

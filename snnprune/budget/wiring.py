@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from ..connectivity import Connectivity
 from ..errors import InputError
+from ..options import checked
+from ..probe import run
 from ..synapses import Exclude, Synapses, find_synapses, probing
 
 
@@ -83,6 +85,7 @@ class Wired:
         return heard
 
 
+@checked
 def wire(
     network: nn.Module, example: Tensor, *, connectivity: Connectivity | None = None, exclude: Exclude = ()
 ) -> list[Wired]:
@@ -166,7 +169,7 @@ def _trace(
         sizes[names[module]] = (tuple(inputs[0].shape[-features:]), tuple(output.shape[-features:]))
 
     with torch.no_grad(), torch.random.fork_rng(), probing(network, lambda module: note if module in names else None):
-        network(example)
+        run(network, example, of=network)
     return sizes
 
 

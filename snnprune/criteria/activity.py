@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..probe import InputMonitor, inputs_of, undisturbed
+from ..probe import InputMonitor, each_batch, inputs_of, need_autograd, run, undisturbed, widened
 from ..synapses import Exclude, reset_neurons
 from .registry import Batches, Scores
 
-# Called with parameter name, module and the layer's input in float32.
+# Called with parameter name, module and the layer's input in float32, or float64 if that is its type.
 Visit = Callable[[str, nn.Module, Tensor], None]
 
 
@@ -24,8 +24,9 @@ def visit_layers(network: nn.Module, batches: Batches, visit: Visit, *, exclude:
         exclude: as in `find_synapses`.
 
     Raises:
-        InputError: a layer that no spike ever reaches.
+        InputError: batches that the network does not take, or a layer that no spike ever reaches.
     """
+    need_autograd(network)
     monitor = InputMonitor(network, exclude)
     visiting = False
 
@@ -35,13 +36,13 @@ def visit_layers(network: nn.Module, batches: Batches, visit: Visit, *, exclude:
         if not visiting:  # `visit` may run the layer, which calls this hook again
             visiting = True
             monitor.record(module, inputs, output)
-            visit(monitor.names[module], module, inputs[0].detach().float())
+            visit(monitor.names[module], module, widened(inputs[0].detach()))
             visiting = False
 
     with torch.no_grad(), undisturbed(network, lambda module: hook if module in monitor.names else None):
-        for batch in batches:
+        for batch in each_batch(batches):
             reset_neurons(network)
-            network(inputs_of(batch))
+            run(network, inputs_of(batch), of=network)
     monitor.check()
 
 
@@ -57,7 +58,7 @@ def input_sums(
         exclude: as in `find_synapses`.
 
     Returns:
-        for each transform, parameter name -> float32 of the weight's shape.
+        for each transform, parameter name -> sums of the weight's shape, float32 (or float64).
 
     Raises:
         InputError: a layer that no spike reaches.
@@ -66,7 +67,7 @@ def input_sums(
 
     def add(name: str, module: nn.Module, inputs: Tensor) -> None:
         for found, transform in zip(sums, transforms, strict=True):
-            more = per_weight(module, transform(inputs), torch.ones((), device=inputs.device))
+            more = per_weight(module, transform(inputs), torch.ones((), dtype=inputs.dtype, device=inputs.device))
             found[name] = found[name] + more if name in found else more
 
     visit_layers(network, batches, add, exclude=exclude)
@@ -80,14 +81,14 @@ def per_weight(module: nn.Module, inputs: Tensor, outputs: Tensor) -> Tensor:
 
     Args:
         module: the layer.
-        inputs: of the layer, float32.
+        inputs: of the layer, float32 or float64.
         outputs: of the shape of the layer's output, or broadcasting to it.
 
     Returns:
-        float32, of the weight's shape.
+        sums of the weight's shape, in the type of the inputs.
     """
     with torch.enable_grad():
-        weight = torch.zeros_like(module.weight, dtype=torch.float32).requires_grad_()  # type: ignore[arg-type]
+        weight = torch.zeros_like(module.weight, dtype=inputs.dtype).requires_grad_()  # type: ignore[arg-type]
         output = linear_map(module, inputs, weight)
         (summed,) = torch.autograd.grad(output, weight, outputs.expand_as(output))
     return summed

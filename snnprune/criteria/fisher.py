@@ -3,12 +3,14 @@
 from torch import nn
 
 from ..losses import Loss, mse
+from ..options import checked
 from ..synapses import Exclude
 from .gradients import mean_over_batches
 from .registry import Batches, Scores, register
 
 
 @register("fisher", needs="labels")
+@checked
 def fisher(network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: Exclude = ()) -> Scores:
     r"""Fisher: :math:`\frac{1}{2} w^2 F`, with :math:`F = \frac{1}{N} \sum_n g_n^2` over single samples.
 

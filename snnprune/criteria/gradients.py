@@ -1,17 +1,19 @@
 """Surrogate gradients of a loss, for the criteria that need them."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
 from ..losses import Loss
-from ..probe import CURE, InputMonitor, undisturbed, weights_of
+from ..probe import CURE, InputMonitor, check_classes, each_batch, need_autograd, run, undisturbed, weights_of, widened
 from ..synapses import Exclude, find_synapses, reset_neurons
+from ..text import shortened
 from .registry import Batches, Scores
 
-# Called with float32 leaves that replace the weights, and with their gradients; both have the weights' shapes.
+# Called with leaves that replace the weights, float32 or float64, and with their gradients, of the weights' shapes.
 Visit = Callable[[Scores, Scores], None]
 
 
@@ -39,9 +41,11 @@ def visit_gradients(
         differentiable: keep the graph, so that the gradients can be differentiated again.
 
     Raises:
-        InputError: inputs without labels, or a layer that no spike, or no gradient, ever reaches.
+        InputError: wrong batches or labels, a loss that is no number, parameters made in inference mode, or a layer
+            that no spike, or no gradient, ever reaches.
     """
     synapses = find_synapses(network, exclude=exclude)
+    need_autograd(network)
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights_of(network, exclude).items()}
     monitor = InputMonitor(network, exclude)
     has_gradient = dict.fromkeys(leaves, False)
@@ -49,9 +53,10 @@ def visit_gradients(
         for inputs, labels in _samples(network, batches) if one_by_one else _labelled(batches):
             reset_neurons(network)
             weights = {name: leaf.to(synapses[name].parameter.dtype) for name, leaf in leaves.items()}
-            output = torch.func.functional_call(network, weights, (inputs,))
+            output = run(partial(torch.func.functional_call, network, weights), inputs, of=network)
+            check_classes(output, labels)
             slopes = torch.autograd.grad(
-                loss(output.float(), labels),
+                _loss_of(loss, widened(output), labels),
                 list(leaves.values()),
                 create_graph=differentiable,
                 allow_unused=True,
@@ -95,10 +100,19 @@ def mean_over_batches(
     return {name: summed / count for name, summed in total.items()}
 
 
+def _loss_of(loss: Loss, output: Tensor, labels: Tensor) -> Tensor:
+    try:
+        value = loss(output, labels)
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        reason, _, _ = str(error).partition("\n")
+        raise InputError(f"loss cannot be computed of outputs {list(output.shape)}: {reason}") from error
+    if not (isinstance(value, Tensor) and value.numel() == 1 and value.requires_grad):
+        raise InputError(f"loss must return one number with a gradient, found {shortened(value)}")
+    return value
+
+
 def _labelled(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
-    for batch in batches:
-        if isinstance(batch, Tensor):
-            raise InputError("this criterion needs labels, found inputs alone: pass [(inputs, labels), ...]")
+    for batch in each_batch(batches, labelled=True):
         yield batch[0], batch[1]
 
 
@@ -112,14 +126,10 @@ def _samples(network: nn.Module, batches: Batches) -> Iterator[tuple[Tensor, Ten
 def _sample_axis(network: nn.Module, inputs: Tensor, labels: Tensor) -> int:
     """Return the axis that counts samples: 0, or 1 for inputs [T, B, ...]."""
     fitting = [axis for axis in range(min(2, inputs.dim())) if inputs.shape[axis] == len(labels)]
-    if not fitting:
-        raise InputError(
-            f"{len(labels)} labels do not fit inputs of shape {tuple(inputs.shape)}: pass [B, ...] or [T, B, ...]"
-        )
     if len(fitting) == 1:
         return fitting[0]
     # As many time steps (or channels) as samples: only a slice of the sample axis gives a single output.
     with torch.no_grad():
         reset_neurons(network)
-        output = network(inputs.narrow(0, 0, 1))
+        output = run(network, inputs.narrow(0, 0, 1), of=network)
     return 0 if output.shape[-2] == 1 else 1

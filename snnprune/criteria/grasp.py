@@ -4,14 +4,16 @@ import torch
 from torch import Tensor, nn
 
 from ..losses import Loss, cross_entropy
-from ..probe import weights_of
+from ..options import Positive, checked
+from ..probe import batches_of, weights_of
 from ..synapses import Exclude
 from .gradients import mean_over_batches, visit_gradients
 from .registry import Batches, Scores, register
 
 
 @register("grasp", needs="labels")
-def grasp(network: nn.Module, batches: Batches, *, temperature: float = 200.0, exclude: Exclude = ()) -> Scores:
+@checked
+def grasp(network: nn.Module, batches: Batches, *, temperature: Positive = 200.0, exclude: Exclude = ()) -> Scores:
     r"""GraSP: :math:`w \odot H g`, with gradient and Hessian of the mean loss of the batches.
 
     Wang, Zhang, Grosse: "Picking Winning Tickets Before Training by Preserving Gradient Flow", ICLR 2020, equation 8.
@@ -25,13 +27,13 @@ def grasp(network: nn.Module, batches: Batches, *, temperature: float = 200.0, e
     Args:
         network: unchanged afterwards.
         batches: (inputs, labels), run through twice.
-        temperature: 200 in the authors' code.
+        temperature: above 0; 200 in the authors' code.
         exclude: as in `find_synapses`.
 
     Raises:
         InputError: a layer that no spike, or no gradient, reaches.
     """
-    batches, loss = list(batches), _softened(temperature)
+    batches, loss = batches_of(batches, labelled=True), _softened(temperature)
     weights = weights_of(network, exclude)
     slope = mean_over_batches(network, batches, loss, lambda _, part: part, exclude=exclude)
     product = {name: torch.zeros_like(weight) for name, weight in weights.items()}

@@ -2,12 +2,14 @@
 
 from torch import nn
 
+from ..options import checked
 from ..probe import weights_of
 from ..synapses import Exclude
 from .registry import Batches, Scores, register
 
 
 @register("magnitude", needs="nothing")
+@checked
 def magnitude(network: nn.Module, batches: Batches = (), *, exclude: Exclude = ()) -> Scores:
     r"""Magnitude: :math:`|w|`.
 

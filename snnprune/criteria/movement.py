@@ -3,12 +3,14 @@
 from torch import nn
 
 from ..losses import Loss, mse
+from ..options import checked
 from ..synapses import Exclude
 from .gradients import mean_over_batches
 from .registry import Batches, Scores, register
 
 
 @register("movement", needs="labels")
+@checked
 def movement(network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: Exclude = ()) -> Scores:
     r"""Movement: the mean over batches of :math:`-g w` (Sanh, Wolf, Rush: "Movement Pruning", NeurIPS 2020, section 3).
 

@@ -1,15 +1,16 @@
 """Random scores: the baseline that every criterion must beat."""
 
-import torch
 from torch import nn
 
-from ..seeding import generator
+from ..options import Seed, checked
+from ..seeding import generator, uniform
 from ..synapses import Exclude, find_synapses
 from .registry import Batches, Scores, register
 
 
 @register("random", needs="nothing")
-def random(network: nn.Module, batches: Batches = (), *, seed: int = 0, exclude: Exclude = ()) -> Scores:
+@checked
+def random(network: nn.Module, batches: Batches = (), *, seed: Seed = 0, exclude: Exclude = ()) -> Scores:
     """Random: numbers drawn uniformly from [0, 1).
 
     Assumes nothing. Under a global ranking every layer keeps about the same density. With the layer densities of
@@ -23,6 +24,6 @@ def random(network: nn.Module, batches: Batches = (), *, seed: int = 0, exclude:
     """
     numbers = generator(seed)
     return {
-        name: torch.rand(entry.parameter.shape, generator=numbers, dtype=torch.float32).to(entry.parameter.device)
+        name: uniform(entry.parameter.shape, numbers).to(entry.parameter.device)
         for name, entry in find_synapses(network, exclude=exclude).items()
     }

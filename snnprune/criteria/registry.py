@@ -1,7 +1,7 @@
 """Criteria by name, and the call that scores a network. Other packages register criteria in the same way."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..losses import Loss, mse
-from ..probe import Batches, Scores
+from ..options import checked
+from ..probe import Batch, Batches, Scores, batches_of, widened
 from ..registry import Registry
 from ..shapes import check_shapes, shapes_of
 from ..synapses import Exclude, entries_of, find_synapses
+from ..text import shortened
 
 Needs = Literal["nothing", "inputs", "labels"]
 Function = TypeVar("Function", bound=Callable[..., Scores])
@@ -59,14 +61,20 @@ def find(criterion: str | Callable[..., Scores]) -> Criterion:
     """Return a criterion by name, or that of a function of your own, which is called with or without batches.
 
     Raises:
-        InputError: unknown name; the known ones are listed.
+        InputError: unknown name (the known ones are listed), or a function that cannot be called like that.
     """
     if callable(criterion):
         own = next((known for known in CRITERIA.values() if known.function is criterion), None)
-        return own or Criterion(getattr(criterion, "__name__", repr(criterion)), criterion, "nothing")
+        name = getattr(criterion, "__name__", None) or type(criterion).__name__
+        try:
+            inspect.signature(criterion).bind_partial("network", "batches")
+        except (TypeError, ValueError) as error:
+            raise InputError(f"criterion {name} must be a function (network, batches): {error}") from error
+        return own or Criterion(name, criterion, "nothing")
     return CRITERIA.find(criterion)
 
 
+@checked
 def score(
     criterion: str | Callable[..., Scores],
     network: nn.Module,
@@ -88,13 +96,14 @@ def score(
         options: of the criterion.
 
     Returns:
-        parameter name -> float32 scores of the weight's shape; larger scores are more worth keeping.
+        parameter name -> scores of the weight's shape, float32 (for float64 weights float64); larger scores are more
+            worth keeping.
 
     Raises:
         InputError: unknown name or option, no batches or labels where they are needed, a silent network, or a function
             of your own whose scores do not match the synapses.
     """
-    found, batches, exclude = find(criterion), list(batches), entries_of(exclude)
+    found, batches, exclude = find(criterion), batches_of(batches), entries_of(exclude)
     check_batches(found, batches)
     takes = inspect.signature(found.function).parameters
     everything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
@@ -105,18 +114,18 @@ def score(
         )
     shared = {"loss": loss, "exclude": exclude}
     options |= {name: value for name, value in shared.items() if everything or name in takes}
-    return _matched(found, found.function(network, batches, **options), network, exclude)
+    return _matched(found, checked(found.function)(network, batches, **options), network, exclude)
 
 
-def check_batches(criterion: Criterion, batches: Batches) -> None:
-    """Make sure that a criterion gets the data that it needs; only the first batch is looked at.
+def check_batches(criterion: Criterion, batches: Sequence[Batch]) -> None:
+    """Make sure that a criterion gets the data that it needs.
 
     Args:
         criterion: from `find`.
-        batches: a list, or another iterable that can be iterated more than once.
+        batches: of `probe.batches_of`.
 
     Raises:
-        InputError: no batches, or batches without labels.
+        InputError: no batches, or batches without labels, or with labels that it cannot use.
     """
     expected = {"inputs": "[inputs, ...]", "labels": "[(inputs, labels), ...]"}.get(criterion.needs)
     first = next(iter(batches), None)
@@ -124,12 +133,16 @@ def check_batches(criterion: Criterion, batches: Batches) -> None:
         raise InputError(f"criterion {criterion.name} needs data, found no batches: pass batches={expected}")
     if criterion.needs == "labels" and isinstance(first, Tensor):
         raise InputError(f"criterion {criterion.name} needs labels, found inputs alone: pass batches={expected}")
+    if criterion.needs == "labels":
+        batches_of(batches, labelled=True)
 
 
 def _matched(criterion: Criterion, scores: Scores, network: nn.Module, exclude: Exclude) -> Scores:
-    """Return the scores of the network's synapses, in their order and in float32, after a check of their shapes."""
+    """Return the scores of the network's synapses, in their order and float32 at least, after a check."""
+    if not (isinstance(scores, Mapping) and all(isinstance(score, Tensor) for score in scores.values())):
+        raise InputError(f"criterion {criterion.name} must return named tensors, found {shortened(scores)}")
     weights = {name: entry.parameter for name, entry in find_synapses(network, exclude=exclude).items()}
     chosen = {name: score for name, score in scores.items() if name in weights}
     what = f"the scores of criterion {criterion.name}"
     check_shapes(shapes_of(chosen), shapes_of(weights), what=what, where=type(network).__name__)
-    return {name: chosen[name].detach().float() for name in weights}
+    return {name: widened(chosen[name].detach()) for name in weights}

@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from ..synapses import Exclude, find_synapses, static_geometry
+from ..options import checked
+from ..probe import weights_of, widened
+from ..synapses import Exclude, static_geometry
 from .activity import linear_map, per_weight, visit_layers
 from .registry import Batches, Scores, register
 
@@ -12,6 +14,7 @@ SILENT = 1e-30
 
 
 @register("sipp", needs="inputs")
+@checked
 def sipp(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scores:
     r"""SiPP: the largest share, over samples, of a synapse in the drive of its neuron.
 
@@ -33,10 +36,7 @@ def sipp(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scor
     Raises:
         InputError: a layer that no spike reaches.
     """
-    scores = {
-        name: torch.zeros_like(entry.parameter, dtype=torch.float32, requires_grad=False)
-        for name, entry in find_synapses(network, exclude=exclude).items()
-    }
+    scores = {name: torch.zeros_like(weight) for name, weight in weights_of(network, exclude).items()}
 
     def raise_scores(name: str, module: nn.Module, inputs: Tensor) -> None:
         """Raise the scores to the largest share that a synapse has on any of these inputs."""
@@ -52,7 +52,7 @@ def sipp(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scor
 
 def _shares(module: nn.Module, activation: Tensor) -> Tensor:
     """Return each weight's share in its neuron's drive by weights of the same sign, for one sample."""
-    weight = module.weight.detach().float()  # type: ignore[union-attr]
+    weight = widened(module.weight.detach())  # type: ignore[union-attr]
     units = static_geometry(module).outputs  # type: ignore[arg-type]
     total = torch.zeros_like(weight)
     for part in (weight.clamp(min=0), (-weight).clamp(min=0)):

@@ -3,6 +3,7 @@
 from torch import nn
 
 from ..losses import Loss, mse
+from ..options import checked
 from ..probe import weights_of
 from ..synapses import Exclude
 from .gradients import mean_over_batches
@@ -10,6 +11,7 @@ from .registry import Batches, Scores, register
 
 
 @register("snip", needs="labels")
+@checked
 def snip(network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: Exclude = ()) -> Scores:
     r"""SNIP: :math:`|w\,g| / \sum |w\,g|`, with the gradient g of the mean loss of the batches.
 

@@ -5,13 +5,15 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..layout import from_rows, to_rows
-from ..probe import first_inputs, undisturbed, weights_of
+from ..options import checked
+from ..probe import batches_of, first_inputs, run, undisturbed, weights_of, widened
 from ..synapses import Exclude, Synapses, find_synapses, static_geometry
 from .activity import input_sums
 from .registry import Batches, Scores, register
 
 
 @register("spike-flip", needs="inputs")
+@checked
 def spike_flip(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scores:
     r"""Spike-flip: :math:`E[|x_j|] \cdot |w_{ij}| \cdot |\gamma_i| / \sqrt{\sigma_i^2 + \epsilon}`.
 
@@ -30,7 +32,7 @@ def spike_flip(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -
     Raises:
         InputError: a layer that no spike reaches.
     """
-    batches = list(batches)
+    batches = batches_of(batches)
     gains = _gains(network, first_inputs(batches), exclude)
     activity, uses = input_sums(network, batches, torch.abs, torch.ones_like, exclude=exclude)
     return {
@@ -54,18 +56,18 @@ def _gains(network: nn.Module, inputs: Tensor, exclude: Exclude) -> Scores:
             outputs[names[module]] = output
 
     with torch.no_grad(), undisturbed(network, lambda m: follow if m in names or isinstance(m, _BatchNorm) else None):
-        network(inputs)
+        run(network, inputs, of=network)
     return {name: _per_weight(entry, gains.get(name)) for name, entry in synapses.items()}
 
 
 def _gain(normalisation: _BatchNorm) -> Tensor:
     variance, weight = normalisation.running_var, normalisation.weight
-    gain = torch.ones(normalisation.num_features) if weight is None else weight.abs()
+    gain = torch.ones(normalisation.num_features, dtype=torch.float32, device="cpu") if weight is None else weight.abs()
     return gain if variance is None else gain.to(variance) / (variance + normalisation.eps).sqrt()
 
 
 def _per_weight(synapses: Synapses, gain: Tensor | None) -> Tensor:
-    ones = torch.ones_like(synapses.parameter, dtype=torch.float32, requires_grad=False)
+    ones = torch.ones_like(widened(synapses.parameter.detach()))
     if gain is None:
         return ones
     shape = static_geometry(synapses.module)

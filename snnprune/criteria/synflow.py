@@ -3,6 +3,7 @@
 from torch import nn
 
 from ..errors import InputError
+from ..options import checked
 from ..paths import flow
 from ..probe import first_inputs, undisturbed, weights_of
 from ..synapses import Exclude
@@ -10,6 +11,7 @@ from .registry import Batches, Scores, register
 
 
 @register("synflow", needs="inputs")
+@checked
 def synflow(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scores:
     r"""SynFlow: :math:`|w|\,\partial R / \partial |w|`, with R the summed output for an input of ones.
 
@@ -32,7 +34,8 @@ def synflow(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> S
     weights = {name: weight.double().abs() for name, weight in weights_of(network, ()).items()}
     with undisturbed(network):
         slopes = flow(network, weights, first_inputs(batches)[:1], exact=True)
-    scores = {name: weights[name] * slopes[name] for name in weights_of(network, exclude)}
+    chosen = weights_of(network, exclude)
+    scores = {name: weights[name] * slopes[name] for name in chosen}
     largest = max(float(score.max()) for score in scores.values())
     if largest == 0:
         silent = [name for name, weight in weights.items() if not weight.any()]
@@ -40,4 +43,4 @@ def synflow(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> S
             "no path of synapses leads through the network, so all scores would be 0: "
             f"check {', '.join(silent or scores)}"
         )
-    return {name: (score / largest).float() for name, score in scores.items()}
+    return {name: (score / largest).to(chosen[name].dtype) for name, score in scores.items()}

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from ..options import checked
 from ..probe import weights_of
 from ..synapses import Exclude
 from .activity import input_sums
@@ -10,6 +11,7 @@ from .registry import Batches, Scores, register
 
 
 @register("synops", needs="inputs")
+@checked
 def synops(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scores:
     r"""Synaptic-operation cost: :math:`|w_{ij}| / n_j`, with :math:`n_j` the spikes that the synapse carries.
 
@@ -28,7 +30,7 @@ def synops(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Sc
     Raises:
         InputError: a layer that no spike reaches.
     """
-    (carried,) = input_sums(network, batches, lambda x: (x != 0).float(), exclude=exclude)
+    (carried,) = input_sums(network, batches, lambda x: (x != 0).to(x.dtype), exclude=exclude)
     return {
         name: torch.where(carried[name] > 0, weight.abs() / carried[name].clamp(min=1), 0)
         for name, weight in weights_of(network, exclude).items()

@@ -3,12 +3,14 @@
 from torch import nn
 
 from ..losses import Loss, mse
+from ..options import checked
 from ..synapses import Exclude
 from .gradients import mean_over_batches
 from .registry import Batches, Scores, register
 
 
 @register("taylor", needs="labels")
+@checked
 def taylor(network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: Exclude = ()) -> Scores:
     r"""Taylor: the mean over batches of :math:`|g w|`, with :math:`g = \partial L / \partial w`.
 

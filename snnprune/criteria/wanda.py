@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from ..options import checked
 from ..probe import weights_of
 from ..synapses import Exclude
 from .activity import input_sums
@@ -10,6 +11,7 @@ from .registry import Batches, Scores, register
 
 
 @register("wanda", needs="inputs")
+@checked
 def wanda(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scores:
     r"""Wanda: :math:`|w_{ij}| \cdot \lVert x_j \rVert_2`, the norm over all samples, time steps and positions.
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..layout import from_rows, to_rows
+from ..options import checked
 from ..shapes import check_shapes, shapes_of
 from ..storage import write_atomically
 from ..synapses import Synapses, find_synapses, static_geometry
@@ -21,6 +22,7 @@ from ..synapses import Synapses, find_synapses, static_geometry
 _PARTS = ("data", "indices", "indptr", "shape")
 
 
+@checked
 def save_csr(path: str | os.PathLike[str], network: nn.Module, connectivity: Connectivity | None = None) -> None:
     """Write the weights of the existing synapses, one compressed sparse row matrix for each layer.
 
@@ -78,6 +80,7 @@ def load_csr(path: str | os.PathLike[str]) -> dict[str, csr_array]:
     return {name: matrix for name, (matrix, _) in _read(Path(path)).items()}
 
 
+@checked
 def restore_csr(path: str | os.PathLike[str], network: nn.Module) -> Connectivity:
     """Write the weights of a file into a network, in place, and return the connectivity of the file.
 
@@ -134,8 +137,11 @@ def _expand(matrix: csr_array, synapses: Synapses) -> tuple[Tensor, Tensor]:
     # Not matrix.toarray(), which adds to zeros and so turns -0.0 into 0.0.
     rows = np.repeat(np.arange(len(matrix.indptr) - 1), np.diff(matrix.indptr))
     index = torch.from_numpy(rows * (shape.numel() // geometry.outputs) + matrix.indices)
-    weight, exists = torch.zeros(shape.numel(), dtype=weights.dtype), torch.zeros(shape.numel(), dtype=torch.bool)
-    weight[index], exists[index] = weights, torch.tensor(True)
+    weight, exists = (
+        torch.zeros(shape.numel(), dtype=weights.dtype, device="cpu"),
+        torch.zeros(shape.numel(), dtype=torch.bool, device="cpu"),
+    )
+    weight[index], exists[index] = weights, True
     return from_rows(weight, geometry, shape), from_rows(exists, geometry, shape)
 
 

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from ..errors import InputError
 from ..synapses import Exclude, entries_of, find_synapses
 from . import holders
-from .guards import SameNetwork, check_optimizer, check_step
+from .guards import SameNetwork, check_optimizer, check_step, check_trainable
 
 
 class Trained(NamedTuple):
@@ -53,8 +52,6 @@ class Attached(ABC):
         return attached
 
     def __init__(self, network: nn.Module, optimizer: Optimizer, *, exclude: Exclude = ()) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise InputError(f"optimizer must be a torch optimizer, found {type(optimizer).__name__}")
         self.network = network
         self.optimizer = optimizer
         self.exclude = entries_of(exclude)
@@ -63,6 +60,7 @@ class Attached(ABC):
         self._weights: list[Tensor] = []
         self._handles: list[RemovableHandle] = []
         self._note_network()
+        check_trainable(network, self.parameters)
         check_optimizer(optimizer, self.parameters)
 
     # --- To be overridden
@@ -142,8 +140,7 @@ class Attached(ABC):
         return {**self.__dict__, "_handles": attached, "_names": {}, "_network_then": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
+        vars(self).update(state)
         attached, self._handles = self._handles, []
         self._note_network()
         if attached:

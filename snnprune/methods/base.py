@@ -12,12 +12,13 @@ from torch.optim import Optimizer
 
 from ..connectivity import Connectivity
 from ..errors import InputError
+from ..options import Share, Steps, checked
 from ..synapses import Exclude
 from . import clipping, exact
 from .attachment import Attached, Trained
-from .checks import check_share, check_steps
 from .findings import Findings
 from .given import plain_options
+from .guards import refuse_inference_mode
 from .state_io import Origin, State, pack, unpack
 
 logger = logging.getLogger(__name__)
@@ -101,13 +102,20 @@ class Method(Attached):
     # Old name -> new name of kinds of state, for files of earlier versions.
     RENAMED_KINDS: ClassVar[Mapping[str, str]] = {}
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let the constructor of every subclass check its options by their annotations (`options.checked`)."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = checked(cls.__init__)
+
+    @checked
     def __init__(
         self,
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        density: float | None = None,
-        steps: int | None = None,
+        density: Share | None = None,
+        steps: Steps | None = None,
         exclude: Exclude = (),
     ) -> None:
         super().__init__(network, optimizer, exclude=exclude)
@@ -296,6 +304,7 @@ class Method(Attached):
             InputError: the state of another method, density, number of steps or option, or of another network (the
                 message says what both have), or values that no method writes; nothing is loaded.
         """
+        refuse_inference_mode()
         self._clean_up()
         loaded = unpack(state, self._origin, self.parameters, self.FREE_KINDS, self.RENAMED_KINDS)
         before = self.steps_done, self.state, self.numbers, self.phase
@@ -373,10 +382,7 @@ class Method(Attached):
     # --- Checks of the arguments
 
     def _check_target(self) -> None:
-        if self.total_steps is not None:
-            check_steps(self.total_steps)
         if self.target_density is not None:
-            check_share("density", self.target_density)
             total = sum(parameter.numel() for parameter in self.parameters.values())
             if self.target_density * total < 0.5:
                 raise InputError(f"density {self.target_density:g} leaves none of the {total:,} synapses")

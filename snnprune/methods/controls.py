@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from ..connectivity import Connectivity
 from ..errors import InputError
+from ..options import Seed, checked
 from ..seeding import generator
 from ..synapses import Exclude
 from .base import Method, Phase, Trained
@@ -66,7 +67,7 @@ class Fixed(Masked):
         *,
         connectivity: Connectivity | str | os.PathLike[str],
         shuffle: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
         exclude: Exclude = (),
     ) -> None:
         given = connectivity if isinstance(connectivity, Connectivity) else Connectivity.load(connectivity)
@@ -82,11 +83,12 @@ class Fixed(Masked):
         self.phase = Phase.FIXED
 
 
-def shuffled(connectivity: Connectivity, seed: int = 0) -> Connectivity:
+@checked
+def shuffled(connectivity: Connectivity, seed: Seed = 0) -> Connectivity:
     """Return a connectivity with as many synapses in each tensor, at random positions; on the CPU."""
     numbers = generator(seed)
     masks = {}
     for name, mask in connectivity.items():
-        order = torch.randperm(mask.numel(), generator=numbers)
+        order = torch.randperm(mask.numel(), generator=numbers, device="cpu")
         masks[name] = mask.cpu().reshape(-1)[order].view(mask.shape)
     return Connectivity(masks)

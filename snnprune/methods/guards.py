@@ -11,6 +11,38 @@ from ..errors import InputError
 from ..synapses import Exclude, find_synapses
 
 
+def refuse_inference_mode() -> None:
+    """Make sure that tensors can be changed later: those made in inference mode cannot.
+
+    Raises:
+        InputError: torch.inference_mode() is on.
+    """
+    if torch.is_inference_mode_enabled():
+        raise InputError("a method cannot be used in torch.inference_mode(): make and train it outside")
+
+
+def check_trainable(network: nn.Module, parameters: Mapping[str, nn.Parameter]) -> None:
+    """Make sure that a network can be trained by a method.
+
+    Args:
+        network: any module.
+        parameters: name -> its synapses.
+
+    Raises:
+        InputError: inference mode, parameters that were made in it, or synapses on several devices.
+    """
+    refuse_inference_mode()
+    if frozen := [name for name, parameter in network.named_parameters() if parameter.is_inference()]:
+        raise InputError(
+            f"{', '.join(frozen[:3])} cannot be trained, made in torch.inference_mode(): make the network outside"
+        )
+    devices = dict.fromkeys(str(parameter.device) for parameter in parameters.values())
+    if len(devices) > 1:
+        raise InputError(
+            f"the synapses are on several devices, {', '.join(devices)}: move them to one, or exclude the others"
+        )
+
+
 def check_optimizer(optimizer: Any, parameters: Mapping[str, nn.Parameter]) -> None:
     """Make sure that an optimizer can train these weights under a method.
 
@@ -41,8 +73,9 @@ def check_step(optimizer: Optimizer, args: tuple[Any, ...], kwargs: Mapping[str,
         kwargs: of `optimizer.step`.
 
     Raises:
-        InputError: a step with a closure, or one that a GradScaler may skip inside a fused kernel.
+        InputError: inference mode, a step with a closure, or one that a GradScaler may skip inside a fused kernel.
     """
+    refuse_inference_mode()
     if kwargs.get("closure") is not None or any(callable(argument) for argument in args[1:]):
         raise InputError(
             "optimizer.step(closure) cannot be used with a method: the closure would run the network in the middle "

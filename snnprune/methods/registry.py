@@ -2,13 +2,14 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from torch import nn
 from torch.optim import Optimizer
 
 from ..errors import InputError
 from ..losses import Loss, mse
+from ..options import Seed, Steps, checked
 from ..probe import Batches
 from ..registry import Registry, load_attribute
 from .base import Method
@@ -58,15 +59,16 @@ def needs(name: str, option: str) -> bool:
     return option in takes and takes[option].default is inspect.Parameter.empty
 
 
+@checked
 def create(
     name: str,
     network: nn.Module,
     optimizer: Optimizer,
     *,
-    steps: int,
+    steps: Steps,
     batches: Batches = (),
     loss: Loss = mse,
-    seed: int = 0,
+    seed: Seed = 0,
     **options: Any,
 ) -> Method:
     """Make a method on a network and its optimizer.
@@ -83,7 +85,7 @@ def create(
 
     Raises:
         InputError: unknown name, an option that the method does not take (its options are listed), a missing option, or
-            an option of another type.
+            one of another type or outside its range.
     """
     method = find(name)
     takes = _options_of(method)
@@ -96,9 +98,6 @@ def create(
     required = [option for option in own if takes[option].default is inspect.Parameter.empty]
     if missing := [option for option in required if option not in given]:
         raise InputError(f"{name} needs {', '.join(missing)}: give a value")
-    for option, value in given.items():
-        if option in own:
-            _check_type(name, option, value, takes[option].annotation)
     return method(network, optimizer, **given)
 
 
@@ -114,13 +113,3 @@ def _options_of(method: type[Method]) -> dict[str, inspect.Parameter]:
         if len(named) == len(parameters):
             break
     return takes
-
-
-def _check_type(method: str, option: str, value: Any, annotation: Any) -> None:
-    """Make sure that an option has one of the plain types that the method declares."""
-    kinds = [kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)]
-    if not all(kind in (bool, int, float, str) for kind in kinds):
-        return  # the method checks it itself
-    if not (type(value) in kinds or (float in kinds and type(value) is int)):
-        expected = " or ".join(kind.__name__ for kind in kinds)
-        raise InputError(f"{option} of {method} must be {expected}, found {value!r}")

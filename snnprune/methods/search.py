@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..connectivity import Connectivity
+from ..options import Share, Steps
 from ..schedules import Polynomial, interval
 from ..synapses import Exclude
 from .base import Phase
-from .checks import check_share
 from .masked import Masked, present_at_start
 
 
@@ -40,14 +40,12 @@ class Search(Masked):
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        density: float | None,
-        steps: int | None,
-        settle: float | None,
-        ramp: float = 1.0,
+        density: Share | None,
+        steps: Steps | None,
+        settle: Share | None,
+        ramp: Share = 1.0,
         exclude: Exclude = (),
     ) -> None:
-        if settle is not None:
-            check_share("settle", settle)
         super().__init__(network, optimizer, density=density, steps=steps, exclude=exclude)
         self.settled_at = None if settle is None else max(1, round(settle * (steps or 0)))
         self.schedule: Polynomial | None = None

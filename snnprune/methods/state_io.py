@@ -48,13 +48,16 @@ def pack(origin: Origin, state: State) -> dict[str, Tensor]:
     """Return a state as one mapping of named tensors, ready for a file."""
     tensors = {f"{kind}/{name}": tensor for kind, named in state.tensors.items() for name, tensor in named.items()}
     return {
-        "version": torch.tensor(VERSION),
+        "version": torch.tensor(VERSION, device="cpu"),
         "method": _from_text(origin.method),
-        "density": torch.tensor(origin.density or 0.0, dtype=torch.float64),
+        "density": torch.tensor(origin.density or 0.0, dtype=torch.float64, device="cpu"),
         **({"options": _from_text(to_json(origin.options))} if origin.options else {}),
-        "steps": torch.tensor(state.steps_done),
+        "steps": torch.tensor(state.steps_done, device="cpu"),
         "phase": _from_text(state.phase),
-        **{name: torch.as_tensor(value) for name, value in state.numbers.items()},
+        **{
+            name: value if isinstance(value, Tensor) else torch.tensor(value, device="cpu")
+            for name, value in state.numbers.items()
+        },
         **tensors,
     }
 
@@ -148,7 +151,7 @@ def _check_values(kind: str, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _check_origin(packed: Mapping[str, Tensor], origin: Origin) -> None:
-    if (version := int(packed.get("version", torch.tensor(0)))) > VERSION:
+    if (version := int(packed.get("version", 0))) > VERSION:
         raise InputError(
             f"the state has version {version}, this snnprune reads up to version {VERSION}: install a newer snnprune"
         )
@@ -179,7 +182,7 @@ def _options(packed: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _from_text(text: str) -> Tensor:
-    return torch.tensor(list(text.encode()), dtype=torch.uint8)
+    return torch.tensor(list(text.encode()), dtype=torch.uint8, device="cpu")
 
 
 def _to_text(codes: Tensor) -> str:

@@ -4,9 +4,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from ..errors import InputError
+from ..options import Count, CountOrZero, Fraction, NonNegative, Positive, Seed, Share, check_fields
 
 # The three parts of a pruning method; a method has its own, and takes others.
 COMBINATION = ("criterion", "allocation", "schedule")
@@ -25,9 +26,14 @@ _FIELDS_OF_OTHERS = {
 }
 
 
-def option(default: Any, text: str, *choices: str) -> Any:
-    """A field with a help text and, if there are any, its only values."""
-    return field(default=default, metadata={"help": text, "choices": choices or None})
+Loss = Literal["mse", "ce", "tet"]
+Precision = Literal["fp32", "bf16"]
+Compile = Literal["auto", "on", "off"]
+
+
+def option(default: Any, text: str) -> Any:
+    """A field with a help text; its annotation declares its values."""
+    return field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,47 +48,36 @@ class Config:
         "mnist-mlp", f"{', '.join(MODELS)}, sizes such as 784-512-10, or package.module:factory of your own"
     )
     data: str = option("mnist", ", ".join(DATA))
-    images: int = option(0, "train and evaluate on the first N images only; 0: on all")
+    images: CountOrZero = option(0, "train and evaluate on the first N images only; 0: on all")
     method: str = option("gradr", "a method by name (see docs/methods.md), or package.module:Class for one of your own")
-    density: float | None = option(None, "share of the synapses to end with, in (0, 1]")
-    alpha: float | None = option(None, "the pressure of the published Grad R (instead of a density), and of Deep R")
+    density: Share | None = option(None, "share of the synapses to end with, in (0, 1]")
+    alpha: Positive | None = option(None, "the pressure of the published Grad R (instead of a density), and of Deep R")
     criterion: str | None = option(None, "which synapses to keep, in place of the method's own: magnitude, taylor, ...")
     allocation: str | None = option(None, "how many in each layer: global, uniform, erk, lamp, 2:4, fan-in=32, ...")
     schedule: str | None = option(None, "when: one-shot, linear, cubic or rounds")
     chip: str | None = option(None, "end with a network that fits this chip: a name, or a .toml file (docs/chips.md)")
-    calibration: int = option(512, "training images given to a criterion")
+    calibration: Count = option(512, "training images given to a criterion")
     options: dict[str, Any] = field(
         default_factory=dict,
-        metadata={"help": "more options of the method, each as NAME=VALUE", "choices": None},
+        metadata={"help": "more options of the method, each as NAME=VALUE"},
     )
-    epochs: int = option(15, "passes over the training images")
-    batch_size: int = option(128, "images in a step")
-    lr: float = option(1e-3, "learning rate of Adam at the start")
-    hold: float = option(0.8, "share of the training at that rate; it then falls to 0 on a cosine")
-    weight_decay: float = option(0.0, "decoupled weight decay (AdamW)")
-    loss: str = option("mse", "on the output's firing rates; tet: cross-entropy at every time step", "mse", "ce", "tet")
-    timesteps: int = option(8, "time steps for which an image is shown")
-    neuron: str = option("lif", "lif, or relu for the ANN twin", "lif", "relu")
-    augment: str = option("default", "default: crop-flip for CIFAR", "default", "none", "crop-flip", "affine")
-    precision: str = option("fp32", "bf16: autocast", "fp32", "bf16")
-    validation: int = option(0, "training images to hold out and measure accuracy on; the test set is then not read")
-    seed: int = option(0, "of the weights, the order of the images and the augmentation")
+    epochs: Count = option(15, "passes over the training images")
+    batch_size: Count = option(128, "images in a step")
+    lr: Positive = option(1e-3, "learning rate of Adam at the start")
+    hold: Fraction = option(0.8, "share of the training at that rate; it then falls to 0 on a cosine")
+    weight_decay: NonNegative = option(0.0, "decoupled weight decay (AdamW)")
+    loss: Loss = option("mse", "on the output's firing rates; tet: cross-entropy at every time step")
+    timesteps: Count = option(8, "time steps for which an image is shown")
+    neuron: Literal["lif", "relu"] = option("lif", "lif, or relu for the ANN twin")
+    augment: Literal["default", "none", "crop-flip", "affine"] = option("default", "default: crop-flip for CIFAR")
+    precision: Precision = option("fp32", "bf16: autocast")
+    validation: CountOrZero = option(
+        0, "training images to hold out and measure accuracy on; the test set is then not read"
+    )
+    seed: Seed = option(0, "of the weights, the order of the images and the augmentation")
 
     def __post_init__(self) -> None:
-        for entry in fields(self):
-            _check_type(entry.name, getattr(self, entry.name), entry.type, entry.metadata["choices"])
-        for name in ("epochs", "batch_size", "lr", "timesteps", "calibration"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{flag(name)} must be above 0, found {getattr(self, name)}")
-        for name in ("validation", "seed", "weight_decay", "images"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{flag(name)} must not be negative, found {getattr(self, name)}")
-        if not 0 <= self.hold <= 1:
-            raise InputError(f"--hold must be in [0, 1], found {self.hold}")
-        if self.density is not None and not 0 < self.density <= 1:
-            raise InputError(f"--density must be in (0, 1], found {self.density}")
-        if self.alpha is not None and not self.alpha > 0:
-            raise InputError(f"--alpha must be above 0, found {self.alpha}")
+        check_fields(self, label=flag)
         if wrong := [name for name in self.options if name in _FIELDS_OF_OTHERS]:
             raise InputError(f"--option {wrong[0]} is not a method's own: {_FIELDS_OF_OTHERS[wrong[0]]}")
 
@@ -111,17 +106,24 @@ class Config:
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """Settings of a run that do not decide its result; they can differ when it is resumed."""
+    """Settings of a run that do not decide its result; they can differ when it is resumed.
+
+    Raises:
+        InputError: a value of another type or outside its range.
+    """
 
     out: str = option("runs/train", "the run folder")
     resume: bool = option(False, "go on with the run in --out; its options need not be given again")
     device: str = option("auto", "cpu, cuda, cuda:1, ...; auto: cuda where there is one")
     data_root: str | None = option(None, "folder of the data sets; else SNNPRUNE_DATA, else data")
     no_download: bool = option(False, "do not fetch missing data sets")
-    compile: str = option("auto", "auto: where there is a compiler and the run is long", "auto", "on", "off")
+    compile: Compile = option("auto", "auto: where there is a compiler and the run is long")
     quiet: bool = option(False, "no progress on the screen")
     tensorboard: bool = option(False, "write TensorBoard files as well")
-    stop_after: float | None = option(None, "seconds after which to save and stop, to be resumed later")
+    stop_after: NonNegative | None = option(None, "seconds after which to save and stop, to be resumed later")
+
+    def __post_init__(self) -> None:
+        check_fields(self, label=flag)
 
 
 def check_keys(content: Mapping[str, Any], where: str) -> None:
@@ -162,17 +164,15 @@ def flag(name: str) -> str:
 
 
 def plain_type(annotation: Any) -> type:
-    """`float` for both `float` and `float | None`, `dict` for `dict[str, Any]`."""
-    if get_origin(annotation) is dict:
-        return dict
-    return next((kind for kind in get_args(annotation) if kind is not type(None)), annotation)
+    """`float` for `float`, `float | None` and `Share | None`, `str` for a choice, `dict` for `dict[str, Any]`."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin in (dict, Literal):
+        return dict if origin is dict else str
+    if origin is Annotated:
+        return parts[0]
+    return next((plain_type(part) for part in parts if part is not type(None)), annotation)
 
 
-def _check_type(name: str, value: Any, annotation: Any, choices: tuple[str, ...] | None) -> None:
-    optional = type(None) in get_args(annotation)
-    kind = plain_type(annotation)
-    fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
-    if not (fits or (optional and value is None)) or isinstance(value, bool) != (kind is bool):
-        raise InputError(f"{flag(name)} must be of type {kind.__name__}, found {value!r}")
-    if choices and value not in choices:
-        raise InputError(f"{flag(name)} must be one of {', '.join(choices)}, found {value!r}")
+def choices_of(annotation: Any) -> tuple[str, ...] | None:
+    """The only values of a field, or None."""
+    return get_args(annotation) if get_origin(annotation) is Literal else None

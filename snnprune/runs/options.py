@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
-from .config import COMBINATION, Config, Runtime, flag, plain_type, read_config_file
+from .config import COMBINATION, Config, Runtime, choices_of, flag, plain_type, read_config_file
 
 _TITLES = {Config: "what decides the result", Runtime: "where and how"}
 
@@ -79,7 +79,7 @@ def _add_option(group: Any, name: str, annotation: Any, default: Any, metadata: 
     elif kind is dict:
         settings |= {"dest": name, "action": _Collect, "nargs": "+", "metavar": "NAME=VALUE"}
     else:
-        choices = metadata["choices"]
+        choices = choices_of(annotation)
         shown = "" if default in (None, MISSING) else f" (default: {default})"
         metavar = None if choices else kind.__name__.upper()
         settings |= {"type": kind, "choices": choices, "metavar": metavar, "help": text + shown}

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import nn
@@ -13,9 +13,11 @@ from .. import methods
 from ..compiling import forward_of
 from ..errors import InputError
 from ..losses import Loss, find_loss
+from ..options import Converted, Count, Fraction, NonNegative, Positive, Seed, Share, checked
+from ..text import shortened
 from ..training import Data, Recipe, RunFolder, Trainer, calibration_batches, load, own_data, steps_in_epoch
 from ..training.own_data import Pairs
-from .config import Config, Runtime
+from .config import Compile, Precision, Runtime
 from .finished_run import FinishedRun, load_finished
 from .parts import check_outputs, pick_device
 from .run import carry_out
@@ -24,30 +26,40 @@ OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 RateSchedule = Callable[[int, int], float] | LRScheduler
 
 
+def _known_data(data: Any) -> Any:
+    if not isinstance(data, str | Data) and not (isinstance(data, tuple | list) and len(data) == 2):
+        raise InputError(
+            "data must be a name, a Data, or (training, evaluation) with (inputs, labels) or a dataset each: "
+            f"found {type(data).__name__}"
+        )
+    return data
+
+
+@checked
 def train(
     network: nn.Module,
-    data: str | Data | tuple[Pairs, Pairs],
+    data: Annotated[str | Data | tuple[Pairs, Pairs], Converted(_known_data)],
     *,
     out: str | os.PathLike[str],
     method: str = "gradr",
-    density: float | None = None,
-    epochs: int = 15,
-    batch_size: int = 128,
+    density: Share | None = None,
+    epochs: Count = 15,
+    batch_size: Count = 128,
     optimizer: Optimizer | OptimizerFactory | None = None,
-    lr: float = 1e-3,
+    lr: Positive = 1e-3,
     schedule: RateSchedule | None = None,
-    hold: float = 0.8,
+    hold: Fraction = 0.8,
     loss: str | Loss = "mse",
-    classes: int | None = None,
-    calibration: int = 512,
-    precision: str = "fp32",
-    seed: int = 0,
+    classes: Count | None = None,
+    calibration: Count = 512,
+    precision: Precision = "fp32",
+    seed: Seed = 0,
     device: str = "auto",
-    compile: str = "auto",
+    compile: Compile = "auto",
     resume: bool = False,
     quiet: bool = False,
     tensorboard: bool = False,
-    stop_after: float | None = None,
+    stop_after: NonNegative | None = None,
     **options: Any,
 ) -> FinishedRun:
     """Train a network with a method and write a run folder: what `experiments.train` does, for objects of your own.
@@ -95,12 +107,11 @@ def train(
     """
     settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "hold": hold, "calibration": calibration}
     settings |= {"precision": precision, "seed": seed, "method": method, "density": density}
-    Config(**settings)  # checks types and ranges
     runtime = Runtime(
         out=os.fspath(out),
         resume=resume,
         device=device,
-        compile=_one_of("compile", compile, ("auto", "on", "off")),
+        compile=compile,
         quiet=quiet,
         tensorboard=tensorboard,
         stop_after=stop_after,
@@ -134,7 +145,7 @@ def train(
     own = {"optimizer": made, "schedule": schedule, "loss": loss, "options": options}
     description = _described(settings, network, material, own)
     try:
-        forward = forward_of(network, compile, steps=steps)  # type: ignore[arg-type]
+        forward = forward_of(network, compile, steps=steps)
         if forward is not network:
             chosen.compile()
         trainer = Trainer(network, made, chosen, material, recipe, forward=forward)
@@ -151,11 +162,6 @@ def _data(data: str | Data | tuple[Pairs, Pairs], classes: int | None, device: t
         return data
     if isinstance(data, str):
         return load(data, device=device)
-    if not (isinstance(data, tuple | list) and len(data) == 2):
-        raise InputError(
-            "data must be a name, a Data, or (training, evaluation) with (inputs, labels) or a dataset each: "
-            f"found {type(data).__name__}"
-        )
     return own_data(*data, classes=classes, device=device)
 
 
@@ -166,7 +172,7 @@ def _optimizer(given: Optimizer | OptimizerFactory | None, network: nn.Module, l
         return given
     made = given(network.parameters()) if callable(given) else given
     if not isinstance(made, Optimizer):
-        raise InputError(f"optimizer must be a torch optimizer or a function that makes one, found {made!r}")
+        raise InputError(f"optimizer must be a torch optimizer or a function that makes one, found {shortened(made)}")
     return made
 
 
@@ -198,9 +204,3 @@ def _check_same(description: Mapping[str, Any], folder: RunFolder) -> None:
     if different := [key for key, value in description.items() if written.get(key) != value]:
         found = ", ".join(f"{key} = {written.get(key)!r}" for key in different)
         raise InputError(f"the run in {folder.path} has {found}: resume it with the same, or choose another folder")
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise InputError(f"{name} must be one of {', '.join(known)}, found {value!r}")
-    return value

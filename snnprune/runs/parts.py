@@ -15,6 +15,9 @@ from ..training import Data
 from .config import Config
 from .repository import load_typed, repository_models
 
+# Arguments of a function that may stay empty.
+_REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
 
 def pick_device(name: str) -> torch.device:
     """The device of that name; "auto" is CUDA where there is one.
@@ -84,7 +87,13 @@ def network_factory(named: str) -> Callable[..., nn.Module]:
     if ":" not in named:
         return partial(repository_models().build, named)
     factory = load_typed(named, "--model")
-    taken = inspect.signature(factory).parameters
+    try:
+        taken = inspect.signature(factory).parameters
+    except (TypeError, ValueError) as error:
+        raise InputError(f"--model {named} must be a function that makes a network: {error}") from error
+    given = ("timesteps", "neuron", "classes")
+    if missing := [n for n, p in taken.items() if n not in given and p.default is p.empty and p.kind not in _REST]:
+        raise InputError(f"--model {named} needs {', '.join(missing)}, it is given {', '.join(given)} alone")
     return lambda **options: factory(**{name: value for name, value in options.items() if name in taken})
 
 
@@ -96,7 +105,11 @@ def build_network(config: Config, classes: int) -> nn.Module:
     Raises:
         InputError: as `network_factory`, or a factory that returns no module with synapses.
     """
-    network = network_factory(config.model)(timesteps=config.timesteps, neuron=config.neuron, classes=classes)
+    try:
+        network = network_factory(config.model)(timesteps=config.timesteps, neuron=config.neuron, classes=classes)
+    except (RuntimeError, MemoryError, OverflowError) as error:  # such as more weights than there is memory for
+        reason, _, _ = str(error).partition("\n")
+        raise InputError(f"--model {config.model[:100]} cannot be made: {reason}") from error
     if not isinstance(network, nn.Module):
         raise InputError(f"--model {config.model} must return a torch module, found {type(network).__name__}")
     find_synapses(network)

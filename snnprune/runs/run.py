@@ -129,7 +129,7 @@ def make_trainer(config: Config, runtime: Runtime) -> Trainer:
         loss=recipe.loss,
         **options,
     )
-    forward = forward_of(network, runtime.compile, steps=steps)  # type: ignore[arg-type]
+    forward = forward_of(network, runtime.compile, steps=steps)
     if forward is not network:
         method.compile()
     return Trainer(network, optimizer, method, data, recipe, forward=forward)

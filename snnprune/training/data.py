@@ -4,12 +4,15 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..options import Converted, Count, CountOrZero, Seed, checked
+from ..text import shortened
 from .sources import SOURCES, Split, read
 
 
@@ -60,20 +63,41 @@ class Data:
         return (scaled - self.mean[:, None, None]) / self.std[:, None, None]
 
 
+def device_of(device: str | torch.device) -> torch.device:
+    """Return a device by name.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    try:
+        found = torch.device(device) if isinstance(device, str | torch.device) else None
+    except RuntimeError:
+        found = None
+    if found is None or found.type not in ("cpu", "cuda"):
+        raise InputError(f"device must be cpu, cuda or cuda:N, found {shortened(device)}")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device must be there, {found} is not: this machine has {torch.cuda.device_count()} of CUDA")
+    return found
+
+
+Device = Annotated[str | torch.device, Converted(device_of)]
+
+
 def names() -> list[str]:
     """Return the names that `load` knows."""
     return list(SOURCES)
 
 
+@checked
 def load(
     name: str,
     *,
     root: str | Path | None = None,
     download: bool = True,
     validation: int = 0,
-    images: int = 0,
-    seed: int = 0,
-    device: str | torch.device = "cpu",
+    images: CountOrZero = 0,
+    seed: Seed = 0,
+    device: Device = "cpu",
 ) -> Data:
     """Load a data set onto a device.
 
@@ -96,7 +120,7 @@ def load(
             below the number of training images.
     """
     if name not in SOURCES:
-        raise InputError(f"unknown data {name!r}: known are {', '.join(names())}")
+        raise InputError(f"unknown data {shortened(name)}: known are {', '.join(names())}")
     root = Path(root if root is not None else os.environ.get("SNNPRUNE_DATA") or "data").expanduser()
     train = read(name, root, download, train=True)
     if validation:
@@ -111,26 +135,26 @@ def load(
     return Data(name, train, evaluation, "validation" if validation else "test", classes, *on_device)
 
 
-def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
+@checked
+def epoch_order(count: CountOrZero, seed: Seed, epoch: CountOrZero) -> Tensor:
     """Return the order in which an epoch visits `count` images: a permutation, int64 [count], on the CPU.
 
     It depends on the arguments alone, so that a resumed run visits the images in the same order.
 
     Raises:
-        InputError: seed or epoch is negative.
+        InputError: a negative number, or one above 2^63 - 1.
     """
-    if seed < 0 or epoch < 0:
-        raise InputError(f"seed {seed}, epoch {epoch}: both must be 0 or more")
     return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(count))
 
 
+@checked
 def batches(
     split: Split,
-    batch_size: int,
+    batch_size: Count,
     *,
-    device: str | torch.device = "cpu",
+    device: Device = "cpu",
     order: Tensor | None = None,
-    start: int = 0,
+    start: CountOrZero = 0,
     prepare: Callable[[Tensor], Tensor] = lambda images: images,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Iterate over batches (images [B, C, H, W], labels [B]) on a device, without waiting for it.
@@ -147,15 +171,14 @@ def batches(
     Raises:
         InputError: batch_size is below 1, or `order` does not fill one batch.
     """
-    if batch_size < 1:
-        raise InputError(f"batch size must be 1 or more, found {batch_size}")
     if order is not None and len(order) < batch_size:
         raise InputError(f"batch size {batch_size} is more than the {len(order)} training images: use a smaller one")
     return _iterate(split, batch_size, torch.device(device), order, start, prepare)
 
 
+@checked
 def calibration_batches(
-    data: Data, images: int, *, batch_size: int = 128, seed: int = 0
+    data: Data, images: Count, *, batch_size: Count = 128, seed: Seed = 0
 ) -> list[tuple[Tensor, Tensor]]:
     """Return prepared training images for a criterion, without augmentation.
 
@@ -209,6 +232,6 @@ def _to_device(splits: tuple[Split, Split], device: torch.device) -> tuple[Split
 def _hold_out(train: Split, count: int, seed: int) -> tuple[Split, Split]:
     if not 0 < count < len(train):
         raise InputError(f"validation must be 1 to {len(train) - 1}, of {len(train)} training images; found {count}")
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(train), generator=torch.Generator("cpu").manual_seed(seed), device="cpu")
     held, kept = order[:count].sort().values, order[count:].sort().values
     return Split(train.images[kept], train.labels[kept]), Split(train.images[held], train.labels[held])

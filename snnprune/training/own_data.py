@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..errors import InputError
-from .data import Data
+from ..options import Count, check
+from .data import Data, device_of
 from .sources import Split
 
 # (inputs [N, ...], labels [N]), or a dataset whose items are (input, label).
@@ -19,7 +20,7 @@ def own_data(
     train: Pairs,
     evaluation: Pairs,
     *,
-    classes: int | None = None,
+    classes: Count | None = None,
     name: str = "own",
     device: str | torch.device = "cpu",
 ) -> Data:
@@ -37,6 +38,8 @@ def own_data(
         InputError: no inputs, inputs of several shapes or another type, inputs and labels that differ in number, or
             labels that are not whole numbers from 0 to classes - 1.
     """
+    name = check("name", name, str)
+    classes, device = check("classes", classes, Count | None), device_of(device)
     splits = [_split(pairs, what) for pairs, what in ((train, "training"), (evaluation, "evaluation"))]
     if splits[0].images.shape[1:] != splits[1].images.shape[1:]:
         shapes = " and ".join(str(tuple(split.images.shape[1:])) for split in splits)
@@ -47,7 +50,7 @@ def own_data(
         raise InputError(f"labels must be from 0 to {count - 1}, for {count} classes: found {highest - 1}")
     fit, measure = (Split(split.images.to(device), split.labels.to(device)) for split in splits)
     channels = splits[0].images.shape[1] if splits[0].images.dim() > 1 else 1
-    neutral = torch.zeros(channels, device=device), torch.ones(channels, device=device)
+    neutral = (fill(channels, dtype=torch.float32, device=device) for fill in (torch.zeros, torch.ones))
     return Data(name, fit, measure, "test", count, *neutral)
 
 
@@ -75,7 +78,10 @@ def _stacked(pairs: Any, what: str) -> tuple[Tensor, Tensor]:
         raise InputError(f"{what} data must be (inputs, labels) or a dataset, found {type(pairs).__name__}")
     try:
         items = [pairs[index] for index in range(len(cast(Sized, pairs)))]
-        return torch.stack([item[0] for item in items]), torch.tensor([int(item[1]) for item in items])
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        labels = [check(f"a {what} label", item[1], int) for item in items]
+        return torch.stack([item[0] for item in items]), torch.tensor(labels, device="cpu")
+    except InputError:
+        raise
+    except (TypeError, ValueError, RuntimeError, LookupError) as error:
         reason, _, _ = str(error).partition("\n")
         raise InputError(f"{what} data must have items (tensor, label), all of one shape: {reason}") from error

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..errors import InputError
 from ..losses import Loss, mse, rates
 from ..methods import Method
+from ..options import Count, Fraction, Seed, check_fields, checked
 from ..schedules import hold_then_cosine
 from ..synapses import reset_neurons
 from .augment import Augmentation
@@ -40,19 +41,26 @@ class Recipe:
         loss: of the outputs [T, B, classes] and the labels [B].
         augment: augmentation of images in 0..1, or None.
         bf16: run the network under bfloat16 autocast.
+
+    Raises:
+        InputError: a value of another type or outside its range.
     """
 
-    epochs: int
-    batch_size: int = 128
-    hold: float = 0.8
+    epochs: Count
+    batch_size: Count = 128
+    hold: Fraction = 0.8
     schedule: Callable[[int, int], float] | LRScheduler | None = None
-    seed: int = 0
+    seed: Seed = 0
     loss: Loss = mse
     augment: Augmentation | None = None
     bf16: bool = False
 
+    def __post_init__(self) -> None:
+        check_fields(self)
 
-def steps_in_epoch(data: Data, batch_size: int) -> int:
+
+@checked
+def steps_in_epoch(data: Data, batch_size: Count) -> int:
     """Return the optimizer steps in an epoch; an incomplete last batch is left out.
 
     Raises:
@@ -82,6 +90,7 @@ class Trainer:
         InputError: a batch larger than the training set, or a schedule that cannot be used.
     """
 
+    @checked
     def __init__(
         self,
         network: nn.Module,
@@ -105,7 +114,7 @@ class Trainer:
         self.steps_per_epoch = steps_in_epoch(data, recipe.batch_size)
         self.epoch = 0
         self.batch = 0
-        self.losses = torch.zeros(self.steps_per_epoch, device=self.device)
+        self.losses = torch.zeros(self.steps_per_epoch, dtype=torch.float32, device=self.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
 
     @property
@@ -236,10 +245,6 @@ def _check_schedule(schedule: Callable[[int, int], float] | LRScheduler, optimiz
     if isinstance(schedule, ReduceLROnPlateau):
         raise InputError("ReduceLROnPlateau waits for a metric that a training does not give it: take another schedule")
     if not isinstance(schedule, LRScheduler):
-        if not callable(schedule):
-            raise InputError(
-                f"schedule must be a function of steps done and all steps, or a torch scheduler: found {schedule!r}"
-            )
         return
     if schedule.optimizer is not optimizer:
         raise InputError("the learning-rate schedule is of another optimizer: make it with the one that trains")

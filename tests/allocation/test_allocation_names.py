@@ -142,8 +142,8 @@ def test_a_cap_that_does_not_limit_a_layer_is_reported_once(caplog):
         ({"a": 0.5}, "densities are given for a, the layers are a, b"),
         ({}, "densities are given for no layer, the layers are a, b"),
         ({"a": 0.5, "b": 0.5, "c": 0.5}, "densities are given for a, b, c, the layers are a, b"),
-        ({"a": 0.5, "b": 1.2}, r"densities must be in \[0, 1\], found \{'b': 1\.2\}"),
-        ({"a": math.nan, "b": 1}, r"densities must be in \[0, 1\], found \{'a': nan\}"),
+        ({"a": 0.5, "b": 1.2}, r"densities\['b'\] must be in \[0, 1\], found 1\.2"),
+        ({"a": math.nan, "b": 1}, r"densities\['a'\] must be in \[0, 1\], found nan"),
     ],
 )
 def test_densities_by_hand_must_name_the_layers(densities, message):

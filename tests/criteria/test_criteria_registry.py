@@ -74,13 +74,15 @@ def test_a_function_of_ones_own_gets_the_arguments_it_takes():
     assert seen["all"] == {"loss": mse, "exclude": (), "power": 2}
 
 
-def test_scores_are_float32_and_in_the_order_of_the_layers():
+def test_scores_keep_their_precision_and_are_in_the_order_of_the_layers():
     def backwards(network, batches):
         return {name: value.double() for name, value in reversed(own(network, batches).items())}
 
     scores = score(backwards, network())
     assert list(scores) == ["0.weight", "2.weight"]
-    assert {value.dtype for value in scores.values()} == {torch.float32}
+    assert {value.dtype for value in scores.values()} == {torch.float64}
+    halves = score(lambda network, batches: {n: v.half() for n, v in own(network, batches).items()}, network())
+    assert {value.dtype for value in halves.values()} == {torch.float32}
 
 
 def test_scores_that_do_not_fit_the_synapses_are_refused():

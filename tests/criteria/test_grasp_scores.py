@@ -46,7 +46,7 @@ def test_it_is_the_weight_times_the_hessian_times_the_gradient(activation, count
     _, bent = torch.autograd.functional.hvp(loss, weights, slopes)
     scores = criteria.score("grasp", network, data, temperature=TEMPERATURE)
     for score, weight, part in zip(scores.values(), weights, bent, strict=True):
-        torch.testing.assert_close(score, (weight * part).detach().float(), rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(score, (weight * part).detach(), rtol=1e-4, atol=1e-7)
         assert score.any()
 
 
@@ -57,7 +57,7 @@ def test_it_is_the_explicit_hessian_on_six_weights():
     hessian = torch.autograd.functional.hessian(loss, weight).reshape(6, 6)
     expected = weight.detach() * (hessian @ slope).view(2, 3)
     scores = criteria.score("grasp", network, data, temperature=TEMPERATURE)
-    torch.testing.assert_close(scores["0.weight"], expected.float(), rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(scores["0.weight"], expected, rtol=1e-4, atol=1e-7)
 
 
 def test_a_little_less_of_a_weight_lowers_the_gradient_by_twice_its_score():

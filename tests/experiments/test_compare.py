@@ -145,7 +145,7 @@ def test_runs_that_fail_are_reported(tmp_path, capsys):
     (tmp_path / "bad.toml").write_text(
         PROTOCOL.replace('"combined"', '"taylor"')
         .partition("[method")[0]
-        .replace("lr = 0.01", "lr = 1e38")
+        .replace("lr = 0.01", "lr = 1e18")
         .replace("[0.2, 0.1]", '[0.1]\nsides = ["ann"]')
     )
     assert call(compare, tmp_path / "bad.toml", "--out", tmp_path / "runs", "--compile", "off") == 2

@@ -205,7 +205,7 @@ def test_values_that_are_not_finite_are_left_out():
         (["--every", "1", "--epochs", "30"], "--every 1 makes 660 frames, more than 400: choose 2 or more"),
         (["--method", "magic"], "unknown method 'magic'"),
         (["--method", "rigl"], "rigl needs density"),
-        (["--epochs", "0"], "--epochs must be above 0, found 0"),
+        (["--epochs", "0"], "--epochs must be 1 or more, found 0"),
         (
             ["--draw-only"],
             "--draw-only draws an earlier recording, on which --data, --epochs, --batch-size, --timesteps, --lr has",

@@ -150,10 +150,10 @@ def test_a_scaler_that_leaves_skipping_to_a_fused_optimizer_is_refused():
 
 def test_network_and_optimizer_in_the_wrong_order_are_refused():
     network, optimizer = pair()
-    with pytest.raises(InputError, match="optimizer must be a torch optimizer, found Sequential"):
-        GradR(optimizer, network)
     with pytest.raises(InputError, match="network must be a torch module, found Adam"):
-        GradR(optimizer, optimizer)
+        GradR(optimizer, network)
+    with pytest.raises(InputError, match="optimizer must be a torch optimizer, found Sequential"):
+        GradR(network, network)
     with pytest.raises(InputError, match="exclude takes names and module types, found an object of type Linear"):
         GradR(network, optimizer, exclude=[network[0]])
 

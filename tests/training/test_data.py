@@ -211,7 +211,7 @@ def test_training_leaves_the_last_incomplete_batch_out():
 def test_evaluation_keeps_the_last_incomplete_batch():
     assert labels_of(numbered(5), 2) == [[0, 1], [2, 3], [4]]
     assert labels_of(numbered(5), 9) == [[0, 1, 2, 3, 4]]
-    with pytest.raises(InputError, match="batch size must be 1 or more, found 0"):
+    with pytest.raises(InputError, match="batch_size must be 1 or more, found 0"):
         batches(numbered(5), 0)
 
 

@@ -9,7 +9,17 @@ from torch import Tensor, nn
 import models
 from snnprune import Connectivity, InputError, methods
 from snnprune.compiling import CompiledOrEager
-from snnprune.training import Recipe, Trainer, find_loss, forward_of, load, load_checkpoint, load_network, rates
+from snnprune.training import (
+    Recipe,
+    Trainer,
+    find_loss,
+    forward_of,
+    load,
+    load_checkpoint,
+    load_network,
+    rates,
+    steps_in_epoch,
+)
 from snnprune.training import save_checkpoint as save
 from snnprune.training.augment import affine
 
@@ -29,7 +39,7 @@ def make(*, model: str = "digits-mlp", method: str = "gradr", lr: float = 3e-3, 
         }
         | recipe
     )
-    steps = settings.epochs * (len(DIGITS.train) // settings.batch_size)
+    steps = settings.epochs * steps_in_epoch(DIGITS, settings.batch_size)
     return Trainer(network, chosen, methods.create(method, network, chosen, steps=steps, **options), DIGITS, settings)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...errors import InputError
+from ...options import Count, checked
 from ..chip import Chip
 from ..wiring import Wired
 from .changes import cheapest_changes, fans
@@ -13,7 +14,8 @@ from .result import Placement, cannot
 from .single import place_on_one_core
 
 
-def fit(layers: Sequence[Wired], chip: Chip, *, bits: int | None = None) -> Placement:
+@checked
+def fit(layers: Sequence[Wired], chip: Chip, *, bits: Count | None = None) -> Placement:
     """Place a network on a chip, and list changes that would help if it does not fit.
 
     The placement is a heuristic. Neurons fill one core after another, in their order, or grouped by common inputs if a
@@ -28,8 +30,10 @@ def fit(layers: Sequence[Wired], chip: Chip, *, bits: int | None = None) -> Plac
         bits: of a weight; None: the most that the chip has.
 
     Raises:
-        InputError: bits that the chip does not have.
+        InputError: no layers, or bits that the chip does not have.
     """
+    if not layers:
+        raise InputError("layers must be those of a network, found none: pass budget.wire(network, example)")
     allowed = chip.weight_bits.value
     width: int = allowed[-1] if bits is None else bits
     if width not in allowed:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from ...errors import InputError
+from ...options import Positive, Share, ShareOfSteps, Steps
 from ..base import Phase, Trained
 from ..registry import register
 from .pruning import Pruning
@@ -28,11 +28,11 @@ class ADMM(Pruning):
         optimizer: any torch optimizer that holds them and takes no closure.
         rho: factor of the penalty, above 0.
         begin: share of the steps before the first projection.
-        period: share of the steps between two projections.
+        period: share of the steps between two projections, in (0, 1].
         options: as `Pruning`, without `schedule`; the projection uses `criterion` and `allocation`.
 
     Raises:
-        InputError: rho or period not above 0, or as `Pruning`.
+        InputError: a value outside its range, or as `Pruning`.
     """
 
     CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "one-shot", 0.65
@@ -43,14 +43,12 @@ class ADMM(Pruning):
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        steps: int,
-        rho: float = 1e-4,
-        begin: float = 0.2,
-        period: float = 0.02,
+        steps: Steps,
+        rho: Positive = 1e-4,
+        begin: ShareOfSteps = 0.2,
+        period: Share = 0.02,
         **options: Any,
     ) -> None:
-        if not (rho > 0 and period > 0):
-            raise InputError(f"rho and period must be above 0, found {rho} and {period}")
         super().__init__(network, optimizer, steps=steps, begin=begin, **options)
         self.rho = rho
         self.period = max(1, round(period * steps))

@@ -1,17 +1,19 @@
 """Drop Pruning: gradual pruning with random removal and random return of synapses."""
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ...errors import InputError
-from ...seeding import generator
+from ...options import Interval, Share
+from ...seeding import generator, uniform
 from ...selection import keep_largest
 from ..registry import register
 from .pruning import Pruning
+
+HalfOpen = Annotated[float, Interval(least=0, below=1)]
 
 
 @register("drop")
@@ -38,10 +40,8 @@ class DropPruning(Pruning):
     BUILT_IN = ("allocation",)
 
     def __init__(
-        self, network: nn.Module, optimizer: Optimizer, *, p_out: float = 0.5, p_in: float = 0.02, **options: Any
+        self, network: nn.Module, optimizer: Optimizer, *, p_out: Share = 0.5, p_in: HalfOpen = 0.02, **options: Any
     ) -> None:
-        if not (0 < p_out <= 1 and 0 <= p_in < 1):
-            raise InputError(f"p_out must be in (0, 1] and p_in in [0, 1), found {p_out} and {p_in}")
         super().__init__(network, optimizer, **options)
         self.p_out = p_out
         self.p_in = p_in
@@ -65,8 +65,7 @@ class DropPruning(Pruning):
         count = min(count, _count(among))
         numbers = generator(self.seed, self.steps_done)
         drawn = {
-            name: torch.where(mask, torch.rand(mask.shape, generator=numbers).to(mask.device), -1.0)
-            for name, mask in among.items()
+            name: torch.where(mask, uniform(mask.shape, numbers).to(mask.device), -1.0) for name, mask in among.items()
         }
         return keep_largest(drawn, count)
 

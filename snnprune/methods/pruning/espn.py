@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ...criteria import Scores
-from ...errors import InputError
+from ...options import Positive, ShareOfSteps
 from ..base import Phase, Trained
 from ..optimizer_state import forget
 from ..registry import register
@@ -45,12 +45,10 @@ class ESPN(Pruning):
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        pressure: float = 1e-6,
-        begin: float = 0.3,
+        pressure: Positive = 1e-6,
+        begin: ShareOfSteps = 0.3,
         **options: Any,
     ) -> None:
-        if not pressure > 0:
-            raise InputError(f"pressure must be above 0, found {pressure}")
         super().__init__(network, optimizer, begin=begin, **options)
         self.pressure = pressure
 

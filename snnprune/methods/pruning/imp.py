@@ -14,6 +14,8 @@ from torch.optim import Optimizer
 from ... import schedules
 from ...criteria import Batches
 from ...errors import InputError
+from ...options import Fraction, OpenFraction, Share, ShareOfSteps, Steps, checked
+from ...probe import batches_of, inputs_of, run
 from ...synapses import probing, reset_neurons
 from ..base import Phase
 from ..exact import masked
@@ -63,17 +65,15 @@ class IterativeMagnitude(Pruning):
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        density: float,
-        steps: int,
-        rate: float = 0.25,
-        rewind: float | None = 0.2,
+        density: Share,
+        steps: Steps,
+        rate: OpenFraction = 0.25,
+        rewind: ShareOfSteps | None = 0.2,
         early_bird: bool = False,
         early_time: bool = False,
-        end: float | None = None,
+        end: ShareOfSteps | None = None,
         **options: Any,
     ) -> None:
-        if rewind is not None and not 0 <= rewind <= 1:
-            raise InputError(f"rewind, a share of the steps, must be in [0, 1]; found {rewind}")
         if rewind is not None and not early_bird and rewind > (self.END if end is None else end):
             raise InputError(f"rewind must not be after end, found {rewind} and {self.END if end is None else end}")
         super().__init__(network, optimizer, density=density, steps=steps, end=end, **options)
@@ -203,7 +203,8 @@ def changed(before: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> float:
     return new / max(1, sum(int(mask.sum()) for mask in now.values()))
 
 
-def early_timesteps(network: Any, batches: Batches, *, threshold: float = 0.6) -> int:
+@checked
+def early_timesteps(network: Any, batches: Batches, *, threshold: Fraction = 0.6) -> int:
     r"""Return the smallest number of time steps whose output is close to that of all T time steps (Early-Time).
 
     It is the first t with :math:`KL(P_t \| P_T) / KL(P_2 \| P_T)` below the threshold, where :math:`P_t` is the softmax
@@ -213,7 +214,7 @@ def early_timesteps(network: Any, batches: Batches, *, threshold: float = 0.6) -
     Args:
         network: returns [T, B, classes]; unchanged afterwards.
         batches: inputs, with or without labels.
-        threshold: above 0, below 1.
+        threshold: in [0, 1].
 
     Returns:
         3 to T; T if no smaller number is close enough.
@@ -221,13 +222,14 @@ def early_timesteps(network: Any, batches: Batches, *, threshold: float = 0.6) -
     Raises:
         InputError: no batches, or the output has no time axis.
     """
+    batches = batches_of(batches)
     if not batches:
         raise InputError("Early-Time needs data, found no batches: pass batches=[inputs, ...]")
-    divergence = torch.zeros(0)
+    divergence = torch.zeros(0, device="cpu")
     with torch.no_grad(), probing(network):
         for batch in batches:
             reset_neurons(network)
-            output = network(batch if isinstance(batch, Tensor) else batch[0]).float()
+            output = run(network, inputs_of(batch), of=network).float()
             if output.dim() != 3:
                 raise InputError(f"Early-Time needs outputs [T, B, classes], found shape {tuple(output.shape)}")
             found = _divergence(output).cpu()

@@ -14,10 +14,12 @@ from ...allocation import Allocation
 from ...criteria import Batches, Scores
 from ...errors import InputError
 from ...losses import Loss, mse
+from ...options import Count, Seed, Share, ShareOfSteps, Steps
+from ...probe import batches_of
 from ...schedules import Schedule
 from ...synapses import Exclude, entries_of, geometry
+from ...text import shortened
 from ..base import Phase
-from ..checks import check_steps
 from ..masked import Masked
 from ..registry import register
 
@@ -64,37 +66,33 @@ class Pruning(Masked):
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        density: float,
-        steps: int,
+        density: Share,
+        steps: Steps,
         criterion: str | Callable[..., Scores] | None = None,
         allocation: str | Mapping[str, float] | Allocation | None = None,
         schedule: str | Schedule | None = None,
-        begin: float = 0.0,
-        end: float | None = None,
-        every: int | None = None,
+        begin: ShareOfSteps = 0.0,
+        end: ShareOfSteps | None = None,
+        every: Count | None = None,
         batches: Batches = (),
         loss: Loss = mse,
-        seed: int = 0,
+        seed: Seed = 0,
         exclude: Exclude = (),
     ) -> None:
-        check_steps(steps)
         for name, given in {"criterion": criterion, "allocation": allocation, "schedule": schedule}.items():
             if name in self.BUILT_IN and given is not None:
-                raise InputError(f"{type(self).__name__} has its own {name}, found {given!r}: leave it out")
-        for name, share in {"begin": begin, "end": end}.items():
-            if share is not None and not 0 <= share <= 1:
-                raise InputError(f"{name}, a share of the steps, must be in [0, 1]; found {share}")
-        self.criterion = criteria.find(criterion or self.CRITERION)
-        self.allocation = allocations.find(allocation or self.ALLOCATION)
+                raise InputError(f"{type(self).__name__} has its own {name}, found {shortened(given)}: leave it out")
+        self.criterion = criteria.find(self.CRITERION if criterion is None else criterion)
+        self.allocation = allocations.find(self.ALLOCATION if allocation is None else allocation)
         self.begin = round(begin * steps)
         self.end = round((self.END if end is None else end) * steps)
-        schedule = schedule or self.SCHEDULE
+        schedule = self.SCHEDULE if schedule is None else schedule
         self.schedule = (
             schedules.make(schedule, density=density, begin=self.begin, end=self.end, every=every)
             if isinstance(schedule, str)
             else schedule
         )
-        self.batches = list(batches)
+        self.batches = batches_of(batches)
         criteria.check_batches(self.criterion, self.batches)
         self.network = network
         self.exclude = entries_of(exclude)

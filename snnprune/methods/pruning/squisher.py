@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ...criteria import Scores
-from ...errors import InputError
+from ...options import NonNegative
 from ..base import Phase, Trained
 from ..optimizer_state import add_squares, gradient_sizes, keeps_squares
 from ..registry import register
@@ -37,9 +37,7 @@ class Squisher(Pruning):
     CRITERION, ALLOCATION, SCHEDULE, END = "magnitude", "global", "cubic", 0.65
     BUILT_IN = ("criterion",)
 
-    def __init__(self, network: nn.Module, optimizer: Optimizer, *, power: float = 0.5, **options: Any) -> None:
-        if not power >= 0:
-            raise InputError(f"power must be 0 or more, found {power}")
+    def __init__(self, network: nn.Module, optimizer: Optimizer, *, power: NonNegative = 0.5, **options: Any) -> None:
         super().__init__(network, optimizer, **options)
         self.power = power
 

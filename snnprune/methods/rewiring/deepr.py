@@ -14,10 +14,11 @@ from torch.optim import Optimizer
 from ...allocation import Allocation
 from ...compiling import compiled
 from ...criteria import random
-from ...seeding import generator
+from ...options import NonNegative, Seed, Share, Steps
+from ...seeding import generator, uniform
 from ...synapses import Exclude, entries_of, geometry
 from ..base import Phase, Trained
-from ..checks import check_at_least, check_scope, check_share, find_layerwise
+from ..checks import find_layerwise
 from ..masked import Masked, existing_first
 from ..optimizer_state import clear_moments, prior_step
 from ..registry import register
@@ -70,19 +71,16 @@ class DeepR(Masked):
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        density: float,
-        steps: int,
-        alpha: float = 0.1,
-        temperature: float = 0.0,
-        settle: float = 0.8,
-        scope: Literal["layer", "global"] = "layer",
+        density: Share,
+        steps: Steps,
+        alpha: NonNegative = 0.1,
+        temperature: NonNegative = 0.0,
+        settle: Share = 0.8,
+        scope: Literal["global", "layer"] = "layer",
         allocation: str | Mapping[str, float] | Allocation = "uniform",
-        seed: int = 0,
+        seed: Seed = 0,
         exclude: Exclude = (),
     ) -> None:
-        check_share("settle", settle)
-        check_scope(scope)
-        check_at_least(0, alpha=alpha, temperature=temperature)
         self.exclude = entries_of(exclude)
         self.allocation = find_layerwise(allocation)
         super().__init__(network, optimizer, density=density, steps=steps, exclude=self.exclude)
@@ -104,7 +102,7 @@ class DeepR(Masked):
         drawn = existing_first(drawn, scores, self.parameters)
         signs = {name: parameter.detach().sign() for name, parameter in self.parameters.items()}
         for index, sign in enumerate(signs.values()):  # a weight of exactly 0 has no sign and could never grow: draw it
-            chance = torch.rand(sign.shape, generator=generator(self.seed, index)).to(sign.device)
+            chance = uniform(sign.shape, generator(self.seed, index)).to(sign.device)
             sign.add_((sign == 0) * (2.0 * (chance < 0.5) - 1))
         self.state["sign"] = signs
         self._keep(drawn)
@@ -235,7 +233,7 @@ def vacancies(
     length = min(longest, 2 * int(missing))
     while True:
         parts = list(_visited(masks, walk, length))
-        vacant = torch.zeros(length, dtype=torch.bool)
+        vacant = torch.zeros(length, dtype=torch.bool, device="cpu")
         for mask, (which, positions) in zip(masks, parts, strict=True):
             vacant[which] = mask[positions] == 0
         if length == longest or bool(vacant.count_nonzero() >= missing):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +13,13 @@ from ...allocation import Allocation
 from ...connectivity import Connectivity
 from ...criteria import random
 from ...errors import InputError
+from ...options import Count, Fraction, Seed, Share, Steps
 from ...schedules import Polynomial, interval
-from ...seeding import generator
+from ...seeding import generator, uniform
 from ...selection import keep_largest
 from ...synapses import Exclude, entries_of, geometry
 from ..base import Phase, Trained
-from ..checks import check_share, find_layerwise
+from ..checks import find_layerwise
 from ..masked import Masked, existing_first
 from ..registry import register
 
@@ -70,28 +71,29 @@ class DropAndGrow(Masked):
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        density: float,
-        steps: int,
-        initial_density: float | None = None,
-        fraction: float = 0.3,
+        density: Share,
+        steps: Steps,
+        initial_density: Share | None = None,
+        fraction: Fraction = 0.3,
         annealed: bool | None = None,
-        every: int | None = None,
-        end: float = 0.75,
+        every: Count | None = None,
+        end: Share = 0.75,
         drop: Drop | None = None,
         grow: Grow | None = None,
         allocation: str | Mapping[str, float] | Allocation | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
         exclude: Exclude = (),
     ) -> None:
         self.drop = drop or self.DROP
         self.grow = grow or self.GROW
         self.exclude = entries_of(exclude)
-        self.allocation = find_layerwise(allocation or self.ALLOCATION)
+        self.allocation = find_layerwise(self.ALLOCATION if allocation is None else allocation)
         self.annealed = self.ANNEALED if annealed is None else annealed
         self.initial_density = density if initial_density is None else initial_density
-        for name, share in {"density": density, "initial_density": self.initial_density, "end": end}.items():
-            check_share(name, share)
-        _check(self.drop, self.grow, density, self.initial_density, fraction, every)
+        if self.initial_density < density:
+            raise InputError(
+                f"initial_density must be at least the final density, {density:g}; found {self.initial_density:g}"
+            )
         super().__init__(network, optimizer, density=density, steps=steps, exclude=self.exclude)
         self.network = network
         self.density = density
@@ -184,7 +186,7 @@ class DropAndGrow(Masked):
     def _draw(self, name: str) -> Tensor:
         """Draw random numbers, the same ones for the same step, so that a resumed run repeats them."""
         numbers = generator(self.seed, self.steps_done, list(self.parameters).index(name))
-        return torch.rand(self.parameters[name].shape, generator=numbers).to(self.parameters[name].device)
+        return uniform(self.parameters[name].shape, numbers).to(self.parameters[name].device)
 
     def _drawn(self, density: float) -> Connectivity:
         """Draw a random connectivity."""
@@ -279,8 +281,8 @@ class NDSNN(DropAndGrow):
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        density: float,
-        initial_density: float | None = None,
+        density: Share,
+        initial_density: Share | None = None,
         **options: Any,
     ) -> None:
         initial = max(density, 1 / 3) if initial_density is None else initial_density
@@ -297,15 +299,3 @@ def _among_its_sign(weight: Tensor, present: Tensor) -> Tensor:
         sizes = weight[group].abs()
         shares[group] = (sizes.argsort(stable=True).argsort() + 1).to(shares) / max(1, sizes.numel())
     return shares
-
-
-def _check(drop: str, grow: str, density: float, initial: float, fraction: float, every: int | None) -> None:
-    for name, value, known in (("drop", drop, get_args(Drop)), ("grow", grow, get_args(Grow))):
-        if value not in known:
-            raise InputError(f"{name} must be one of {', '.join(known)}, found {value!r}")
-    if initial < density:
-        raise InputError(f"initial_density must be at least the final density, {density:g}; found {initial:g}")
-    if not 0 <= fraction <= 1:
-        raise InputError(f"fraction must be in [0, 1], found {fraction}")
-    if every is not None and every < 1:
-        raise InputError(f"every must be 1 or more, found {every}")

@@ -11,12 +11,12 @@ from ... import allocation as allocations
 from ...allocation import Allocation
 from ...connectivity import Connectivity
 from ...errors import InputError
+from ...options import NonNegative, Seed, Share, Steps
 from ...synapses import Exclude, entries_of, geometry
 from ..base import Phase, Trained
-from ..checks import check_scope
 from ..registry import register
 from .closed_loop import Choice, ClosedLoop
-from .hidden_strength import SETTLE, HiddenStrength, check_sparsity_options, keep_best
+from .hidden_strength import SETTLE, Alpha, HiddenStrength, Sparsity, check_sparsity_options, keep_best
 from .published_rule import PublishedRule
 
 
@@ -77,22 +77,19 @@ class GradR(HiddenStrength):
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        alpha: float | None = None,
-        sparsity: float | None = None,
-        density: float | None = None,
-        steps: int | None = None,
-        settle: float = SETTLE,
+        alpha: Alpha | None = None,
+        sparsity: Sparsity | None = None,
+        density: Share | None = None,
+        steps: Steps | None = None,
+        settle: Share = SETTLE,
         scope: Literal["global", "layer"] = "global",
-        power: float = 0.5,
+        power: NonNegative = 0.5,
         allocation: str | Mapping[str, float] | Allocation | None = None,
         draw_zero_signs: bool = True,
-        seed: int = 0,
+        seed: Seed = 0,
         exclude: Exclude = (),
     ) -> None:
         check_sparsity_options(alpha, sparsity, density, steps)
-        check_scope(scope)
-        if not power >= 0:
-            raise InputError(f"power must be 0 or more, found {power}")
         if allocation is not None and (density is None or scope != "global"):
             raise InputError("allocation needs a density and replaces scope: give density, and leave scope out")
         exclude = entries_of(exclude)

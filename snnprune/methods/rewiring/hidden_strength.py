@@ -6,14 +6,15 @@ and take lists with one entry for each tensor of synapses, so that one compiled 
 """
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from ...errors import InputError
-from ...seeding import generator
+from ...options import Interval
+from ...seeding import generator, uniform
 from ...selection import keep_share
 from ..base import Trained
 from ..optimizer_state import shield_dormant
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 SETTLE = 0.65
 # Weight of a dormant synapse that the last selection keeps: it exists, so its weight must not be 0.
 SEEDLING = 1e-8
+
+Alpha = Annotated[float, Interval(above=0, words="a positive number")]
+Sparsity = Annotated[float, Interval(least=0.5, below=1, words="in [0.5, 1), so that the prior's mean is 0 or below")]
 
 
 class HiddenStrength(Search):
@@ -140,8 +144,8 @@ def initial_signs(hidden: Mapping[str, Tensor], *, draw_zeros: bool, seed: int) 
         sign = weight.sign()
         zeros = sign == 0
         if draw_zeros and (count := int(zeros.sum())):
-            chance = torch.rand(sign.shape, generator=generator(seed, index))
-            sign = torch.where(zeros, (2.0 * (chance < 0.5) - 1).to(sign), sign)
+            chance = uniform(sign.shape, generator(seed, index))
+            sign = torch.where(zeros, torch.where(chance < 0.5, 1, -1).to(sign), sign)
             logger.warning(
                 "%s: drew random signs for %d synapse(s) whose weight starts at exactly 0 and which could otherwise "
                 "never grow (draw_zero_signs=False keeps the published behaviour)",
@@ -164,15 +168,11 @@ def keep_best(scores: dict[str, Tensor], density: float, scope: str) -> dict[str
 def check_sparsity_options(
     alpha: float | None, sparsity: float | None, density: float | None, steps: int | None
 ) -> None:
-    """Make sure that the sparsity is set in one way only, with values in their ranges.
+    """Make sure that the sparsity is set in one way only.
 
     Raises:
-        InputError: a value outside its range, `density` with `alpha` or `sparsity`, or `density` without `steps`.
+        InputError: `density` with `alpha` or `sparsity`, or `density` without `steps`.
     """
-    if alpha is not None and not (alpha > 0 and math.isfinite(alpha)):
-        raise InputError(f"alpha must be a positive number, found {alpha}")
-    if sparsity is not None and not 0.5 <= sparsity < 1:
-        raise InputError(f"sparsity must be in [0.5, 1), so that the prior's mean is 0 or below; found {sparsity}")
     if density is not None and (alpha is not None or sparsity is not None):
         raise InputError("give either density or alpha (with sparsity), found both: each sets the sparsity")
     if density is not None and steps is None:

@@ -2,24 +2,25 @@
 
 import math
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ...compiling import compiled
-from ...errors import InputError
+from ...options import Interval, Seed, Share, Steps
 from ...seeding import generator
 from ...synapses import Exclude
 from ..base import Phase, Trained
-from ..checks import check_scope
 from ..optimizer_state import prior_step
 from ..registry import register
 from .hidden_strength import (
     SEEDLING,
     SETTLE,
+    Alpha,
     HiddenStrength,
+    Sparsity,
     check_sparsity_options,
     initial_signs,
     keep_best,
@@ -27,6 +28,9 @@ from .hidden_strength import (
     noisy_step_,
     reveal,
 )
+
+Temperature = Annotated[float, Interval(above=0, words="above 0, since only noise regrows synapses")]
+Floor = Annotated[float, Interval(most=0)]
 
 
 @register("softdeepr")
@@ -66,24 +70,19 @@ class SoftDeepR(HiddenStrength):
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        temperature: float = 1e-6,
-        floor: float | None = None,
-        alpha: float | None = None,
-        sparsity: float | None = None,
-        density: float | None = None,
-        steps: int | None = None,
-        settle: float = SETTLE,
+        temperature: Temperature = 1e-6,
+        floor: Floor | None = None,
+        alpha: Alpha | None = None,
+        sparsity: Sparsity | None = None,
+        density: Share | None = None,
+        steps: Steps | None = None,
+        settle: Share = SETTLE,
         scope: Literal["global", "layer"] = "global",
         draw_zero_signs: bool = True,
-        seed: int = 0,
+        seed: Seed = 0,
         exclude: Exclude = (),
     ) -> None:
         check_sparsity_options(alpha, sparsity, density, steps)
-        check_scope(scope)
-        if not (temperature > 0 and math.isfinite(temperature)):
-            raise InputError(f"temperature must be above 0, since only noise regrows synapses; found {temperature}")
-        if floor is not None and not floor <= 0:
-            raise InputError(f"floor must be 0 or less, found {floor}")
         super().__init__(
             network,
             optimizer,

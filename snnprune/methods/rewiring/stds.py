@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ...errors import InputError
+from ...options import Positive, Share, Steps
 from ...selection import keep_share
 from ...synapses import Exclude
 from .. import exact
@@ -58,20 +59,16 @@ class STDS(Search):
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        steps: int,
-        width: float | None = None,
+        steps: Steps,
+        width: Positive | None = None,
         growth: Literal["sine", "linear"] = "sine",
-        density: float | None = None,
-        settle: float = 0.65,
+        density: Share | None = None,
+        settle: Share = 0.65,
         exclude: Exclude = (),
     ) -> None:
         if (width is None) == (density is None):
             found = "neither" if width is None else "both"
             raise InputError(f"give either density or width, found {found}: each sets the sparsity")
-        if width is not None and not (width > 0 and math.isfinite(width)):
-            raise InputError(f"width must be above 0, found {width}")
-        if growth not in ("sine", "linear"):
-            raise InputError(f"growth must be 'sine' or 'linear', found {growth!r}")
         super().__init__(
             network,
             optimizer,

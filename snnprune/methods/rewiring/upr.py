@@ -9,11 +9,12 @@ from torch.optim import Optimizer
 from ...compiling import compiled
 from ...criteria import Batches
 from ...errors import InputError
+from ...options import NonNegative, Share, Steps
+from ...probe import each_batch, inputs_of
 from ...selection import keep_share
 from ...shapes import check_shapes, shapes_of
 from ...synapses import Exclude, entries_of, find_synapses, geometry
 from ..base import Phase, Trained
-from ..checks import check_at_least
 from ..registry import register
 from ..search import Search
 
@@ -90,24 +91,23 @@ class UPR(Search):
         network: nn.Module,
         optimizer: Optimizer,
         *,
-        steps: int,
-        price: float | None = None,
-        density: float | None = None,
-        settle: float = 0.8,
+        steps: Steps,
+        price: NonNegative | None = None,
+        density: Share | None = None,
+        settle: Share = 0.8,
         batches: Batches = (),
         exclude: Exclude = (),
     ) -> None:
-        first, exclude = next(iter(batches), None), entries_of(exclude)
-        example = first if first is None or isinstance(first, Tensor) else first[0]
+        first, exclude = next(each_batch(batches), None), entries_of(exclude)
+        example = None if first is None else inputs_of(first)
         shapes = geometry(network, example, exclude=exclude)
         if unknown := [name for name, shape in shapes.items() if shape.uses is None]:
             raise InputError(f"the connections of {', '.join(unknown)} are not known: pass batches=[inputs, ...]")
         if price is None:  # each weight of a linear layer is one connection
             shared = [int(shape.uses.max()) for shape in shapes.values() if shape.kernel and shape.uses is not None]
             price = HIGHEST_COST / max(shared, default=1)
-        check_at_least(0, price=price)
         super().__init__(network, optimizer, density=density, steps=steps, settle=settle, ramp=RAMP, exclude=exclude)
-        uses = {name: torch.as_tensor(shape.uses).to(self.parameters[name]) for name, shape in shapes.items()}
+        uses = {n: shape.uses.to(self.parameters[n]) for n, shape in shapes.items() if shape.uses is not None}
         # Name -> axis of the weight that counts presynaptic neurons, for the layers that have neuron gates.
         first_layer = next(iter(find_synapses(network)))
         self.gated = {n: 1 - shape.output_axis for n, shape in shapes.items() if n != first_layer and shape.groups == 1}

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.markers import CARETDOWN
 from matplotlib.ticker import MaxNLocator, NullLocator
 
+from ...options import checked
 from ..style import FAINT, INK, LINE, SMALL, check_suffix, dress, finish, new_figure, plain
 from .curves import Curve, Panel, choose_methods, levels, read_sides
 from .lines import Label, line_styles, name_lines
@@ -22,6 +23,7 @@ Styles = Mapping[str, dict[str, Any]]
 Shifts = Mapping[str, float]
 
 
+@checked
 def plot_comparison(
     rows: Sequence[Mapping[str, Any]],
     *,

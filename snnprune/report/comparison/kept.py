@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from ...errors import InputError
+from ...options import checked
 from ..style import (
     DENSITY,
     INK,
@@ -30,6 +31,7 @@ from .sides import SIDES
 Densities = Mapping[str, Mapping[str, float]]  # method -> layer -> density
 
 
+@checked
 def plot_kept(
     densities: Mapping[str, Densities], *, title: str = "", path: str | os.PathLike[str] | None = None
 ) -> Figure:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ...connectivity import Connectivity
+from ...options import checked
 from ..style import DENSITY, FAINT, GREY, INK, MEDIUM, SIGNED, SMALL, check_suffix, dress, finish, new_figure, plain
 from .curves import in_order
 from .sides import SIDES
@@ -19,6 +20,7 @@ _NOISE = 0.1  # share of the largest similarity; smaller ones below chance are d
 _SIGNED = FuncFormatter(lambda value, _: f"{value:+.2g}" if value else "0")
 
 
+@checked
 def plot_similarity(
     connectivities: Mapping[str, Mapping[str, Connectivity]],
     *,

@@ -1,6 +1,6 @@
 """The two sides of a comparison, and its controls: the one place that names them."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Side(NamedTuple):
@@ -12,7 +12,7 @@ class Side(NamedTuple):
         title: of a panel.
     """
 
-    neuron: str
+    neuron: Literal["lif", "relu"]
     words: str
     title: str
 

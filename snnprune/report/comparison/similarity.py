@@ -8,10 +8,12 @@ from torch import Tensor
 
 from ...connectivity import Connectivity
 from ...errors import InputError
+from ...options import checked
 
 _CHUNK = 1 << 18  # synapses at once: little memory, and counts that float32 holds exactly (up to 2 ** 24)
 
 
+@checked
 def similarity(connectivities: Mapping[str, Connectivity]) -> np.ndarray:
     """Return `Connectivity.jaccard_excess` of all pairs: the Jaccard index minus that of equally dense random masks.
 
@@ -56,7 +58,7 @@ def _check(connectivities: Mapping[str, Connectivity]) -> None:
 
 def _intersections(masks: Tensor) -> np.ndarray:
     """Return the number of common synapses of all pairs (n, n), from booleans of shape (n, synapses)."""
-    counts = torch.zeros(len(masks), len(masks), dtype=torch.float64)
+    counts = torch.zeros(len(masks), len(masks), dtype=torch.float64, device="cpu")
     for chunk in masks.split(_CHUNK, dim=1):
         numbers = chunk.float()
         counts += (numbers @ numbers.T).double()

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...errors import InputError
+from ...options import checked
 from ..style import DENSITY, FAINT, GREY, INK, LINE, check_suffix, dress, finish, layer_label, new_figure
 from .footage import Footage
 from .gif import make_palette, write_gif
@@ -21,6 +22,7 @@ _STRIP = 7  # frames
 _COLUMNS = 3  # of tiles in the strip
 
 
+@checked
 def plot_film(film: Footage, *, path: str | os.PathLike[str]) -> None:
     """Draw the film of the recorded layer, as a GIF.
 
@@ -44,6 +46,7 @@ def plot_film(film: Footage, *, path: str | os.PathLike[str]) -> None:
     write_gif(path, (screen.show(frame) for frame in range(len(film))), durations, palette())
 
 
+@checked
 def plot_strip(film: Footage, *, path: str | os.PathLike[str] | None = None) -> Figure:
     """Draw some frames of the film side by side, for print.
 

@@ -9,6 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from ...options import checked
 from ..style import (
     DENSITY,
     FAINT,
@@ -38,6 +39,7 @@ _WORDS = {
 }
 
 
+@checked
 def plot_hidden(film: Footage, *, path: str | os.PathLike[str] | None = None) -> Figure:
     """Draw for each layer the distribution of the hidden parameter, frame by frame; counts have a log scale.
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from ...options import checked
 from ..style import INK, SMALL, check_suffix, count_on, dress, finish, layer_label, new_figure, plain
 from .footage import CAME, STAYED, TRIED, WENT, Footage
 from .scenes import COLORS, WORDS
@@ -15,6 +16,7 @@ from .scenes import COLORS, WORDS
 LINES = {CAME: COLORS[CAME], WENT: "#56B4E9", TRIED: "#F0A35E"}
 
 
+@checked
 def plot_turnover(film: Footage, *, path: str | os.PathLike[str] | None = None) -> Figure:
     """Draw for each layer the numbers of synapses that were pruned, regrown and kept in each frame (log scale).
 

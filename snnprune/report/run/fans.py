@@ -7,7 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ...connectivity import Connectivity
+from ...errors import InputError
 from ...layout import to_columns, to_rows
+from ...options import checked
 from ...synapses import Geometry
 from ..style import BLUE, FAINT, SMALL, check_suffix, count_on, dress, finish, layer_label, new_figure, plain
 
@@ -15,6 +17,7 @@ _BINS = 40
 _AXES = {"fan-in": ("synapses into a neuron", "neurons"), "fan-out": ("synapses out of an input", "inputs")}
 
 
+@checked
 def plot_fans(
     connectivity: Connectivity, geometries: Mapping[str, Geometry], *, path: str | os.PathLike[str] | None = None
 ) -> Figure:
@@ -31,10 +34,12 @@ def plot_fans(
         the figure.
 
     Raises:
-        InputError: an unknown suffix, or the file cannot be written.
+        InputError: a layer without geometry, an unknown suffix, or the file cannot be written.
     """
     check_suffix(path)
     names = list(connectivity)
+    if missing := [name for name in names if name not in geometries]:
+        raise InputError(f"the geometry of {', '.join(missing)} is not known: pass snnprune.geometry(network)")
     note = "left: synapses into each neuron; right: synapses out of each input; dashed: the mean"
     figure = new_figure(9.5, 2.3 * len(names) + 0.3, title="Fan-in and fan-out", subtitle=note)
     panels = figure.subplots(len(names), 2, squeeze=False)

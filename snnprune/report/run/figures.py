@@ -11,6 +11,7 @@ from typing import Any
 from ...connectivity import Connectivity
 from ...errors import InputError
 from ...layout import to_rows
+from ...options import checked
 from ...synapses import Geometry
 from ..style import layer_label
 from .layers import plot_layers
@@ -18,6 +19,7 @@ from .maps import plot_connectivity
 from .training import plot_training
 
 
+@checked
 def plot_run(
     folder: str | os.PathLike[str],
     *,
@@ -84,6 +86,7 @@ def map_path(folder: Path, layer: str) -> Path:
     return folder / f"connectivity-{_file_part(layer_label(layer))}.png"
 
 
+@checked
 def image_layer(connectivity: Connectivity, image_shape: tuple[int, int, int] | None) -> str | None:
     """Return the first layer with one input for each pixel; a later one of that size is no image."""
     inputs = {name: mask.shape[1] for name, mask in connectivity.items() if mask.ndim == 2}

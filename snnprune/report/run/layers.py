@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ...connectivity import Connectivity
+from ...options import checked
 from ..style import (
     BLUE,
     GREY,
@@ -25,6 +26,7 @@ from ..style import (
 )
 
 
+@checked
 def plot_layers(connectivity: Connectivity, *, path: str | os.PathLike[str] | None = None) -> Figure:
     """Draw the density of each layer, and its share of all remaining and of all prunable synapses.
 

@@ -11,6 +11,7 @@ from matplotlib.image import AxesImage
 from torch import Tensor
 
 from ...errors import InputError
+from ...options import checked
 from ..binning import Bins, bin_matrix, robust_maximum
 from ..style import DENSITY, SIGNED, check_suffix, count_on, dress, finish, new_figure
 from .panels import draw_fan_in, draw_fan_out, draw_kernel, draw_pixels, draw_scale
@@ -18,6 +19,7 @@ from .panels import draw_fan_in, draw_fan_out, draw_kernel, draw_pixels, draw_sc
 _BINS = 350  # along an axis: two pixels or more for each, or a sparse map is lost between them
 
 
+@checked
 def plot_connectivity(
     mask: Tensor,
     *,

@@ -6,12 +6,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...connectivity import Connectivity
+from ...options import checked
 from ...synapses import Geometry
 from ..style import layer_label
 from .fans import plot_fans
 from .figures import map_path, plot_maps
 
 
+@checked
 def report_pictures(
     connectivity: Connectivity,
     geometries: Mapping[str, Geometry],

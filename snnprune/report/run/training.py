@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from ...errors import InputError
+from ...options import checked
 from ..style import (
     BLUE,
     GREY,
@@ -28,6 +29,7 @@ from ..style import (
 _NEEDED = ("epoch", "density", "train_accuracy")
 
 
+@checked
 def plot_training(metrics: Sequence[Mapping[str, Any]], *, path: str | os.PathLike[str] | None = None) -> Figure:
     """Draw density (log scale) and accuracy over the epochs of a training run.
 

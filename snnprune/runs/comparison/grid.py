@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from ...errors import InputError, Stopped
+from ...options import Count, check
 from ...training import RunFolder
 from ..config import Config, Runtime
 from ..guard import Terminated
@@ -49,8 +50,7 @@ def run_grid(
         InputError: a folder holds another run, or runs failed (the others are written).
         Stopped: by Ctrl-C.
     """
-    if options.jobs < 1:
-        raise InputError(f"--jobs must be 1 or more, found {options.jobs}")
+    check("--jobs", options.jobs, Count)
     out = Path(options.out or Path("runs") / Path(options.protocol).stem)
     runs = list(protocol.runs(out))
     try:

@@ -110,8 +110,10 @@ def test_espn_survives_a_step_that_raises():
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        (DropPruning, {"p_out": 0.0}, r"p_out must be in \(0, 1\] and p_in in \[0, 1\), found 0.0 and 0.02"),
-        (ADMM, {"rho": 0.0}, "rho and period must be above 0, found 0.0 and 0.02"),
+        (DropPruning, {"p_out": 0.0}, r"p_out must be in \(0, 1\], found 0.0"),
+        (DropPruning, {"p_in": 1.0}, r"p_in must be in \[0, 1\), found 1.0"),
+        (ADMM, {"rho": 0.0}, "rho must be above 0, found 0.0"),
+        (ADMM, {"period": 0.0}, r"period must be in \(0, 1\], found 0.0"),
         (ESPN, {"pressure": -1.0}, "pressure must be above 0, found -1.0"),
         (ESPN, {"criterion": "magnitude"}, "ESPN has its own criterion, found 'magnitude': leave it out"),
         (ESPN, {"schedule": "cubic"}, "ESPN has its own schedule, found 'cubic': leave it out"),
