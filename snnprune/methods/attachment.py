@@ -140,7 +140,8 @@ class Attached(ABC):
         return {**self.__dict__, "_handles": attached, "_names": {}, "_network_then": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        for name, value in state.items():
+            setattr(self, name, value)
         attached, self._handles = self._handles, []
         self._note_network()
         if attached:

@@ -64,7 +64,7 @@ class Method(Attached):
     in `self.state[kind][parameter name]` and its numbers in `self.numbers[name]` (an int, or a tensor without
     dimensions). Both run without autograd, read nothing back from a device and have no shapes that depend on data, so
     that a GPU never waits for Python; work that is done at intervals belongs in `_update`. `_finish` completes a
-    training that is stopped early. Override `_existing` if an existing synapse may have weight 0, and `_implied` and
+    training that is stopped early. Override `_existing` if an existing synapse may have weight 0, and `_imply` and
     `_adopt` if the state holds values of which the weights are made.
 
     Weights that are changed between two steps (clamped, averaged, loaded) are taken in before the next one. Method,
@@ -127,6 +127,7 @@ class Method(Attached):
         self.numbers: dict[str, int | Tensor] = {}
         self._result: Connectivity | None = None
         self._findings = Findings()
+        self._scratch = exact.Scratch()
         self._check_target()
         self._attach()
 
@@ -145,9 +146,9 @@ class Method(Attached):
         """Return the synapses that exist now, between two steps."""
         return Connectivity({name: parameter.detach() != 0 for name, parameter in self.parameters.items()})
 
-    def _implied(self, name: str) -> Tensor | None:
-        """Return the weights of a tensor that the state implies, in new memory; None if any weights are right."""
-        return None
+    def _imply(self, name: str, out: Tensor) -> bool:
+        """Write the weights of a tensor that the state implies into `out`; return False if any weights are right."""
+        return False
 
     def _adopt(self, name: str, implied: Tensor) -> None:
         """Take in the weights of a tensor that are not what the state implies, without reading anything back.
@@ -372,8 +373,8 @@ class Method(Attached):
         other devices a comparison would have to be read back: the passes that take changes in are always done.
         """
         for name, parameter in self.parameters.items():
-            implied = self._implied(name)
-            if implied is not None and not (exact.on_host(implied) and exact.same_bits(parameter.data, implied)):
+            implied = self._scratch.like(parameter.data)
+            if self._imply(name, implied) and not (exact.on_host(implied) and exact.same_bits(parameter.data, implied)):
                 self._adopt(name, implied)
         if exact.on_host(*self.parameters.values()):
             self._findings.report_foreign()

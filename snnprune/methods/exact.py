@@ -1,5 +1,9 @@
 """Products with masks that are exactly 0 at absent synapses whatever the values are: 0 * inf would be nan."""
 
+import ctypes
+import os
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -40,9 +44,51 @@ def on_host(*tensors: Tensor) -> bool:
 
 
 def same_bits(first: Tensor, second: Tensor) -> bool:
-    """Return whether two tensors on the CPU, of one shape and dtype, are equal bit for bit; nan equals itself.
-
-    By numpy, which takes a seventh of the time of torch.equal.
-    """
+    """Return whether two tensors on the CPU, of one shape and dtype, are equal bit for bit; nan equals itself."""
+    if _memcmp is not None and _laid_out_alike(first, second):
+        return _memcmp(first.data_ptr(), second.data_ptr(), first.nbytes) == 0
     kind = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[first.element_size()]
     return np.array_equal(first.view(kind).numpy(), second.view(kind).numpy())
+
+
+def _find_memcmp() -> Callable[[int, int, int], int] | None:
+    """Return the C library's comparison of memory: torch.equal takes four times as long, numpy 1.6 times."""
+    if os.name != "posix":
+        return None
+    memcmp = ctypes.CDLL(None).memcmp
+    memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+    return memcmp
+
+
+_memcmp = _find_memcmp()
+
+
+def _laid_out_alike(first: Tensor, second: Tensor) -> bool:
+    """Return whether two tensors fill their memory without gaps, in the same order."""
+    dense = first.is_contiguous() or (first.dim() == 4 and first.is_contiguous(memory_format=torch.channels_last))
+    return dense and first.stride() == second.stride()
+
+
+class Scratch:
+    """Memory for values that are needed for a moment; fresh memory would cost as much as a pass over it.
+
+    Copies and pickled files of it are empty.
+    """
+
+    def __init__(self) -> None:
+        self._memory: dict[torch.dtype, Tensor] = {}
+
+    def like(self, tensor: Tensor) -> Tensor:
+        """Return memory of the shape, dtype and layout of a tensor; it is overwritten by the next call.
+
+        On other devices than the CPU it is fresh memory, which their allocators keep at hand anyway.
+        """
+        if not on_host(tensor) or not tensor.is_contiguous():
+            return torch.empty_like(tensor, requires_grad=False)
+        memory = self._memory.get(tensor.dtype)
+        if memory is None or memory.numel() < tensor.numel():
+            memory = self._memory[tensor.dtype] = tensor.new_empty(tensor.numel(), requires_grad=False)
+        return memory[: tensor.numel()].view(tensor.shape)
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return Scratch, ()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..connectivity import Connectivity
 from ..selection import keep_largest
 from .base import Method, Phase, Trained
-from .exact import keep_, masked
+from .exact import keep_
 from .optimizer_state import clear_moments
 
 logger = logging.getLogger(__name__)
@@ -48,13 +48,16 @@ class Masked(Method):
             return Connectivity(present_at_start(self.parameters, self.target_density))
         return Connectivity({name: mask != 0 for name, mask in self.state["mask"].items()})
 
-    def _implied(self, name: str) -> Tensor | None:
-        return masked(self.parameters[name].data, self.state["mask"][name]) if "mask" in self.state else None
+    def _imply(self, name: str, out: Tensor) -> bool:
+        if "mask" not in self.state:
+            return False
+        torch.mul(self.parameters[name].data, self.state["mask"][name], out=out)
+        return True
 
     def _adopt(self, name: str, implied: Tensor) -> None:
         weight = self.parameters[name].data
         self._findings.add_foreign(name, ((weight != 0) & (self.state["mask"][name] == 0)).sum())
-        weight.copy_(implied)
+        keep_(weight, self.state["mask"][name])
 
     def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:
         return () if phase is Phase.WAITING else ("mask",)

@@ -1,10 +1,18 @@
 """From exceptions to one line and an exit status, for all scripts."""
 
 import logging
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from ..errors import InputError, Stopped
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM was received: a job scheduler, or a person, asks this process to end."""
 
 
 def guard(work: Callable[[], None]) -> int:
@@ -15,7 +23,8 @@ def guard(work: Callable[[], None]) -> int:
     """
     logging.basicConfig(format="%(message)s")
     try:
-        work()
+        with _terminated():
+            work()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -26,3 +35,20 @@ def guard(work: Callable[[], None]) -> int:
         print("interrupted; what was saved is kept", file=sys.stderr)
         return 130
     return 0
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that what is open is closed and other processes are ended."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
+        yield
+        return
+
+    def end(_number: int, _frame: Any) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,5 +1,6 @@
 """One run from its config to its summary, or the rest of one that was stopped."""
 
+import multiprocessing
 import signal
 import sys
 import threading
@@ -178,7 +179,10 @@ def _show(row: dict[str, Any], bar: tqdm, log: Any, *, quiet: bool) -> None:
 
 @contextmanager
 def _stop_on_request(stop_after: float | None) -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether to stop: after Ctrl-C (a second one interrupts at once), or in time."""
+    """Yield a function that says whether to stop: after Ctrl-C or SIGTERM (a second interrupts at once), or in time.
+
+    A worker of a comparison is ended by SIGTERM at once: a pool sends it to workers that it has given up.
+    """
     began, requested = time.monotonic(), False
     if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield lambda: stop_after is not None and time.monotonic() - began > stop_after
@@ -190,11 +194,13 @@ def _stop_on_request(stop_after: float | None) -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         requested = True
 
-    before = signal.signal(signal.SIGINT, note)
+    numbers = (signal.SIGINT, signal.SIGTERM) if multiprocessing.parent_process() is None else (signal.SIGINT,)
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield lambda: requested or (stop_after is not None and time.monotonic() - began > stop_after)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _tensorboard_writer() -> Callable[..., Any]:

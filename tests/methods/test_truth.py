@@ -5,6 +5,7 @@ import logging
 import pickle
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -438,7 +439,7 @@ def test_a_state_with_values_that_no_method_writes_is_refused_and_nothing_is_loa
 # --- Wrappers
 
 
-def wrapped(network: nn.Module) -> list[nn.Module]:
+def wrapped(network: nn.Module) -> list[Any]:
     twin = copy.deepcopy(network)
     twin[5] = torch.compile(twin[5])
     return [

@@ -89,10 +89,11 @@ class ESPN(Pruning):
         self.state = {"mask": self.state["mask"]}
         self._forget_all()
 
-    def _implied(self, name: str) -> Tensor | None:
+    def _imply(self, name: str, out: Tensor) -> bool:
         if self.phase is not Phase.SEARCHING:
-            return super()._implied(name)
-        return self.state["frozen"][name] * self.state["soft"][name]
+            return super()._imply(name, out)
+        torch.mul(self.state["frozen"][name], self.state["soft"][name], out=out)
+        return True
 
     def _adopt(self, name: str, implied: Tensor) -> None:
         if self.phase is not Phase.SEARCHING:

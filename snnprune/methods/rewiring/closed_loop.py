@@ -66,11 +66,11 @@ class ClosedLoop:
         """Return the synapses that exist now; those selected last may still have weight 0."""
         return Connectivity({name: present != 0 for name, present in self.method.state["present"].items()})
 
-    def implied(self, name: str) -> Tensor:
-        """Return the weights that strengths and presence imply."""
-        return masked(self.method.state["hidden"][name], self.method.state["present"][name])
+    def imply(self, name: str, out: Tensor) -> None:
+        """Write the weights that strengths and presence imply; nan where an absent strength is infinite."""
+        torch.mul(self.method.state["hidden"][name], self.method.state["present"][name], out=out)
 
-    def adopt(self, name: str) -> None:
+    def adopt(self, name: str, implied: Tensor) -> None:
         """Take changed weights as the strengths of present synapses, and set those of the others to 0."""
         hidden, present = self.method.state["hidden"][name], self.method.state["present"][name] != 0
         weight = self.method.parameters[name].data

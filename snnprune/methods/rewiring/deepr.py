@@ -19,11 +19,10 @@ from ...seeding import generator, uniform
 from ...synapses import Exclude, entries_of, geometry
 from ..base import Phase, Trained
 from ..checks import find_layerwise
-from ..exact import masked
 from ..masked import Masked, existing_first
 from ..optimizer_state import clear_moments, prior_step
 from ..registry import register
-from .hidden_strength import add_scaled_, revealed
+from .hidden_strength import add_scaled_, reveal
 
 # Strength of a synapse that was just connected: it exists, so it must not be 0.
 CONNECTED = 1e-12
@@ -127,16 +126,16 @@ class DeepR(Masked):
                 self._connect(group)
         return None
 
-    def _implied(self, name: str) -> Tensor | None:
-        if self.phase is Phase.FIXED:
-            return super()._implied(name)
-        return revealed(masked(self.parameters[name].data, self.state["mask"][name]), self.state["sign"][name])
+    def _imply(self, name: str, out: Tensor) -> bool:
+        found = super()._imply(name, out)
+        if found and self.phase is not Phase.FIXED:
+            reveal([out], [self.state["sign"][name]], [out])
+        return found
 
     def _adopt(self, name: str, implied: Tensor) -> None:
         if self.phase is not Phase.FIXED:
             weight, sign, mask = self.parameters[name].data, self.state["sign"][name], self.state["mask"][name] != 0
             sign.copy_(torch.where(mask & (weight.abs() > 0), weight.sign(), sign))
-            implied = masked(weight, self.state["mask"][name])
         super()._adopt(name, implied)
 
     def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:

@@ -140,14 +140,17 @@ class GradR(HiddenStrength):
             return self.rule.existing()
         return super()._existing()
 
-    def _implied(self, name: str) -> Tensor | None:
-        return self.rule.implied(name) if self.phase is Phase.SEARCHING else super()._implied(name)
+    def _imply(self, name: str, out: Tensor) -> bool:
+        if self.phase is Phase.FIXED:
+            return super()._imply(name, out)
+        self.rule.imply(name, out)
+        return True
 
     def _adopt(self, name: str, implied: Tensor) -> None:
-        if self.phase is Phase.SEARCHING:
-            self.rule.adopt(name)
-        else:
+        if self.phase is Phase.FIXED:
             super()._adopt(name, implied)
+        else:
+            self.rule.adopt(name, implied)
 
     def _hidden_kinds(self) -> Collection[str]:
         return self.rule.kinds()

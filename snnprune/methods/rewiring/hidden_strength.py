@@ -41,10 +41,10 @@ class HiddenStrength(Search):
             shield_dormant(self.optimizer, entry.group, entry.parameter, h)
         self._swap_in(trained, hidden)
 
-    def _adopt_signed(self, name: str) -> None:
+    def _adopt_signed(self, name: str, implied: Tensor) -> None:
         """Take changed weights as s * theta of existing synapses, with their sign as s; set those of others to 0."""
         hidden, sign = self.state["hidden"][name], self.state["sign"][name]
-        weight, implied = self.parameters[name].data, revealed(hidden, sign)
+        weight = self.parameters[name].data
         exists = implied != 0
         self._findings.add_foreign(name, ((weight != 0) & ~exists).sum())
         changed = exists & (weight != implied)
@@ -60,13 +60,6 @@ def reveal(hidden: Sequence[Tensor], sign: Sequence[Tensor], weight: Sequence[Te
     """Write weight = s * relu(theta): the hidden value where its sign is s, 0 elsewhere."""
     for h, s, w in zip(hidden, sign, weight, strict=True):
         torch.mul(h, s, out=w).clamp_(min=0).mul_(s)
-
-
-def revealed(hidden: Tensor, sign: Tensor) -> Tensor:
-    """Return the weights that `reveal` writes, in new memory."""
-    weight = torch.empty_like(hidden)
-    reveal([hidden], [sign], [weight])
-    return weight
 
 
 def prior_direction_(hidden: Sequence[Tensor], sign: Sequence[Tensor], mu: float, out: Sequence[Tensor]) -> None:

@@ -27,7 +27,6 @@ from .hidden_strength import (
     mask_dormant_grad_,
     noisy_step_,
     reveal,
-    revealed,
 )
 
 Temperature = Annotated[float, Interval(above=0, words="above 0, since only noise regrows synapses")]
@@ -102,6 +101,7 @@ class SoftDeepR(HiddenStrength):
         self.seed = seed
         self._mask_dormant_grad = mask_dormant_grad_
         self._noisy_step = noisy_step_
+        self._reveal = reveal
 
     # --- One step
 
@@ -129,16 +129,17 @@ class SoftDeepR(HiddenStrength):
         hidden, sign = self._state_of("hidden", trained), self._state_of("sign", trained)
         return self._noisy_step(hidden, sign, weights, force, spread, self.floor)
 
-    def _implied(self, name: str) -> Tensor | None:
+    def _imply(self, name: str, out: Tensor) -> bool:
         if self.phase is Phase.FIXED:
-            return super()._implied(name)
-        return revealed(self.state["hidden"][name], self.state["sign"][name])
+            return super()._imply(name, out)
+        self._reveal([self.state["hidden"][name]], [self.state["sign"][name]], [out])
+        return True
 
     def _adopt(self, name: str, implied: Tensor) -> None:
         if self.phase is Phase.FIXED:
             super()._adopt(name, implied)
         else:
-            self._adopt_signed(name)
+            self._adopt_signed(name, implied)
 
     def _hidden_kinds(self) -> Collection[str]:
         return ("hidden", "sign")
@@ -155,6 +156,7 @@ class SoftDeepR(HiddenStrength):
         """Compile the arithmetic of a step: two passes over memory instead of nine."""
         self._mask_dormant_grad = compiled(mask_dormant_grad_)
         self._noisy_step = compiled(noisy_step_)
+        self._reveal = compiled(reveal)
 
     # --- With a density
 

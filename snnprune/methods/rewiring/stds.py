@@ -118,15 +118,14 @@ class STDS(Search):
             _reveal(self.state["hidden"][entry.name], self.dead_zone, weight)
         return None
 
-    def _implied(self, name: str) -> Tensor | None:
+    def _imply(self, name: str, out: Tensor) -> bool:
         if self.phase is Phase.FIXED:
-            return super()._implied(name)
-        hidden = self.state["hidden"][name]
-        if not self.parameters[name].requires_grad:  # frozen weights are not shrunk by d
-            return hidden.clone()
-        weight = torch.empty_like(hidden)
-        _reveal(hidden, self.dead_zone, weight)
-        return weight
+            return super()._imply(name, out)
+        if self.parameters[name].requires_grad:
+            _reveal(self.state["hidden"][name], self.dead_zone, out)
+        else:  # frozen weights are not shrunk by d
+            out.copy_(self.state["hidden"][name])
+        return True
 
     def _adopt(self, name: str, implied: Tensor) -> None:
         if self.phase is Phase.FIXED:

@@ -175,14 +175,14 @@ class UPR(Search):
             weights = self._restore_weights(trained) or [entry.parameter.data for entry in trained]
             self._write_weights([entry.name for entry in trained], weights, self.steepness_at(self.steps_done))
 
-    def _implied(self, name: str) -> Tensor | None:
+    def _imply(self, name: str, out: Tensor) -> bool:
         if self.phase is Phase.FIXED:
-            return super()._implied(name)
-        if not self.parameters[name].requires_grad:
-            return self.state["weight"][name] / self._initial_scale(name)
-        weight = torch.empty_like(self.state["weight"][name])
-        self._write_weights([name], [weight], self.steepness_at(self.steps_done))
-        return weight
+            return super()._imply(name, out)
+        if self.parameters[name].requires_grad:
+            self._write_weights([name], [out], self.steepness_at(self.steps_done))
+        else:
+            torch.div(self.state["weight"][name], self._initial_scale(name), out=out)
+        return True
 
     def _adopt(self, name: str, implied: Tensor) -> None:
         if self.phase is Phase.FIXED:

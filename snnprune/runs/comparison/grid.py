@@ -4,8 +4,11 @@ import argparse
 import logging
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from ...errors import InputError, Stopped
 from ...options import Count, check
 from ...training import RunFolder
 from ..config import Config, Runtime
+from ..guard import Terminated
 from ..run import execute
 from .protocol import Protocol, Run
 from .results import write_results
@@ -60,9 +64,8 @@ def run_grid(
     path = Path(options.results or out / suffix)
     print(write_results(path, protocol, results, command=command, remarks=remarks(protocol, results)))
     if failures:
-        raise InputError(
-            f"{len(failures)} of {len(runs)} runs failed and are not in the table:\n" + "\n".join(failures)
-        )
+        missing = len(runs) - len(results)
+        raise InputError(f"{missing} of {len(runs)} runs failed and are not in the table:\n" + "\n".join(failures))
     return results
 
 
@@ -78,11 +81,16 @@ def run_all(runs: list[Run], options: argparse.Namespace) -> list[str]:
     # Runs that take another's connectivity come after all others.
     waves = [[run for run in missing if (run.after is None) == first] for first in (True, False)]
     with tqdm(total=len(runs), initial=len(runs) - len(missing), unit="run", dynamic_ncols=True) as bar:
-        for run, error in (outcome for wave in waves for outcome in _outcomes(wave, options)):
-            if error is not None:
-                failures.append(f"{run.folder}: {error}")
-            bar.set_postfix_str(f"{run.side}/{run.folder.name}", refresh=False)
-            bar.update()
+        try:
+            for run, error in (outcome for wave in waves for outcome in _outcomes(wave, options)):
+                if error is not None:
+                    failures.append(f"{run.folder}: {error}")
+                bar.set_postfix_str(f"{run.side}/{run.folder.name}", refresh=False)
+                bar.update()
+        except BrokenProcessPool:
+            failures.append(
+                "a process that carried out runs has died (killed, or out of memory): the same command goes on"
+            )
     return failures
 
 
@@ -100,6 +108,11 @@ def _outcomes(runs: list[Run], options: argparse.Namespace) -> Iterator[tuple[Ru
         futures: dict[Future, Run] = {pool.submit(_carry_out, run, options): run for run in runs}
         for future in as_completed(futures):
             yield futures[future], future.result()
+    except Terminated:  # unlike Ctrl-C, it reaches this process alone
+        for worker in multiprocessing.active_children():
+            if worker.pid is not None:
+                os.kill(worker.pid, signal.SIGINT)
+        raise
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
@@ -114,6 +127,15 @@ def _start_worker(threads: int, stop: Event) -> None:
     _stop = stop
     torch.set_num_threads(threads)
     logging.basicConfig(format="%(message)s", level=logging.ERROR)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent has ended, however that happened; a run's last checkpoint is kept."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _carry_out(run: Run, options: argparse.Namespace) -> str | None:
