@@ -3,14 +3,17 @@
 from collections.abc import Collection, Sequence
 from html import escape
 
+from .errors import printable
+
 
 def aligned(rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
-    """Return rows of text with aligned columns.
+    """Return rows of text with aligned columns; a cell is one line, control characters are shown as escapes.
 
     Args:
         rows: cells, the heads first.
         left: indices of the columns that are aligned to the left; the others are aligned to the right.
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(
