@@ -56,6 +56,20 @@ def exists(path: PathLike) -> bool:
     return True
 
 
+def make_folder(path: PathLike) -> Path:
+    """Make a folder, and those above it, where there is none yet.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    folder = as_path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror or error}; choose another") from error
+    return folder
+
+
 def kind_of(mode: int) -> str:
     """Return what an entry of the file system is, by its `st_mode`: "a directory", "a pipe", ..."""
     return _KINDS.get(stat.S_IFMT(mode), "something else")
