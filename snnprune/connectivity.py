@@ -85,7 +85,12 @@ class Connectivity(Mapping[str, Tensor]):
             InputError: no such file, or one that is damaged or of another kind.
         """
         masks, metadata = read_tensors(path, kind="connectivity")
-        return cls({name: masks[name] for name in metadata["order"]})
+        order = metadata.get("order")
+        if not (isinstance(order, list) and all(isinstance(name, str) for name in order)) or (
+            sorted(order) != sorted(masks)
+        ):
+            raise InputError(f"{path} is damaged: its order must name each of its tensors once; use another copy")
+        return cls({name: masks[name] for name in order})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as safetensors, one boolean tensor for each name, with schema and library version.

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from .errors import printable
+
 _SHOWN = (NoneType, Number, str, bytes, list, tuple, dict, set, Path)
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
@@ -29,12 +31,13 @@ def shortened(value: Any) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
-    """Return rows of text with aligned columns.
+    """Return rows of text with aligned columns; a cell is one line, control characters are shown as escapes.
 
     Args:
         rows: cells, the heads first.
         left: indices of the columns that are aligned to the left; the others are aligned to the right.
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(

@@ -74,7 +74,7 @@ def test_missing_foreign_and_other_kinds_are_refused(tmp_path):
 
 
 def test_a_newer_schema_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("snnprune.storage.SCHEMA", 99)
+    monkeypatch.setattr("snnprune.storage.tensors.SCHEMA", 99)
     write_tensors(tmp_path / "a", TENSORS, kind="checkpoint", metadata={})
     monkeypatch.undo()
     with pytest.raises(InputError, match="has schema 99"):

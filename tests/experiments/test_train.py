@@ -402,7 +402,7 @@ def test_options_from_a_file_and_those_typed_count_more(tmp_path, capsys):
         ("epochs = ", "config.toml is not TOML"),
         ('model = "mine:make"', "has model mine:make: give it as --model, a file imports no code"),
         ('epochs = "3"', "--epochs must be a whole number, found '3'"),
-        (None, "cannot be read: No such file"),
+        (None, "no TOML file at"),
     ],
 )
 def test_a_wrong_file_of_options(text, message, tmp_path, capsys):
