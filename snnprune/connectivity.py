@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .errors import InputError
+from .errors import InputError, shortened
 from .options import Share, check, checked
 from .selection import keep_largest
 from .shapes import check_shapes, shapes_of
 from .storage import read_tensors, write_tensors
 from .synapses import Exclude, Geometry, find_synapses
-from .text import aligned, html_table, shortened
+from .text import aligned, html_table
 
 
 class Difference(NamedTuple):

@@ -1,7 +1,33 @@
-"""The exceptions of this library: wrong input, and a run that was stopped."""
+"""The exceptions of this library: wrong input, and a run that was stopped; and values in their messages."""
+
+import reprlib
+from numbers import Number
+from pathlib import Path
+from types import NoneType
+from typing import Any
 
 # A longer line is shortened in its middle: the value that was found may be of any size.
 _LONGEST = 2_000
+
+
+_SHOWN = (NoneType, Number, str, bytes, list, tuple, dict, set, Path)
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+
+
+def shortened(value: Any) -> str:
+    """Return a value for a message, in one line of about 60 characters; of other objects the name of their type."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"{type(value).__name__} of shape {list(shape)}"[:80]
+    if isinstance(value, int) and value.bit_length() > 200:  # Python refuses to print far longer ones
+        return f"an integer of {value.bit_length()} bits"
+    if not isinstance(value, _SHOWN):
+        return getattr(value, "__name__", None) or type(value).__name__
+    try:
+        return " ".join(_SHORT.repr(value).split())[:200]
+    except ValueError:  # an integer in a list that is too long to print
+        return type(value).__name__
 
 
 def printable(text: str, *, keep: str = "") -> str:
