@@ -251,7 +251,7 @@ class Lookahead(Optimizer):
         super().__init__(parameters, {"lr": 0.1})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         for group in self.param_groups:
             for parameter in group["params"]:
                 parameter -= group["lr"] * parameter.grad
@@ -353,4 +353,6 @@ def test_weights_that_are_not_finite_are_not_loaded_into_a_network(forge):
     with pytest.raises(InputError, match="weights that are not finite"):
         load_network(forge(tensor("network/0.weight", NAN)), network)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    with pytest.raises(InputError, match=r"0\.weight is torch\.complex64, expected torch\.float32"):
+        load_network(forge(tensor("network/0.weight", lambda t: t.to(torch.complex64))), network)
     load_network(forge(lambda t, m: None), network.double())
