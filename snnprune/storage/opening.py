@@ -95,13 +95,12 @@ def open_file(path: PathLike, *, what: str = "file") -> BinaryIO:
         raise MissingFile(f"no {what} at {found}: give the path of one") from error
     except OSError as error:
         raise InputError(f"cannot read {found}: {error.strerror or error}; give the path of a file") from error
-    file = os.fdopen(descriptor, "rb")
     try:
         _check_regular(found, os.fstat(descriptor).st_mode)  # it may have been exchanged since
     except BaseException:
-        file.close()
+        os.close(descriptor)
         raise
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def read_bytes(path: PathLike, *, limit: int, what: str = "file") -> bytes:

@@ -152,7 +152,8 @@ def _check_network(state: Mapping[str, Tensor], network: nn.Module, *, dtypes: b
     except InputError as error:
         raise ValueError(f"is of another network: {error}") from error
     for name, tensor in state.items():
-        if dtypes and tensor.dtype != own[name].dtype:
+        right = tensor.dtype == own[name].dtype if dtypes else torch.can_cast(tensor.dtype, own[name].dtype)
+        if not right:
             raise ValueError(f"is of another network: {name} is {tensor.dtype}, expected {own[name].dtype}")
     trained = {name for name, _ in network.named_parameters(remove_duplicate=False)}
     if bad := [name for name in state if name in trained and not bool(state[name].isfinite().all())]:

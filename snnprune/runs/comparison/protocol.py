@@ -27,7 +27,7 @@ SCRATCH_B_CAP = 2
 # Controls start from weights that no method has seen.
 FRESH = 1_000
 _LARGEST_SEED = 2**62  # those of controls are larger, and torch takes 64 bits
-_MOST_RUNS = 100_000
+_MOST_RUNS = 20_000
 # Names of methods are parts of the names of folders, which have at most 255 bytes.
 _LONGEST_NAME, _LONGEST_TEXT = 150, 300
 _NO_FOLDER = re.compile(r"[/\\]")
@@ -142,9 +142,12 @@ class Protocol:
         count = len(self.seeds) * len(self.sides) * len(self.densities) * (len(self.methods) + len(self.controls))
         if count > _MOST_RUNS:
             raise InputError(f"the protocol has {count:,} runs, more than {_MOST_RUNS:,}: split it")
-        found = Counter(run.folder for run in self.runs(""))
-        if twice := [folder for folder, count in found.items() if count > 1]:
+        names = [*self.methods, *(f"{self.control_of}-{control}" for control in self.controls)]
+        found = Counter(_folder("", "", *cell).name for cell in product(names, self.densities, self.seeds))
+        if twice := [name for name, count in found.items() if count > 1]:
             raise InputError(f"two runs would share the folder {twice[0]}: choose other names of methods")
+        for control, side, density in product(self.controls, self.sides, self.densities):
+            self._control(control, side, density, self.seeds[0], "")  # checks its config
 
     def _check_method(self, name: str) -> None:
         if name.endswith(CONTROL_ENDINGS):
