@@ -7,6 +7,7 @@ import torch
 from spikingjelly.activation_based import base, functional, neuron
 from torch import Tensor, nn
 
+from snnprune.errors import InputError
 from snnprune.strides import keep_strides
 
 
