@@ -12,8 +12,8 @@ HOUSES = ("snnprune", "models", "experiments", "benchmarks")
 # Each floor may import from the floors below it. Rooms on one floor do not know each other.
 FLOORS: list[set[str]] = [
     {"errors", "version", "text", "strides", "selection"},
-    {"registry", "storage", "compiling", "options", "synapses", "shapes"},
-    {"losses", "schedules", "seeding", "layout", "connectivity", "probe", "models"},
+    {"registry", "storage", "options", "synapses", "shapes"},
+    {"compiling", "losses", "schedules", "seeding", "layout", "connectivity", "probe", "models"},
     {"paths", "allocation", "export"},
     {"criteria"},
     {"methods"},
