@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from .options import CountOrZero, checked
 from .strides import keep_strides
 
 logger = logging.getLogger(__name__)
@@ -18,7 +19,8 @@ WORTHWHILE_STEPS = 2000
 WORTHWHILE_STEPS_OF_NEURONS = 500
 
 
-def forward_of(network: nn.Module, mode: Compile, *, steps: int) -> Callable[..., Any]:
+@checked
+def forward_of(network: nn.Module, mode: Compile, *, steps: CountOrZero) -> Callable[..., Any]:
     """Return what to call in place of a network while it is trained.
 
     In a network with convolutions on a CPU only the spiking neurons are compiled: PyTorch's own convolution, batch
@@ -33,6 +35,9 @@ def forward_of(network: nn.Module, mode: Compile, *, steps: int) -> Callable[...
 
     Returns:
         The network itself, or a callable compiled from it that shares its parameters, buffers and neuron state.
+
+    Raises:
+        InputError: another mode, or a negative number of steps.
     """
     convolves = _convolves_on_cpu(network)
     neurons = _neurons(network) if convolves else []

@@ -268,8 +268,11 @@ class Connectivity(Mapping[str, Tensor]):
             parameters[name].masked_fill_(~mask.to(parameters[name].device), 0)
 
     def to(self, device: torch.device | str) -> "Connectivity":
-        """Return the same connectivity on another device."""
-        return Connectivity({name: mask.to(device) for name, mask in self._masks.items()})
+        """Return the same connectivity on another device; an InputError says that there is none such."""
+        try:
+            return Connectivity({name: mask.to(device) for name, mask in self._masks.items()})
+        except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+            raise InputError(f"device must be cpu, cuda or cuda:N, found {shortened(device)}") from error
 
     def _check_same(self, other: "Connectivity") -> None:
         mine, theirs = shapes_of(self._masks), shapes_of(other._masks)

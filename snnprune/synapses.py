@@ -161,6 +161,8 @@ def geometry(network: nn.Module, example: Tensor | None = None, *, exclude: Excl
     shapes = {name: static_geometry(entry.module) for name, entry in synapses.items()}
     if example is None:
         return shapes
+    if not isinstance(example, Tensor):
+        raise InputError(f"example must be a tensor of inputs, found {shortened(example)}")
     for name, (input_size, output_size) in _trace_sizes(network, synapses, example).items():
         module = cast(_ConvNd, synapses[name].module)
         shapes[name] = replace(shapes[name], uses=_count_uses(module, input_size, output_size))

@@ -35,6 +35,7 @@ def names() -> list[str]:
     return METHODS.names()
 
 
+@checked
 def find(name: str) -> type[Method]:
     """Return the class of a method by its registered name, or by `package.module:Class`.
 
@@ -49,6 +50,7 @@ def find(name: str) -> type[Method]:
     return method
 
 
+@checked
 def needs(name: str, option: str) -> bool:
     """Return whether a method has this option, without a default.
 

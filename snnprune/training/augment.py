@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InputError
+from ..options import checked
+from ..text import shortened
 
 
 def crop_flip(images: Tensor, *, padding: int = 4) -> Tensor:
@@ -88,6 +90,7 @@ Augmentation = Callable[[Tensor], Tensor]
 _AUGMENTATIONS: dict[str, Augmentation | None] = {"none": None, "crop-flip": crop_flip, "affine": affine}
 
 
+@checked
 def augmentation(name: str) -> Augmentation | None:
     """Return the augmentation of a name, "crop-flip" or "affine" with default options, or None for "none".
 
@@ -95,10 +98,11 @@ def augmentation(name: str) -> Augmentation | None:
         InputError: unknown name; the known ones are listed.
     """
     if name not in _AUGMENTATIONS:
-        raise InputError(f"unknown augmentation {name!r}: known are {', '.join(_AUGMENTATIONS)}")
+        raise InputError(f"unknown augmentation {shortened(name)}: known are {', '.join(_AUGMENTATIONS)}")
     return _AUGMENTATIONS[name]
 
 
+@checked
 def default_augmentation(dataset: str) -> str:
     """Return the name of the standard augmentation of a data set: "crop-flip" for CIFAR, "none" for any other."""
     return "crop-flip" if dataset.startswith("cifar") else "none"
