@@ -11,15 +11,9 @@ ROOT = Path(__file__).parents[1]
 HOUSES = ("snnprune", "models", "experiments", "benchmarks")
 # Each floor may import from the floors below it. Rooms on one floor do not know each other.
 FLOORS: list[set[str]] = [
-<<<<<<< HEAD
     {"errors", "version", "strides", "selection"},
-    {"registry", "storage", "compiling", "options", "synapses", "shapes", "text"},
-    {"losses", "schedules", "seeding", "layout", "connectivity", "probe", "models"},
-=======
-    {"errors", "version", "text", "strides", "selection"},
-    {"registry", "storage", "options", "synapses", "shapes"},
+    {"registry", "storage", "options", "synapses", "shapes", "text"},
     {"compiling", "losses", "schedules", "seeding", "layout", "connectivity", "probe", "models"},
->>>>>>> options
     {"paths", "allocation", "export"},
     {"criteria"},
     {"methods"},
