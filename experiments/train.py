@@ -4,7 +4,8 @@
 
 The run folder holds config.json, environment.json, metrics.jsonl (one line an epoch), checkpoint.safetensors,
 connectivity.safetensors, connectivity.npz (one scipy CSR matrix a layer), figures/ and, once the run is finished,
-summary.json. Ctrl-C saves and stops; --resume goes on, to the very same result.
+summary.json. Ctrl-C saves and stops; --resume goes on, to the very same result on the same machine with the same number
+of threads.
 """
 
 import argparse

@@ -64,7 +64,8 @@ def train(
     """Train a network with a method and write a run folder: what `experiments.train` does, for objects of your own.
 
     There is a progress bar, a checkpoint after every epoch, and Ctrl-C saves and stops (`snnprune.runs.Stopped`);
-    calling again with `resume=True` and a fresh network goes on to the same result. Neurons are reset for every batch.
+    calling again with `resume=True` and a fresh network goes on to the same result (on
+    the same machine, with the same number of threads). Neurons are reset for every batch.
 
     Args:
         network: takes inputs [B, ...], returns outputs [T, B, classes] or [B, classes]; it is moved to the device and

@@ -133,3 +133,35 @@ def test_the_command_lists_and_explains(tmp_path, capsys):
     assert "Mine (Me), --chip mine" in message
     assert cli.main(["chips", "brain"]) == 2
     assert "error: unknown chip 'brain': known are akida1000, brainscales2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('value = "lists"', "value = []", r"encoding must be one of .*, found \[\]"),
+        ('value = "lists"', "value = {a = 1}", "encoding must be one of"),
+        ("value = 4,", "value = true,", "fan_in must be a whole number above 0, found True"),
+        ("value = 4,", "value = inf,", "is not TOML: inf is no finite number"),
+        ("value = 4,", f"value = {10**30},", "an integer of more than 64 bits"),
+        ("[limits]", "[limits.a.b]", "unknown key limits.a"),
+        ("[weights]", "energy = inf\n[weights]", "inf is no finite number"),
+        ("[weights]", "[energy]\nsynaptic_operation = 3\n[weights]", "synaptic_operation must be {"),
+    ],
+)
+def test_values_of_a_wrong_kind_are_one_line(old, new, message, tmp_path):
+    with pytest.raises(InputError, match=message) as error:
+        read_chip(written(tmp_path, MINE.replace(old, new)))
+    assert str(error.value).isprintable()
+
+
+def test_control_characters_of_a_chip_are_not_shown(tmp_path, capsys):
+    text = (
+        MINE.replace('"Me"', r'"\u001b[2J"')
+        .replace('"a guess"', r'"a\u0007guess\nb"')
+        .replace("tests.", r"tests.\u001b")
+    )
+    assert cli.main(["chips", written(tmp_path, text)]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "a\\x07guess\\nb" in shown

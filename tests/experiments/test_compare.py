@@ -2,7 +2,9 @@
 
 import csv
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +25,7 @@ from snnprune.report import plot_comparison
 from snnprune.runs.comparison import grid as grid_of_runs
 from snnprune.runs.comparison.protocol import Protocol, read_protocol
 from snnprune.runs.comparison.results import draw as draw_results
-from snnprune.runs.comparison.results import read_results
+from snnprune.runs.comparison.results import measured_with, read_results
 from snnprune.runs.comparison.verdict import Result, distinguishable, sentences, table
 
 ROOT = Path(__file__).parents[2]
@@ -282,6 +284,35 @@ def test_a_chip_can_be_one_methods_own_or_for_all():
         ({"densities": ["0.1"]}, "densities must be between 0 and 1, found '0.1'"),
         ({"seeds": [-1]}, "seeds must be whole numbers from 0 on, found -1"),
         ({"run": 3}, "run must be a table, found 3"),
+        ({"title": 5}, "title must be text of one line, at most 300 characters, found 5"),
+        ({"title": "a\x1b[31m"}, "title must be text of one line"),
+        ({"title": ""}, "title must be text"),
+        ({"methods": [1]}, "methods must be text of one line, at most 300 characters, found 1"),
+        ({"methods": "gmp"}, "methods must be a list with one entry or more, found 'gmp'"),
+        ({"methods": {"gmp": 1}}, "methods must be a list"),
+        ({"sides": [[1]]}, r"sides must be text of one line, at most 300 characters, found \[1\]"),
+        ({"sides": ["snn", "snn"]}, "sides has snn twice"),
+        ({"sides": [{}]}, "sides must be text"),
+        ({"controls": ["shuffled", "shuffled"], "control_of": "gmp"}, "controls has shuffled twice"),
+        ({"controls": "shuffled"}, "controls must be a list, found 'shuffled'"),
+        ({"control_of": ["gmp"]}, "control_of must be text"),
+        ({"seeds": [True]}, "seeds must be whole numbers from 0 on, found True"),
+        ({"seeds": [10**30]}, "seeds must be below"),
+        ({"seeds": [1, 1]}, "seeds has 1 twice"),
+        ({"seeds": list(range(10**4))}, "the protocol has 80,000 runs, more than 20,000"),
+        ({"densities": [True]}, "densities must be between 0 and 1, found True"),
+        ({"densities": [math.inf]}, "densities must be between 0 and 1, found inf"),
+        ({"densities": [math.nan]}, "densities must be between 0 and 1, found nan"),
+        ({"method": {"gmp": 3}}, r"\[method.gmp\] must be a table, found 3"),
+        ({"method": {"gmp": {"method": ["gmp"]}}}, r"\[method.gmp\] must have the name of a method, found \['gmp'\]"),
+        ({"method": {"gmp": {"options": 3}}}, "--option must be of type dict"),
+        ({"methods": ["../gmp"], "method": {"../gmp": {"method": "gmp"}}}, "cannot be the name of a folder"),
+        ({"methods": ["a/b"], "method": {"a/b": {"method": "gmp"}}}, "methods has 'a/b', which cannot be the name"),
+        ({"methods": ["a\\b"], "method": {"a\\b": {"method": "gmp"}}}, "cannot be the name of a folder"),
+        ({"methods": [".."], "method": {"..": {"method": "gmp"}}}, "cannot be the name of a folder"),
+        ({"methods": ["é" * 100], "method": {"é" * 100: {"method": "gmp"}}}, "cannot be the name of a folder"),
+        ({"methods": ["a\nb"], "method": {"a\nb": {"method": "gmp"}}}, "methods must be text of one line"),
+        ({"methods": ["a" * 400]}, "methods must be text of one line, at most 300"),
         (
             {"methods": ["a-transfer"], "method": {"a-transfer": {"method": "gmp"}}},
             "names that end in -shuffled, .* are",
@@ -293,6 +324,73 @@ def test_a_wrong_protocol_is_reported_in_one_line(changes, message):
     with pytest.raises(InputError, match=message) as error:
         protocol(**changes)
     assert "\n" not in str(error.value)
+
+
+def test_an_environment_that_is_missing_or_damaged_does_not_keep_the_results(grid, tmp_path, caplog):
+    results = [Result("gmp", "snn", 0.1, seed, 0.9, 1.0, tmp_path / str(seed)) for seed in range(5)]
+    contents = [
+        None,
+        "{",
+        '{"torch": 3, "gpu": [], "date": 5}',
+        '{"torch": "9.9", "processor": "P", "date": "2026-01-02"}',
+    ]
+    resumed = '{"torch": "8.8", "gpu": "G", "date": "2026-01-01", "resumed": [{"torch": "9.9", "gpu": "H"}, 3]}'
+    for result, content in zip(results, [*contents, resumed], strict=True):
+        result.folder.mkdir()
+        if content is not None:
+            (result.folder / "environment.json").write_text(content)
+    words = measured_with([result.folder for result in results])
+    assert words == (
+        "torch of an unknown version and 9.9 and 8.8, an unknown machine and P and G and H, 2026-01-01 to 2026-01-02"
+    )
+    assert measured_with([tmp_path]).endswith("an unknown machine, an unknown day")
+
+
+def test_a_damaged_summary_is_found_before_anything_runs(grid, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "runs"
+    shutil.copytree(grid / "runs", folder)
+    (folder / "snn" / "gmp-10-0" / "summary.json").write_text('{"accuracy": 7}')
+    shutil.rmtree(folder / "snn" / "gmp-20-0")
+    monkeypatch.setattr(grid_of_runs, "execute", lambda *_: pytest.fail("a run was started"))
+    assert call(compare, grid / "digits.toml", "--out", folder) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "gmp-10-0/summary.json is damaged: accuracy is 7" in line
+
+
+HEAD = "method,side,density,seed,accuracy,seconds\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("method,side,density,seed,accuracy,seconds,more\ngmp,snn,0.1,0,0.9,1,2\n", "KeyError\\('more'\\)"),
+        (HEAD + "gmp,snn,0.1,0,0.9\n", "is no table"),
+        (HEAD + "gmp,snn,0.1,0,0.9,1,2\n", "is no table"),
+        (HEAD + ",snn,0.1,0,0.9,1\n", "method ''"),
+        (HEAD + "a\x1b,snn,0.1,0,0.9,1\n", "is no table"),
+        (HEAD + "gmp,tnn,0.1,0,0.9,1\n", "side 'tnn'"),
+        (HEAD + "gmp,snn,1.1,0,0.9,1\n", "'1.1', expected a number from 0 to 1"),
+        (HEAD + "gmp,snn,nan,0,0.9,1\n", "'nan', expected"),
+        (HEAD + "gmp,snn,0.1,0,inf,1\n", "'inf', expected"),
+        (HEAD + "gmp,snn,0.1,0.5,0.9,1\n", "'0.5', expected"),
+        (HEAD + "gmp,snn,0.1,-1,0.9,1\n", "'-1', expected"),
+        (HEAD + "gmp,snn,0_1,0,0.9,1\n", "'0_1', expected"),
+        (HEAD + "gmp,snn,0.1,0,0.9,1e400\n", "'1e400', expected"),
+        (HEAD + "gmp,snn,0.1,0,0.9,1\n" * 2, "has two rows of gmp, snn, 0.1, 0: leave one out"),
+        (HEAD + 'gmp,snn,0.1,0,0.9,"1\n', "unexpected end of data"),
+        (HEAD + "x" * 200_000 + ",snn,0.1,0,0.9,1\n", "field larger than field limit"),
+    ],
+)  # fmt: skip
+def test_numbers_in_a_table_are_checked(text, message, tmp_path):
+    (tmp_path / "r.csv").write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        read_results(tmp_path / "r.csv")
+    assert str(error.value).isprintable()
+
+
+def test_times_that_are_not_known_are_empty_cells(tmp_path):
+    (tmp_path / "r.csv").write_text(HEAD + "gmp,snn,0.1,0,0.9,\n")
+    assert read_results(tmp_path / "r.csv")[0].seconds is None
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,10 @@ def _outcomes(runs: list[Run], options: argparse.Namespace) -> Iterator[tuple[Ru
         futures: dict[Future, Run] = {pool.submit(_carry_out, run, options): run for run in runs}
         for future in as_completed(futures):
             yield futures[future], future.result()
+    except BrokenProcessPool:  # a worker that was started at that moment is overlooked, and would be waited for
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        raise
     except Terminated:  # unlike Ctrl-C, it reaches this process alone
         for worker in multiprocessing.active_children():
             if worker.pid is not None:

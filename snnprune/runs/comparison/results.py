@@ -20,7 +20,7 @@ from .protocol import Protocol
 from .verdict import Result, sentences, table
 
 COLUMNS = ("method", "side", "density", "seed", "accuracy", "seconds")
-_UNKNOWN = {"torch": "of an unknown version", "gpu": "", "processor": "an unknown machine", "date": "an unknown day"}
+_UNKNOWN = {"torch": "of an unknown version", "gpu": "", "processor": "an unknown machine", "date": ""}
 _LIMIT = 8_000_000  # bytes of a table; 100,000 rows
 _WHOLE = re.compile(r"[0-9]{1,19}")
 _DECIMAL = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
@@ -61,7 +61,7 @@ def measured_with(folders: Sequence[Path]) -> str:
     known = [entry for folder in folders for entry in _environments(RunFolder(folder))]
     versions = " and ".join(dict.fromkeys(entry["torch"] for entry in known))
     machines = " and ".join(dict.fromkeys(entry["gpu"] or entry["processor"] for entry in known))
-    days = sorted({entry["date"][:10] for entry in known if entry["date"]})
+    days = sorted({entry["date"][:10] for entry in known if entry["date"]}) or ["an unknown day"]
     return f"torch {versions}, {machines}, {' to '.join(dict.fromkeys((days[0], days[-1])))}"
 
 
@@ -109,6 +109,8 @@ def _result(row: Mapping[str, str]) -> Result:
     if set(row) != set(COLUMNS):
         different = next(name for name in (*COLUMNS, *row) if name not in row or name not in COLUMNS)
         raise KeyError(different)
+    if None in row.values():
+        raise ValueError("a row with too few cells")
     method, side = row["method"], row["side"]
     if not method or not method.isprintable() or side not in SIDES:
         raise ValueError(f"method {method!r}, side {side!r}")
