@@ -10,9 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from snnprune.errors import printable
 from snnprune.runs.comparison import draw_accuracy, read_results
 from snnprune.runs.guard import guard
 from snnprune.runs.options import add_several
+from snnprune.storage import MissingFile, read_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,12 +35,15 @@ def draw(options: argparse.Namespace) -> None:
     out = options.out or table.with_name(f"{table.stem}-accuracy.png")
     title = _heading(table.with_suffix(".md")) if options.title is None else options.title
     draw_accuracy(out, read_results(table), title=title, methods=options.methods)
-    print(f"wrote {out}")
+    print(printable(f"wrote {out}"))
 
 
 def _heading(page: Path) -> str:
     """Return the first heading of a page; "" where there is no page, or it has none."""
-    lines = page.read_text(encoding="utf-8").splitlines() if page.is_file() else []
+    try:
+        lines = read_text(page).splitlines()
+    except MissingFile:
+        return ""
     return next((line.removeprefix("# ") for line in lines if line.startswith("# ")), "")
 
 

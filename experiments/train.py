@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from snnprune.errors import InputError
+from snnprune.errors import InputError, printable
 from snnprune.runs.config import Config, Runtime
 from snnprune.runs.guard import guard
 from snnprune.runs.options import add_options, config_fields, runtime_of
@@ -40,15 +40,16 @@ def train(given: dict[str, Any]) -> None:
     summary = execute(config, runtime)
     print(Connectivity.load(Path(runtime.out) / "connectivity.safetensors").table())
     kept = f"{summary['density']:.3%} of the synapses"
-    if summary.get("connections") not in (None, summary["nonzero"]):  # a convolution's weight makes many connections
+    if summary.get("connections") not in (None, 0, summary["nonzero"]):  # a convolution's weight makes many connections
         kept += f" ({summary['connections'] / summary['possible_connections']:.3%} of the connections)"
-    if "chip" in summary:
-        chip = summary["chip"]
-        print(f"{chip['name']}: {chip['verdict']}; {'; '.join(chip['reasons'])}")
-    print(
-        f"{summary['accuracy']:.2%} on the {summary['evaluated_on']} images with {kept}, {summary['seconds']:.0f} s; "
-        f"everything is in {runtime.out}"
-    )
+    if chip := summary.get("chip"):
+        print(printable(f"{chip['name']}: {chip['verdict']}; {'; '.join(map(str, chip['reasons']))}"))
+    told = f"{summary['accuracy']:.2%} on the {summary['evaluated_on']} images with {kept}, {_time(summary)}"
+    print(printable(f"{told}; everything is in {runtime.out}"))
+
+
+def _time(summary: dict[str, Any]) -> str:
+    return "an unknown time" if summary["seconds"] is None else f"{summary['seconds']:.0f} s"
 
 
 def _resumed(chosen: dict[str, Any], out: str) -> Config:
@@ -65,11 +66,7 @@ def _resumed(chosen: dict[str, Any], out: str) -> Config:
             raise InputError(
                 f"the run in {out} has --{name} {getattr(written, name)}: give that option again to import it"
             )
-    config = Config(**(written.to_json() | chosen))
-    if different := written.different(config):
-        found = ", ".join(f"--{name} {getattr(written, name)}" for name in different)
-        raise InputError(f"the run in {out} has {found}: resume it with the same options, or choose another --out")
-    return config
+    return Config(**(written.to_json() | chosen))  # the run makes sure that they are the same
 
 
 if __name__ == "__main__":

@@ -4,9 +4,8 @@ from typing import Annotated
 
 from torch import nn
 
-from snnprune.errors import InputError
+from snnprune.errors import InputError, shortened
 from snnprune.options import Count, Interval, checked
-from snnprune.text import shortened
 
 from .convolutional import cifar10_cnn, lenet5, vgg11
 from .layers import Maker

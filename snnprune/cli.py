@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, printable
 from .options import Count, check
 from .runs.options import add_several
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.set_defaults(run_command=_report)
     options = parser.parse_args(arguments)
     try:
-        print(options.run_command(options))
+        print(printable(options.run_command(options), keep="\n"))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -50,42 +50,42 @@ def _chips(options: argparse.Namespace) -> str:
 
 
 def _report(options: argparse.Namespace) -> str:
-    import json
-    from pathlib import Path
-
     from .budget import assess
     from .report import report_pictures, save_page
     from .runs import read_run
-    from .storage import write_text
+    from .storage import as_path, finite, make_folder, write_json
     from .synapses import geometry
+    from .training import check_links
 
     check("--samples", options.samples, Count)
-    out = Path(options.out or Path(options.run) / "report")
+    out = as_path(options.out or as_path(options.run) / "report")
     run = read_run(options.run, model=options.model, data_root=options.data_root)
     dense = {} if options.dense is None else {"dense_accuracy": _dense_accuracy(options.dense, run.summary)}
     batches, known = run.batches(options.samples), {**run.summary, **dense}
     result = assess(run.network, batches, connectivity=run.connectivity, chips=options.chip, run=known)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {out}: {error.strerror or error}; choose another --out") from error
+    if options.out is None:
+        check_links(run.folder)
+    make_folder(out)
     pictures = report_pictures(
         run.connectivity, geometry(run.network), image_shape=run.data.image_shape, figures=run.folder / "figures"
     )
-    write_text(out / "report.json", json.dumps(result.to_json(), indent=1) + "\n")
+    write_json(out / "report.json", finite(result.to_json()), indent=1)
     save_page(result, out / "report.html", pictures=pictures)
     return f"{result}\nThe page is {out / 'report.html'}; all numbers are in report.json beside it"
 
 
 def _dense_accuracy(folder: str, run: Mapping[str, Any]) -> float:
     """Accuracy of a dense run that was evaluated on the same data as `run`, the summary of the reported one."""
+    from .runs.summary import read_summary
+    from .storage import MissingFile
     from .training import RunFolder
 
-    if not (RunFolder(folder).path / "summary.json").is_file():
-        raise InputError(f"--dense {folder} is no finished run: it has no summary.json")
-    dense = RunFolder(folder).read_json("summary.json")
+    try:
+        dense = read_summary(RunFolder(folder))
+    except MissingFile as error:
+        raise InputError(f"--dense {folder} is no finished run: it has no summary.json") from error
     goal, found = ({"density": 1, **_evaluation(run)}, {"density": dense.get("density"), **_evaluation(dense)})
-    if goal != found or not isinstance(dense.get("accuracy"), float):
+    if goal != found:
         raise InputError(f"--dense {folder} must be a run with {_listed(goal)}, found {_listed(found)}")
     return dense["accuracy"]
 

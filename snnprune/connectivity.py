@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .errors import InputError
+from .errors import InputError, shortened
 from .options import Share, check, checked
 from .selection import keep_largest
 from .shapes import check_shapes, shapes_of
 from .storage import read_tensors, write_tensors
 from .synapses import Exclude, Geometry, find_synapses
-from .text import aligned, html_table, shortened
+from .text import aligned, html_table
 
 
 class Difference(NamedTuple):
@@ -85,7 +85,12 @@ class Connectivity(Mapping[str, Tensor]):
             InputError: no such file, or one that is damaged or of another kind.
         """
         masks, metadata = read_tensors(path, kind="connectivity")
-        return cls({name: masks[name] for name in metadata["order"]})
+        order = metadata.get("order")
+        if not (isinstance(order, list) and all(isinstance(name, str) for name in order)) or (
+            sorted(order) != sorted(masks)
+        ):
+            raise InputError(f"{path} is damaged: its order must name each of its tensors once; use another copy")
+        return cls({name: masks[name] for name in order})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as safetensors, one boolean tensor for each name, with schema and library version.

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .errors import InputError
+from .errors import InputError, shortened
 from .synapses import Exclude, find_synapses, probing
-from .text import shortened
 
 # Parameter name -> scores of its synapses.
 Scores = dict[str, Tensor]

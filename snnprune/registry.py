@@ -4,8 +4,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from .errors import InputError
-from .text import shortened
+from .errors import InputError, shortened
 
 T = TypeVar("T")
 Entry = TypeVar("Entry")

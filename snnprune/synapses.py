@@ -13,8 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.optim.swa_utils import AveragedModel
 
-from .errors import InputError
-from .text import shortened
+from .errors import InputError, shortened
 
 # Types of weights: those of which torch computes gradients and comparisons.
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

@@ -1,40 +1,19 @@
-"""Values in messages; tables as plain text, and as HTML for notebooks."""
+"""Tables as plain text, and as HTML for notebooks."""
 
-import reprlib
 from collections.abc import Collection, Sequence
 from html import escape
-from numbers import Number
-from pathlib import Path
-from types import NoneType
-from typing import Any
 
-_SHOWN = (NoneType, Number, str, bytes, list, tuple, dict, set, Path)
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
-
-
-def shortened(value: Any) -> str:
-    """Return a value for a message, in one line of about 60 characters; of other objects the name of their type."""
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple):
-        return f"{type(value).__name__} of shape {list(shape)}"[:80]
-    if isinstance(value, int) and value.bit_length() > 200:  # Python refuses to print far longer ones
-        return f"an integer of {value.bit_length()} bits"
-    if not isinstance(value, _SHOWN):
-        return getattr(value, "__name__", None) or type(value).__name__
-    try:
-        return " ".join(_SHORT.repr(value).split())[:200]
-    except ValueError:  # an integer in a list that is too long to print
-        return type(value).__name__
+from .errors import printable
 
 
 def aligned(rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
-    """Return rows of text with aligned columns.
+    """Return rows of text with aligned columns; a cell is one line, control characters are shown as escapes.
 
     Args:
         rows: cells, the heads first.
         left: indices of the columns that are aligned to the left; the others are aligned to the right.
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from functools import partial
 
 from ..connectivity import Connectivity
-from ..errors import InputError
+from ..errors import InputError, shortened
 from ..options import Count, CountOrZero, Fraction, check
 from ..registry import Registry
-from ..text import shortened
 from .balance import balanced
 from .common import Allocation, Geometries, Scores
 from .grains import whole_filters, whole_kernels

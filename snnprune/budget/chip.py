@@ -2,15 +2,15 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..registry import Registry
+from ..storage import as_path, parse_toml, read_toml_text
 from ..text import aligned
 from .limits import ENCODINGS, LIMITS, REQUIRED, Convolution, PlacementKind, Zeros
 
@@ -90,7 +90,7 @@ class Chip:
             f"{memory} ({doubt}{self.encoding.source}).",
             aligned(rows, left=(0, 2, 3)),
         ]
-        return "\n\n".join(parts)
+        return printable("\n\n".join(parts), keep="\n")
 
 
 def find_chip(name: str | os.PathLike[str]) -> Chip:
@@ -110,14 +110,9 @@ def read_chip(path: str | os.PathLike[str]) -> Chip:
     Raises:
         InputError: no file, no TOML, an unknown or missing key, or a value that cannot be; with file, line and key.
     """
-    path = Path(path)
-    try:
-        text = path.read_text()
-        content = tomllib.loads(text)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not TOML: {error}") from error
+    path = as_path(path)
+    text = read_toml_text(path, what="chip file")
+    content = parse_toml(text, where=str(path))
     reader = _Reader(path, text)
     reader.known(content, (*_TEXTS, *_PARTS), "")
     texts = {key: reader.text(content, key) for key in _TEXTS}
@@ -198,7 +193,7 @@ class _Reader:
         return Fact(tuple(value) if isinstance(value, list) else value, source, verified)
 
     def _check_choice(self, key: str, value: Any, where: str) -> None:
-        if key in _CHOICES and value not in _CHOICES[key]:
+        if key in _CHOICES and not (isinstance(value, str) and value in _CHOICES[key]):
             self.fail(key, f"{where} must be one of {', '.join(_CHOICES[key])}, found {value!r}")
 
 

@@ -6,11 +6,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import InputError, shortened
 from ..losses import Loss
 from ..probe import CURE, InputMonitor, check_classes, each_batch, need_autograd, run, undisturbed, weights_of, widened
 from ..synapses import Exclude, find_synapses, reset_neurons
-from ..text import shortened
 from .registry import Batches, Scores
 
 # Called with leaves that replace the weights, float32 or float64, and with their gradients, of the weights' shapes.

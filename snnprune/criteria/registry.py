@@ -7,14 +7,13 @@ from typing import Any, Literal, TypeVar
 
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import InputError, shortened
 from ..losses import Loss, mse
 from ..options import checked
 from ..probe import Batch, Batches, Scores, batches_of, widened
 from ..registry import Registry
 from ..shapes import check_shapes, shapes_of
 from ..synapses import Exclude, entries_of, find_synapses
-from ..text import shortened
 
 Needs = Literal["nothing", "inputs", "labels"]
 Function = TypeVar("Function", bound=Callable[..., Scores])

@@ -140,8 +140,7 @@ class Attached(ABC):
         return {**self.__dict__, "_handles": attached, "_names": {}, "_network_then": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
+        vars(self).update(state)
         attached, self._handles = self._handles, []
         self._note_network()
         if attached:

@@ -7,8 +7,7 @@ from dataclasses import fields
 from functools import wraps
 from typing import Any, TypeVar, cast, get_args
 
-from ..errors import InputError
-from ..text import shortened
+from ..errors import InputError, shortened
 from .convert import Unfit, convert
 from .declared import Interval
 

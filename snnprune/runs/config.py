@@ -1,9 +1,7 @@
 """The configuration of a run; its fields are the options of `experiments.train`, in the order of its `--help`."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from ..errors import InputError
@@ -93,7 +91,10 @@ class Config:
             InputError: an unknown key, or a value of another type or outside its range.
         """
         check_keys(content, where)
-        return cls(**content)
+        try:
+            return cls(**content)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for `config.json`."""
@@ -145,12 +146,9 @@ def read_config_file(path: str) -> dict[str, Any]:
     Raises:
         InputError: no such file, no TOML, an unknown key, or a model or method of the user's own.
     """
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}; give a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not TOML: {error}") from error
+    from ..storage import read_toml  # after the command line is read: it imports torch
+
+    content = read_toml(path)
     check_keys(content, path)
     for name in ("model", "method"):
         if ":" in str(content.get(name, "")):

@@ -10,8 +10,11 @@ from torch import Tensor, nn
 
 from ..connectivity import Connectivity
 from ..errors import InputError
-from ..training import Data, RunFolder, load, load_network
+from ..storage import exists
+from ..training import Data, RunFolder, check_config, load, load_network
+from .config import Config
 from .parts import network_factory
+from .summary import read_summary
 
 # Evaluation inputs that are run together.
 _BATCH = 128
@@ -75,25 +78,26 @@ def read_run(
     """
     run = RunFolder(folder)
     config = run.read_json("config.json")
-    if not (run.path / "summary.json").is_file():
+    if not exists(run.path / "summary.json"):
         raise InputError(f"{folder} is not finished: python -m experiments.train --resume --out {folder} goes on")
     if "made_by" in config:
         raise InputError(
             f"{folder} was made by {config['made_by']} from objects, which no file holds: load its weights with "
             "training.load_network, and report it with budget.assess(network, batches) and report.save_page"
         )
-    for key, kind in {"model": str, "data": str, "neuron": str, "timesteps": int}.items():
-        if not isinstance(config.get(key), kind):
-            raise InputError(f"{run.path / 'config.json'} needs {key}, found {config.get(key)!r}")
-    if model is None and ":" in config["model"]:
+    for key in ("model", "data", "neuron", "timesteps"):
+        if key not in config:
+            raise InputError(f"{run.path / 'config.json'} needs {key}, found None: use another copy")
+    chosen = Config.from_json(config, str(run.path / "config.json"))
+    if model is None and ":" in chosen.model:
         raise InputError(
-            f"the run's network is {config['model']}: a folder's word alone imports nothing, pass --model "
-            f"{config['model']}"
+            f"the run's network is {chosen.model}: a folder's word alone imports nothing, pass --model {chosen.model}"
         )
+    check_config(run.checkpoint, config)
     root = None if data_root is None else Path(data_root)
-    data = load(config["data"], root=root, download=download, images=config.get("images", 0))
-    make = network_factory(config["model"] if model is None else model)
-    network = make(timesteps=config["timesteps"], neuron=config["neuron"], classes=data.classes)
+    data = load(chosen.data, root=root, download=download, images=chosen.images)
+    make = network_factory(chosen.model if model is None else model)
+    network = make(timesteps=chosen.timesteps, neuron=chosen.neuron, classes=data.classes)
     return load_finished(run, network, data)
 
 
@@ -108,7 +112,7 @@ def load_finished(run: RunFolder, network: nn.Module, data: Data) -> FinishedRun
     Raises:
         InputError: files that are missing, damaged, or of another network.
     """
-    summary = run.read_json("summary.json")
+    summary = read_summary(run)
     load_network(run.checkpoint, network)
     connectivity = Connectivity.load(run.path / "connectivity.safetensors")
     connectivity.check(network)

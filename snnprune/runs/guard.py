@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..errors import InputError, Stopped
+from ..errors import InputError, Stopped, printable
+
+
+class _Printable(logging.Formatter):
+    """The message alone; a name from a file cannot do anything to the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep="\n\t")
 
 
 class Terminated(KeyboardInterrupt):
@@ -21,7 +28,9 @@ def guard(work: Callable[[], None]) -> int:
     Returns:
         0 done, 2 wrong input, 130 stopped.
     """
-    logging.basicConfig(format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable())
+    logging.basicConfig(handlers=[handler])
     try:
         with _terminated():
             work()

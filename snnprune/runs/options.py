@@ -2,11 +2,11 @@
 
 import argparse
 import contextlib
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
+from ..errors import InputError
 from .config import COMBINATION, Config, Runtime, choices_of, flag, plain_type, read_config_file
 
 _TITLES = {Config: "what decides the result", Runtime: "where and how"}
@@ -92,13 +92,15 @@ class _Collect(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
     ) -> None:
+        from ..storage import parse_json  # for such an option alone: it imports torch
+
         collected = dict(getattr(namespace, self.dest, {}))
         pairs: Sequence[str] = values
         for pair in pairs:
             name, equals, value = pair.partition("=")
             if not (name and equals):
                 parser.error(f"{option_string} must be NAME=VALUE, found {pair!r}")
-            with contextlib.suppress(json.JSONDecodeError):
-                value = json.loads(value)
+            with contextlib.suppress(InputError):
+                value = parse_json(value, where=name)
             collected[name] = value
         setattr(namespace, self.dest, collected)

@@ -11,10 +11,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from .. import methods
 from ..compiling import forward_of
-from ..errors import InputError
+from ..errors import InputError, shortened
 from ..losses import Loss, find_loss
 from ..options import Converted, Count, Fraction, NonNegative, Positive, Seed, Share, checked
-from ..text import shortened
 from ..training import Data, Recipe, RunFolder, Trainer, calibration_batches, load, own_data, steps_in_epoch
 from ..training.own_data import Pairs
 from .config import Compile, Precision, Runtime

@@ -15,12 +15,14 @@ from tqdm import tqdm
 from .. import methods
 from ..compiling import forward_of
 from ..errors import InputError, Stopped
+from ..storage import exists
 from ..training import (
     Recipe,
     RunFolder,
     Trainer,
     augmentation,
     calibration_batches,
+    check_config,
     default_augmentation,
     find_loss,
     load,
@@ -29,7 +31,7 @@ from ..training import (
     steps_in_epoch,
 )
 from .chips import chip_allocation
-from .config import COMBINATION, Config, Runtime
+from .config import COMBINATION, Config, Runtime, flag
 from .parts import (
     build_network,
     build_optimizer,
@@ -39,7 +41,7 @@ from .parts import (
     example_of,
     pick_device,
 )
-from .summary import finish
+from .summary import finish, read_summary
 
 
 def execute(config: Config, runtime: Runtime) -> dict[str, Any]:
@@ -49,6 +51,8 @@ def execute(config: Config, runtime: Runtime) -> dict[str, Any]:
         InputError: something in the config or the folder is wrong; a folder that did not exist is not created.
         Stopped: by Ctrl-C or `stop_after`; the checkpoint is written.
     """
+    if runtime.resume:
+        check_same(config, RunFolder(runtime.out))
     again = f"python -m experiments.train --resume --out {runtime.out}"
     return carry_out(make_trainer(config, runtime), config.to_json(), runtime, again=again)
 
@@ -70,18 +74,30 @@ def carry_out(trainer: Trainer, description: Mapping[str, Any], runtime: Runtime
     with RunFolder(runtime.out) as folder, ExitStack() as stack:
         if not runtime.resume:
             folder.start(description)
-        elif (folder.path / "summary.json").is_file():
-            return folder.read_json("summary.json")
-        if folder.checkpoint.is_file():
-            load_checkpoint(folder.checkpoint, trainer)
-        folder.keep_rows(trainer.epoch)
-        log = stack.enter_context(writer(folder.path / "tensorboard")) if writer else None
+        elif exists(folder.path / "summary.json"):
+            return _finished(folder)
+        journal = _Journal(folder, trainer, resume=runtime.resume)
+        log = stack.enter_context(_Log(folder, writer)) if writer else None
         stop = stack.enter_context(_stop_on_request(runtime.stop_after))
-        if not _train(trainer, folder, stop, log, quiet=runtime.quiet):
-            save_checkpoint(folder.checkpoint, trainer)
+        if not _train(trainer, journal, stop, log, quiet=runtime.quiet):
+            journal.save()
             done = f"{trainer.steps_done} of {trainer.total_steps}"
             raise Stopped(f"stopped at step {done}, saved; go on with: {again}")
-        return finish(description, trainer, folder)
+        return finish(description, trainer, folder, journal.rows)
+
+
+def check_same(config: Config, folder: RunFolder) -> None:
+    """Make sure that a run is resumed with the config that its folder holds.
+
+    Raises:
+        InputError: no run there, or one with other options; they are named with the values in the folder.
+    """
+    written = Config.from_json(folder.read_json("config.json"), str(folder.path / "config.json"))
+    if different := written.different(config):
+        found = ", ".join(f"{flag(name)} {getattr(written, name)}" for name in different)
+        raise InputError(
+            f"the run in {folder.path} has {found}: resume it with the same options, or choose another --out"
+        )
 
 
 def make_trainer(config: Config, runtime: Runtime) -> Trainer:
@@ -139,7 +155,51 @@ def _method_options(config: Config) -> dict[str, Any]:
     return {name: getattr(config, name) for name in ("density", "alpha", *COMBINATION)} | config.options
 
 
-def _train(trainer: Trainer, folder: RunFolder, stop: Callable[[], bool], log: Any, *, quiet: bool) -> bool:
+class _Journal:
+    """What a run folder holds of a training that is not finished: the rows of its epochs, and its checkpoint.
+
+    Args:
+        folder: open.
+        trainer: at its start; with `resume` it gets the state of the checkpoint, if there is one.
+        resume: whether the folder holds the beginning of this training.
+
+    Attributes:
+        rows: one for each epoch that is done.
+
+    Raises:
+        InputError: files that are damaged, or not of this training.
+    """
+
+    def __init__(self, folder: RunFolder, trainer: Trainer, *, resume: bool) -> None:
+        self._folder, self._trainer = folder, trainer
+        self._config = folder.read_json("config.json")
+        self.rows: list[dict[str, Any]] = []
+        if resume:
+            folder.note_environment()
+            known = None
+            if exists(folder.checkpoint):
+                known = load_checkpoint(folder.checkpoint, trainer, config=self._config)
+            self.rows = folder.restore_rows(epochs=trainer.epoch, known=known)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add the row of an epoch, and save."""
+        self.rows.append(row)
+        self._folder.add_row(row)
+        self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        save_checkpoint(self._folder.checkpoint, self._trainer, config=self._config, rows=self.rows)
+
+
+def _finished(folder: RunFolder) -> dict[str, Any]:
+    """Return the summary of a run that is finished already."""
+    if exists(folder.checkpoint):
+        check_config(folder.checkpoint, folder.read_json("config.json"))
+    return read_summary(folder)
+
+
+def _train(trainer: Trainer, journal: _Journal, stop: Callable[[], bool], log: Any, *, quiet: bool) -> bool:
     """Train until the end, or until `stop` says so; returns whether the end was reached."""
     hidden = True if quiet else None
     with tqdm(
@@ -155,8 +215,7 @@ def _train(trainer: Trainer, folder: RunFolder, stop: Callable[[], bool], log: A
             if trainer.data.evaluated_on == "validation":
                 row["evaluation_accuracy"] = trainer.evaluate()
             row["seconds"] = time.perf_counter() - began
-            folder.add_row(row)
-            save_checkpoint(folder.checkpoint, trainer)
+            journal.add(row)
             _show(row, bar, log, quiet=quiet)
             if stop() and trainer.epoch < trainer.recipe.epochs:
                 return False
@@ -172,9 +231,37 @@ def _show(row: dict[str, Any], bar: tqdm, log: Any, *, quiet: bool) -> None:
     if bar.disable and not quiet:
         print(f"epoch {row['epoch']}:", ", ".join(f"{k} {v}" for k, v in figures.items()), file=sys.stderr, flush=True)
     if log is not None:
-        for name in ("train_loss", "train_accuracy", "evaluation_accuracy", "density"):
-            if name in row:
-                log.add_scalar(name, row[name], row["epoch"])
+        log.add(row)
+
+
+class _Log:
+    """TensorBoard files of a run; what goes wrong with the disk is one line, as for all other files."""
+
+    def __init__(self, folder: RunFolder, writer: Callable[..., Any]) -> None:
+        self._path = folder.path / "tensorboard"
+        with self._one_line():
+            self._writer = writer(self._path)
+
+    def __enter__(self) -> "_Log":
+        return self
+
+    def __exit__(self, *_reason: Any) -> None:
+        with self._one_line():
+            self._writer.close()
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add the figures of an epoch."""
+        with self._one_line():
+            for name in ("train_loss", "train_accuracy", "evaluation_accuracy", "density"):
+                if name in row:
+                    self._writer.add_scalar(name, row[name], row["epoch"])
+
+    @contextmanager
+    def _one_line(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(f"cannot write to {self._path}: {error.strerror or error}") from error
 
 
 @contextmanager

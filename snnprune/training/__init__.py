@@ -3,9 +3,10 @@
 from ..compiling import forward_of
 from ..losses import find_loss, rates
 from .augment import augmentation, default_augmentation
-from .checkpoint import load_checkpoint, load_network, save_checkpoint
+from .checkpoint import check_config, load_checkpoint, load_network, save_checkpoint
 from .data import Data, Split, calibration_batches, load
-from .folder import RunFolder, environment
+from .environment import environment
+from .folder import RunFolder, check_links
 from .own_data import own_data
 from .trainer import Recipe, Trainer, steps_in_epoch
 
@@ -17,6 +18,8 @@ __all__ = [
     "Trainer",
     "augmentation",
     "calibration_batches",
+    "check_config",
+    "check_links",
     "default_augmentation",
     "environment",
     "find_loss",

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import InputError
+from ..errors import InputError, shortened
 from ..options import checked
-from ..text import shortened
 
 
 def crop_flip(images: Tensor, *, padding: int = 4) -> Tensor:

@@ -1,121 +1,175 @@
 """Checkpoints: the whole state of a training in one safetensors file. Loading one never runs code from it."""
 
+import hashlib
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..errors import InputError
 from ..shapes import check_shapes, shapes_of
-from ..storage import read_tensors, write_tensors
+from ..storage import canonical_json, read_tensors, write_tensors
+from .checkpoint_checks import check_progress, check_random_state, restored_schedule, rows_of, split_parts
+from .optimizer_state import join_state, load_state, split_state
+from .rows import Row, timeless
 from .trainer import Trainer
 
-# Old name -> new name of a part, for files of snnprune 0.1.0 and before.
-_RENAMED = {"rewiring": "method"}
 
-
-def save_checkpoint(path: str | os.PathLike[str], trainer: Trainer) -> None:
+def save_checkpoint(
+    path: str | os.PathLike[str],
+    trainer: Trainer,
+    *,
+    config: Mapping[str, Any] | None = None,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+) -> None:
     """Write network, optimizer, method, position in the training and random state, atomically.
 
     Equal states give equal bytes. The network's tensors are stored as `network/<plain name>`.
 
+    Args:
+        path: the file to replace.
+        trainer: between two steps.
+        config: of the run, plain values; its digest is stored, so that a resumed run cannot have another.
+        rows: of the epochs that are done, as `Trainer.finish_epoch` returns them; stored without their `seconds`.
+
     Raises:
         InputError: the file cannot be written there.
     """
-    optimizer, numbers = _optimizer_tensors(trainer.optimizer)
+    optimizer, numbers = split_state(trainer.optimizer)
+    progress = {"losses": trainer.losses, "correct": trainer.correct}
+    if rows is not None:
+        text = json.dumps([timeless(row) for row in rows], allow_nan=False)
+        progress["rows"] = torch.tensor(list(text.encode()), dtype=torch.uint8)
     parts = {
         "network": trainer.network.state_dict(),
         "optimizer": optimizer,
         "method": trainer.method.state_dict(),
-        "progress": {"losses": trainer.losses, "correct": trainer.correct},
+        "progress": progress,
         "random": _random_state(trainer.device),
     }
     tensors = {f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
-    position = {"epoch": trainer.epoch, "batch": trainer.batch, "optimizer": numbers}
+    position: dict[str, Any] = {"epoch": trainer.epoch, "batch": trainer.batch, "optimizer": numbers}
+    if config is not None:
+        position["config"] = _digest(config)
     if isinstance(trainer.schedule, LRScheduler):
         rates = [float(group["lr"]) for group in trainer.optimizer.param_groups]
         position["schedule"] = {"rates": rates, "state": trainer.schedule.state_dict()}
     write_tensors(path, tensors, kind="checkpoint", metadata=position)
 
 
-def load_checkpoint(path: str | os.PathLike[str], trainer: Trainer) -> None:
+def load_checkpoint(
+    path: str | os.PathLike[str], trainer: Trainer, *, config: Mapping[str, Any] | None = None
+) -> list[Row] | None:
     """Restore the state of a trainer from a file of `save_checkpoint`.
 
+    Args:
+        path: of the file.
+        trainer: with network, optimizer, method, data and recipe as they were.
+        config: of the run; its digest must be that in the file, if that has one.
+
+    Returns:
+        the rows of the epochs that are done, without `seconds`; None where the file has none.
+
     Raises:
-        InputError: no such file, or one that is damaged or of another network or method; the trainer is unchanged.
+        InputError: no such file, or one that is damaged, of another network, method or config, or with a state that no
+            training can have; the trainer is unchanged.
     """
     tensors, position = read_tensors(path, kind="checkpoint")
-    parts: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        part, _, name = key.partition("/")
-        parts.setdefault(_RENAMED.get(part, part), {})[name] = tensor
-    _check_network(path, parts.get("network", {}), trainer.network)
-    if parts["progress"]["losses"].shape != trainer.losses.shape:
-        raise InputError(
-            f"{path} is of a training with {len(parts['progress']['losses'])} steps an epoch, "
-            f"this one has {len(trainer.losses)}: use the same data and batch size"
-        )
-    if isinstance(trainer.schedule, LRScheduler) != ("schedule" in position):
-        raise InputError(f"{path} is of a training with another kind of learning-rate schedule: take the same")
-    trainer.method.load_state_dict(parts["method"])
+    try:
+        parts = split_parts(tensors, position)
+        _check_network(parts["network"], trainer.network)
+        check_progress(parts, position, trainer)
+        _check_config(position, config)
+        rows = rows_of(parts["progress"], position["epoch"], trainer.steps_per_epoch)
+        states = join_state(parts["optimizer"], position["optimizer"], trainer.optimizer)
+        schedule = restored_schedule(position.get("schedule"), trainer)
+        check_random_state(parts["random"], trainer.device)
+        _load_method(trainer, parts["method"])
+    except ValueError as error:
+        raise InputError(f"{path} {error}") from error
     trainer.network.load_state_dict(parts["network"])
-    _load_optimizer(trainer.optimizer, parts.get("optimizer", {}), position["optimizer"])
-    if isinstance(trainer.schedule, LRScheduler):
-        trainer.schedule.load_state_dict(position["schedule"]["state"])
+    load_state(trainer.optimizer, states)
+    if schedule is not None and isinstance(trainer.schedule, LRScheduler):
+        trainer.schedule.load_state_dict(schedule)
         for group, rate in zip(trainer.optimizer.param_groups, position["schedule"]["rates"], strict=True):
             group["lr"] = rate
     trainer.losses.copy_(parts["progress"]["losses"])
     trainer.correct.copy_(parts["progress"]["correct"])
     trainer.epoch, trainer.batch = position["epoch"], position["batch"]
     _set_random_state(parts["random"], trainer.device)
+    return rows
 
 
 def load_network(path: str | os.PathLike[str], network: nn.Module) -> None:
     """Load only a checkpoint's weights into a plain network.
 
     Raises:
-        InputError: no such file, or one that is damaged or of another network; the message says what both have.
+        InputError: no such file, or one that is damaged, of another network (the message says what both have), or with
+            weights that are not finite; the network is unchanged.
     """
     tensors, _ = read_tensors(path, kind="checkpoint")
     prefix = "network/"
     state = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    _check_network(path, state, network)
+    try:
+        _check_network(state, network, dtypes=False)
+    except ValueError as error:
+        raise InputError(f"{path} {error}") from error
     network.load_state_dict(state)
 
 
-def _check_network(path: str | os.PathLike[str], state: Mapping[str, Tensor], network: nn.Module) -> None:
-    own = shapes_of(network.state_dict())
+def check_config(path: str | os.PathLike[str], config: Mapping[str, Any]) -> None:
+    """Make sure that a config is that of the training whose checkpoint this is; earlier versions wrote no digest.
+
+    Raises:
+        InputError: another config, no such file, or one that is damaged.
+    """
+    _, position = read_tensors(path, kind="checkpoint")
     try:
-        check_shapes(shapes_of(state), own, what="the file", where=type(network).__name__)
+        _check_config(position, config)
+    except ValueError as error:
+        raise InputError(f"{path} {error}") from error
+
+
+def _check_config(position: Mapping[str, Any], config: Mapping[str, Any] | None) -> None:
+    if config is not None and position.get("config", _digest(config)) != _digest(config):
+        raise ValueError(
+            "is of a run with another config: config.json was changed since, undo that or start in another --out"
+        )
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(config).encode()).hexdigest()
+
+
+def _check_network(state: Mapping[str, Tensor], network: nn.Module, *, dtypes: bool = True) -> None:
+    own = network.state_dict()
+    try:
+        check_shapes(shapes_of(state), shapes_of(own), what="the file", where=type(network).__name__)
     except InputError as error:
-        raise InputError(f"{path} is of another network: {error}") from error
+        raise ValueError(f"is of another network: {error}") from error
+    for name, tensor in state.items():
+        right = tensor.dtype == own[name].dtype if dtypes else torch.can_cast(tensor.dtype, own[name].dtype)
+        if not right:
+            raise ValueError(f"is of another network: {name} is {tensor.dtype}, expected {own[name].dtype}")
+    trained = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+    if bad := [name for name in state if name in trained and not bool(state[name].isfinite().all())]:
+        raise ValueError(f"holds weights that are not finite, in {', '.join(bad)}: use an earlier copy")
 
 
-def _optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Split an optimizer's state into tensors and values for JSON."""
-    tensors, numbers = {}, {}
-    for index, state in optimizer.state_dict()["state"].items():
-        for key, value in state.items():
-            (tensors if isinstance(value, Tensor) else numbers)[f"{index}/{key}"] = value
-    return tensors, numbers
-
-
-def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-    plain = optimizer.state_dict()
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, Any]] = {}
-    for name, value in {**tensors, **numbers}.items():
-        index, _, key = name.partition("/")
-        parameter = parameters[int(index)]
-        if isinstance(value, Tensor) and value.shape == parameter.shape:
-            # Fused optimizers need the memory layout of the parameter (channels last), which a file does not keep.
-            value = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
-        state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": plain["param_groups"]})
+def _load_method(trainer: Trainer, state: Mapping[str, Tensor]) -> None:
+    """Load the method's state, after everything else was checked; it checks that itself."""
+    before = {name: tensor.clone() for name, tensor in trainer.method.state_dict().items()}
+    try:
+        trainer.method.load_state_dict(state)
+    except Exception as error:
+        trainer.method.load_state_dict(before)
+        if isinstance(error, InputError):
+            raise ValueError(f"does not fit the method: {error}") from error
+        raise ValueError(f"holds a state that {type(trainer.method).__name__} cannot load ({error!r})") from error
 
 
 def _random_state(device: torch.device) -> dict[str, Tensor]:

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, shortened
 from ..options import Converted, Count, CountOrZero, Seed, checked
-from ..text import shortened
 from .sources import SOURCES, Split, read
 
 

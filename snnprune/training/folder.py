@@ -1,22 +1,34 @@
 """A run folder: a run's configuration and results, and a single-writer lock."""
 
-import json
+import logging
 import os
-import platform
-import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from importlib import metadata
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import filelock
-import torch
 
 from ..errors import InputError
-from ..storage import write_text
-from ..version import __version__
+from ..storage import (
+    MissingFile,
+    append_line,
+    as_path,
+    json_text,
+    read_object,
+    remove_leftovers,
+    write_json,
+    write_text,
+)
+from .environment import DECISIVE, different, environment
+from .rows import Row, as_lines, read_rows, restored
+
+logger = logging.getLogger(__name__)
+
+_LOCK, _CONFIG, _ENVIRONMENT, _METRICS = ".lock", "config.json", "environment.json", "metrics.jsonl"
+_FILES = (_CONFIG, _ENVIRONMENT, _METRICS, "checkpoint.safetensors", "connectivity.safetensors", "connectivity.npz")
 
 
 class RunFolder:
@@ -29,22 +41,25 @@ class RunFolder:
         checkpoint: path of the checkpoint, whether it exists or not.
 
     Raises:
-        InputError: on opening, if another process has the folder open, or it cannot be created.
+        InputError: on opening, if another process has the folder open, it cannot be created, or it holds links that
+            lead out of it, or what is neither file nor folder.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
         self.checkpoint = self.path / "checkpoint.safetensors"
-        self._lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        self._lock = filelock.FileLock(self.path / _LOCK, timeout=0)
 
     def __enter__(self) -> "RunFolder":
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            check_links(self.path)  # first: the lock's file is emptied when it is opened
             self._lock.acquire()
         except filelock.Timeout as error:
             raise InputError(f"{self.path} is in use by another run: wait for it, or choose another --out") from error
         except OSError as error:
             raise InputError(f"cannot write to {self.path}: {error.strerror or error}; choose another --out") from error
+        self._remove_leftovers()
         return self
 
     def __exit__(
@@ -53,85 +68,116 @@ class RunFolder:
         self._lock.release()
 
     def start(self, config: Mapping[str, Any]) -> None:
-        """Write `config.json` and `environment.json` of a new training.
+        """Write `environment.json` and `config.json` of a new training; with the latter it has begun.
 
         Raises:
             InputError: the folder is not empty.
         """
-        # Hidden files are the lock, and temporary files of a process that was killed: they do not count.
-        if found := sorted(path.name for path in self.path.iterdir() if not path.name.startswith(".")):
-            kind = "a run" if "config.json" in found else f"other files ({', '.join(found[:3])})"
+        # Hidden files are the lock, and temporary files of a process that was killed: they do not count. A process that
+        # was killed here may have left its environment.
+        names = sorted(path.name for path in self.path.iterdir() if not path.name.startswith("."))
+        if found := [name for name in names if name != _ENVIRONMENT]:
+            kind = "a run" if _CONFIG in found else f"other files ({', '.join(found[:3])})"
             resume = "add --resume to continue it, or " if kind == "a run" else ""
             raise InputError(f"{self.path} holds {kind} already: {resume}choose another --out")
-        self.write_json("config.json", config)
-        self.write_json("environment.json", environment())
+        self.write_json(_ENVIRONMENT, environment())
+        self.write_json(_CONFIG, config)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the rows of `metrics.jsonl`, one for each epoch; an incomplete last line is left out."""
-        rows = []
-        if (path := self.path / "metrics.jsonl").is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    rows.append(json.loads(line))
-                except json.JSONDecodeError:
-                    break
+    def note_environment(self) -> None:
+        """Compare the environment of a training that is resumed with that of its start, and record where they differ.
+
+        The list `resumed` in `environment.json` gets an entry, and a warning is logged: results may differ in bits.
+
+        Raises:
+            InputError: `environment.json` is damaged.
+        """
+        now = environment()
+        try:
+            first = self.read_json(_ENVIRONMENT)
+        except MissingFile:
+            self.write_json(_ENVIRONMENT, now)
+            return
+        before = first.get("resumed", [])
+        if not isinstance(before, list):
+            raise InputError(f"{self.path / _ENVIRONMENT} is damaged: resumed must be a list; remove the file")
+        if words := different(first, now):
+            logger.warning("resumed with %s: the result may differ in bits from that of one go", words)
+            entry = {name: now[name] for name in (*DECISIVE, "date")}
+            self.write_json(_ENVIRONMENT, {**first, "resumed": [*before, entry]})
+
+    def rows(self) -> list[Row]:
+        """Return the rows of `metrics.jsonl`, one for each epoch; an incomplete last line is left out.
+
+        Raises:
+            InputError: another line is damaged.
+        """
+        return read_rows(self.path / _METRICS)
+
+    def restore_rows(self, *, epochs: int, known: Sequence[Row] | None) -> list[Row]:
+        """Make `metrics.jsonl` hold the rows of the epochs that are done, and return them; as `rows.restored`."""
+        rows = restored(self.path / _METRICS, epochs=epochs, known=known)
+        write_text(self.path / _METRICS, as_lines(rows, where=str(self.path / _METRICS)))
         return rows
 
-    def keep_rows(self, epochs: int) -> None:
-        """Drop the rows of later epochs than `epochs`, the number of epochs in the checkpoint."""
-        lines = [json.dumps(row) + "\n" for row in self.rows() if row["epoch"] <= epochs]
-        write_text(self.path / "metrics.jsonl", "".join(lines))
-
     def add_row(self, row: Mapping[str, Any]) -> None:
-        """Append a row to `metrics.jsonl`."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        """Append a row to `metrics.jsonl`.
+
+        Raises:
+            InputError: it cannot be written there.
+        """
+        append_line(self.path / _METRICS, json_text(row, where=str(self.path / _METRICS)))
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file into this folder, atomically."""
-        write_text(self.path / name, json.dumps(content, indent=2) + "\n")
+        write_json(self.path / name, content)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of this folder.
 
         Raises:
-            InputError: it is missing or damaged.
+            MissingFile: there is none.
+            InputError: it is damaged.
         """
-        path = self.path / name
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise InputError(f"{self.path} holds no run: {name} is missing") from error
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be read ({error})") from error
-        if not isinstance(content, dict):
-            raise InputError(f"{path} is damaged: expected a JSON object, found {type(content).__name__}")
-        return content
+            return read_object(self.path / name)
+        except MissingFile as error:
+            raise MissingFile(f"{self.path} holds no run: {name} is missing") from error
+
+    def _remove_leftovers(self) -> None:
+        """Remove what killed writers left here; earlier versions called it `.NAME.part`."""
+        remove_leftovers(self.path)
+        for name in (*_FILES, "summary.json"):
+            with suppress(OSError):
+                (self.path / f".{name}.part").unlink()
 
 
-def environment() -> dict[str, Any]:
-    """Return everything but the configuration that results depend on: versions, hardware, threads, command, date."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "snnprune": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "spikingjelly": metadata.version("spikingjelly"),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpu": gpu,
-        "cuda": torch.version.cuda,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-    }
+def check_links(folder: Path) -> None:
+    """Make sure that whatever is written into a folder stays in it: the folder may come from somebody else.
+
+    Args:
+        folder: may itself be reached by a link. Folders in it are looked into if it holds a run.
+
+    Raises:
+        InputError: a link that leads out of the folder, or what is neither file nor folder.
+        OSError: the folder cannot be read.
+    """
+    inside = Path(os.path.realpath(folder))
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                _check_entry(entry, inside)
+                if entry.is_dir(follow_symlinks=False) and (folder / _CONFIG).is_file():
+                    waiting.append(Path(entry.path))
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+def _check_entry(entry: os.DirEntry[str], inside: Path) -> None:
+    found = entry.stat(follow_symlinks=False)
+    if entry.is_symlink():
+        target = Path(os.path.realpath(entry.path))
+        if entry.name == _LOCK or not target.is_relative_to(inside):
+            raise InputError(f"{entry.path} is a link to {target}: remove it, a run writes into its own folder alone")
+    elif not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+        raise InputError(f"{entry.path} is neither file nor folder: remove it, or choose another folder")
+    elif entry.name == _LOCK and found.st_nlink > 1 and stat.S_ISREG(found.st_mode):
+        raise InputError(f"{entry.path} is a second name of another file: remove it")

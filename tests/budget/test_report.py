@@ -96,7 +96,7 @@ def changed(run: Path, folder: Path, name: str, text: str | None) -> Path:
         (
             "config.json",
             '{"model": "digits-mlp", "data": "digits", "neuron": "lif", "timesteps": "8"}',
-            "needs timesteps, found '8'",
+            "config.json: --timesteps must be a whole number, found '8'",
         ),
         ("summary.json", None, "is not finished: python -m experiments.train --resume"),
         ("connectivity.safetensors", "nothing", "connectivity.safetensors"),

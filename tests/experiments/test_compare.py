@@ -430,7 +430,7 @@ def test_a_table_is_drawn_again_by_the_script(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        (None, [], "cannot read"),
+        (None, [], "no table at r.csv: give the path of one"),
         ("method,side\ngmp,snn\n", [], "is no table of a comparison (KeyError('density'))"),
         ("method,side,density,seed,accuracy,seconds\ngmp,snn,much,0,0.9,1\n", [], "its columns must be method, side"),
         ("method,side,density,seed,accuracy,seconds\ngmp,snn,0.1,0,0.9,1\n", ["--methods", "set"], "no method 'set'"),

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snnprune import InputError
+from snnprune.errors import shortened
 from snnprune.options import (
     Converted,
     Count,
@@ -31,7 +32,6 @@ from snnprune.options import (
     check_fields,
     checked,
 )
-from snnprune.text import shortened
 
 
 @given(

@@ -173,7 +173,7 @@ def test_what_is_saved_is_what_was_there(tmp_path: Path):
         ({"steps": FILM.steps[:2]}, r"steps has shape \(2,\), expected \(4,\)"),
         ({"masks": FILM.masks[:, :3]}, r"masks has shape \(4, 3\), expected \(4, 9\)"),
         ({"layer": "fc9.weight"}, "4 frames of fc9.weight in a network of fc1.weight, fc2.weight"),
-        ({"title": np.array([object()])}, "is no film of snnprune, or it is damaged"),
+        ({"title": np.array([object()])}, "is not a film of snnprune, or it is damaged"),
     ],
 )
 def test_numbers_that_do_not_fit_together_are_refused(other: dict, message: str, tmp_path: Path):
@@ -189,10 +189,10 @@ def test_a_missing_a_damaged_and_another_file_are_refused(tmp_path: Path):
         Footage.load(path)
     FILM.save(path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match="is no film of snnprune, or it is damaged"):
+    with pytest.raises(InputError, match="is not a film of snnprune, or it is damaged"):
         Footage.load(path)
     np.savez(path, title="another")
-    with pytest.raises(InputError, match="is no film of snnprune, or it is damaged"):
+    with pytest.raises(InputError, match="is not a film of snnprune, or it is damaged"):
         Footage.load(path)
 
 

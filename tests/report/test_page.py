@@ -138,7 +138,7 @@ def test_a_run_to_compare_with_must_be_dense_finished_and_on_the_same_data(page,
     )
     assert cli.main([*given, str(tmp_path)]) == 2
     assert f"--dense {tmp_path} is no finished run: it has no summary.json" in capsys.readouterr().err
-    other = {"density": 1.0, "data": "mnist", "evaluated_on": "test", "accuracy": 0.98}
+    other = {"density": 1.0, "data": "mnist", "evaluated_on": "test", "accuracy": 0.98, "nonzero": 5, "prunable": 5}
     (tmp_path / "summary.json").write_text(json.dumps(other))
     assert cli.main([*given, str(tmp_path)]) == 2
     assert "found density 1, data mnist, evaluated_on test" in capsys.readouterr().err

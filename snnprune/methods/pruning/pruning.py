@@ -12,13 +12,12 @@ from ... import allocation as allocations
 from ... import criteria, schedules
 from ...allocation import Allocation
 from ...criteria import Batches, Scores
-from ...errors import InputError
+from ...errors import InputError, shortened
 from ...losses import Loss, mse
 from ...options import Count, Seed, Share, ShareOfSteps, Steps
 from ...probe import batches_of
 from ...schedules import Schedule
 from ...synapses import Exclude, entries_of, geometry
-from ...text import shortened
 from ..base import Phase
 from ..masked import Masked
 from ..registry import register

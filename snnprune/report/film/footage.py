@@ -2,15 +2,31 @@
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...errors import InputError
-from .arrays import read_arrays, write_arrays
+from ...storage import Header, MissingFile, damaged, read_arrays, write_arrays
 
 ABSENT, STAYED, CAME, WENT, TRIED = range(5)
+
+# Attribute -> kind and number of dimensions of its array in a file: text, integers, bytes, floating point, bool.
+_KINDS = {
+    **dict.fromkeys(("title", "evaluated_on", "layer", "quantity"), ("U", 0)),
+    **dict.fromkeys(("layers",), ("U", 1)),
+    **dict.fromkeys(("steps_per_epoch",), ("i", 0)),
+    **dict.fromkeys(("prunable", "steps", "shape", "image"), ("i", 1)),
+    **dict.fromkeys(("survived", "pruned", "regrown", "tried"), ("i", 2)),
+    **dict.fromkeys(("counts",), ("i", 3)),
+    **dict.fromkeys(("masks", "tries"), ("u", 2)),
+    **dict.fromkeys(("final_accuracy",), ("f", 0)),
+    **dict.fromkeys(("accuracy", "zone"), ("f", 1)),
+    **dict.fromkeys(("edges",), ("f", 2)),
+    **dict.fromkeys(("fixed",), ("b", 1)),
+}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,7 +124,9 @@ class Footage:
         Raises:
             InputError: the file cannot be written there.
         """
-        write_arrays(path, {entry.name: getattr(self, entry.name) for entry in fields(self)})
+        arrays = {entry.name: np.asarray(getattr(self, entry.name)) for entry in fields(self)}
+        arrays["image"] = arrays["image"].astype(np.int64)  # an empty tuple would be floating point
+        write_arrays(path, arrays, compress=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Footage":
@@ -117,17 +135,39 @@ class Footage:
         Raises:
             InputError: no such file, a damaged one, or no film.
         """
-        if not Path(path).is_file():
-            raise InputError(f"no film at {path}: record one with experiments.rewiring_film")
         try:
-            film = cls(**read_arrays(path, {entry.name: entry.type for entry in fields(cls)}))
-            _check(film)
-        except Exception as error:  # zipfile and numpy raise a dozen kinds on damaged bytes
-            raise InputError(f"{path} is no film of snnprune, or it is damaged ({error}): record it again") from error
+            arrays = read_arrays(path, _check_headers, what="film")
+        except MissingFile as error:
+            raise InputError(f"no film at {path}: record one with experiments.rewiring_film") from error
+        try:
+            film = cls(**{entry.name: _as_type(arrays[entry.name], entry.type) for entry in fields(cls)})
+            _check_shapes(film)
+            _check_values(film)
+        except ValueError as error:
+            raise damaged(path, "film", error) from error
         return film
 
 
-def _check(film: Footage) -> None:
+def _as_type(array: np.ndarray, kind: Any) -> Any:
+    if kind is np.ndarray:
+        return array
+    return tuple(array.tolist()) if array.ndim else kind(array)
+
+
+def _check_headers(headers: Mapping[str, Header]) -> None:
+    """Make sure that there are the arrays of a film alone; an empty `image` of version 0.1.0 is floating point."""
+    if different := sorted(headers.keys() ^ _KINDS.keys()):
+        raise ValueError(f"{different[0]} is {'unknown' if different[0] in headers else 'missing'}")
+    for name, (dtype, shape) in headers.items():
+        kind, dimensions = _KINDS[name]
+        empty = name == "image" and shape == (0,)
+        if not (dtype.kind == kind or empty) or not dtype.isnative or len(shape) != dimensions:
+            raise ValueError(f"{name} is {dtype} of shape {shape}")
+        if kind == "u" and dtype != np.uint8:
+            raise ValueError(f"{name} is {dtype}, expected uint8")
+
+
+def _check_shapes(film: Footage) -> None:
     frames, layers, bins = film.counts.shape
     expected = {
         **dict.fromkeys(("steps", "accuracy", "zone", "fixed"), (frames,)),
@@ -139,5 +179,30 @@ def _check(film: Footage) -> None:
     for name, shape in expected.items():
         if getattr(film, name).shape != shape:
             raise ValueError(f"{name} has shape {getattr(film, name).shape}, expected {shape}")
-    if film.layer not in film.layers or len(film.layers) != layers or not frames:
+    if film.layer not in film.layers or len(set(film.layers)) != layers or not frames or not bins:
         raise ValueError(f"{frames} frames of {film.layer} in a network of {', '.join(film.layers)}")
+    if len(film.shape) != 2 or min(film.shape) < 1 or math.prod(film.shape) != film.prunable[film.index]:
+        raise ValueError(f"{film.layer} has the shape {film.shape} and {film.prunable[film.index]} synapses")
+    if film.image and (len(film.image) != 3 or min(film.image) < 1 or math.prod(film.image) != film.shape[1]):
+        raise ValueError(f"an image of {film.image} for {film.shape[1]} presynaptic units")
+
+
+def _check_values(film: Footage) -> None:
+    for name in ("survived", "pruned", "regrown", "tried"):
+        if (getattr(film, name) < 0).any() or (getattr(film, name) > film.prunable).any():
+            raise ValueError(f"{name} must be from 0 to the number of synapses")
+    if (film.survived > film.prunable - film.regrown).any() or (film.counts < 0).any() or film.counts.max() > 2**48:
+        raise ValueError("more synapses than there can be")
+    if film.steps_per_epoch < 1 or film.steps.min() < 0 or (np.diff(film.steps) <= 0).any():
+        raise ValueError("steps must ascend, and an epoch have one or more")
+    if not np.isfinite(film.edges).all() or (np.diff(film.edges) <= 0).any():
+        raise ValueError("edges must be finite and ascend")
+    for name in ("accuracy", "final_accuracy"):
+        value = np.asarray(getattr(film, name))
+        if not (np.isnan(value) | ((value >= 0) & (value <= 1))).all():
+            raise ValueError(f"{name} must be in [0, 1], or nan")
+    if not (np.isnan(film.zone) | ((film.zone >= 0) & (film.zone < math.inf))).all():
+        raise ValueError("zone must be 0 or more, or nan")
+    for name, known in {"evaluated_on": ("test", "validation"), "quantity": ("strength", "hidden", "weight")}.items():
+        if getattr(film, name) not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, found {getattr(film, name)!r}")

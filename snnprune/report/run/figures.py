@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ...connectivity import Connectivity
-from ...errors import InputError
 from ...layout import to_rows
 from ...options import checked
+from ...storage import make_folder
 from ...synapses import Geometry
 from ..style import layer_label
 from .layers import plot_layers
@@ -45,11 +45,7 @@ def plot_run(
     Raises:
         InputError: as `plot_training`, or the folder cannot be made.
     """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    folder = make_folder(folder)
     paths = [folder / "training.png", folder / "layers.png"]
     plot_training(metrics, path=paths[0])
     plot_layers(connectivity, path=paths[1])

@@ -6,11 +6,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...connectivity import Connectivity
+from ...errors import InputError
 from ...options import checked
+from ...storage import read_bytes
 from ...synapses import Geometry
 from ..style import layer_label
 from .fans import plot_fans
 from .figures import map_path, plot_maps
+
+_LIMIT = 32_000_000  # bytes of a picture
 
 
 @checked
@@ -46,5 +50,8 @@ def report_pictures(
 
 def _png(path: Path) -> bytes | None:
     """Content of a PNG file; None if it is missing, or no PNG."""
-    content = path.read_bytes() if path.is_file() else b""
+    try:
+        content = read_bytes(path, limit=_LIMIT)
+    except InputError:  # it is drawn anew
+        return None
     return content if content.startswith(b"\x89PNG\r\n") else None

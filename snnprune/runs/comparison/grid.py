@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from ...errors import InputError, Stopped
+from ...errors import InputError, Stopped, printable
 from ...options import Count, check
 from ...training import RunFolder
 from ..config import Config, Runtime
@@ -59,13 +59,14 @@ def run_grid(
         raise Stopped("stopped; what is done is kept: the same command goes on") from error
     results = [Result.of(run) for run in runs if (run.folder / "summary.json").is_file()]
     if not results:
-        raise InputError("no run succeeded:\n" + "\n".join(failures))
+        raise InputError("no run succeeded:", *failures)
     command = f"python -m experiments.{script} {options.protocol}"
     path = Path(options.results or out / suffix)
-    print(write_results(path, protocol, results, command=command, remarks=remarks(protocol, results)))
+    page = write_results(path, protocol, results, command=command, remarks=remarks(protocol, results))
+    print(printable(page, keep="\n"))
     if failures:
         missing = len(runs) - len(results)
-        raise InputError(f"{missing} of {len(runs)} runs failed and are not in the table:\n" + "\n".join(failures))
+        raise InputError(f"{missing} of {len(runs)} runs failed and are not in the table:", *failures)
     return results
 
 
@@ -169,7 +170,7 @@ def _done(run: Run) -> bool:
     """Whether a run is complete.
 
     Raises:
-        InputError: its folder holds a run with other options.
+        InputError: its folder holds a run with other options, or a damaged one.
     """
     folder = RunFolder(run.folder)
     if not (folder.path / "config.json").is_file():
@@ -178,4 +179,7 @@ def _done(run: Run) -> bool:
         raise InputError(
             f"{run.folder} holds a run with other {', '.join(different)}: choose another --out, or remove it"
         )
-    return (folder.path / "summary.json").is_file()
+    if not (folder.path / "summary.json").is_file():
+        return False
+    Result.of(run)  # a damaged summary is found now, and not when all runs are done
+    return True

@@ -2,20 +2,28 @@
 
 import csv
 import io
+import math
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from ...connectivity import Connectivity
 from ...errors import InputError
 from ...report import plot_comparison, plot_kept, plot_similarity
 from ...report.comparison.sides import SIDES
-from ...storage import write_text
+from ...storage import read_text, write_text
 from ...training import RunFolder
 from .protocol import Protocol
 from .verdict import Result, sentences, table
 
 COLUMNS = ("method", "side", "density", "seed", "accuracy", "seconds")
+_UNKNOWN = {"torch": "of an unknown version", "gpu": "", "processor": "an unknown machine", "date": "an unknown day"}
+_LIMIT = 8_000_000  # bytes of a table; 100,000 rows
+_WHOLE = re.compile(r"[0-9]{1,19}")
+_DECIMAL = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 _COMPARABLE = 3  # methods; two numbers are read in the table, not in a picture
 
 
@@ -50,11 +58,31 @@ def markdown(protocol: Protocol, results: Sequence[Result], *, command: str, rem
 
 def measured_with(folders: Sequence[Path]) -> str:
     """Return the versions, machines and days of runs, from their folders."""
-    environments = [RunFolder(folder).read_json("environment.json") for folder in folders]
-    versions = " and ".join(dict.fromkeys(run["torch"] for run in environments))
-    machines = " and ".join(dict.fromkeys(run["gpu"] or run["processor"] for run in environments))
-    days = sorted(run["date"][:10] for run in environments)
+    known = [entry for folder in folders for entry in _environments(RunFolder(folder))]
+    versions = " and ".join(dict.fromkeys(entry["torch"] for entry in known))
+    machines = " and ".join(dict.fromkeys(entry["gpu"] or entry["processor"] for entry in known))
+    days = sorted({entry["date"][:10] for entry in known if entry["date"]})
     return f"torch {versions}, {machines}, {' to '.join(dict.fromkeys((days[0], days[-1])))}"
+
+
+def _environments(folder: RunFolder) -> list[dict[str, str]]:
+    """Return the environment of a run's start, and those in which it was resumed; unknown where the file is damaged.
+
+    The runs are done: a file without which their results are whole must not keep these from being written.
+    """
+    try:
+        first = folder.read_json("environment.json")
+    except InputError:
+        return [_UNKNOWN]
+    resumed = first.get("resumed")
+    entries = [first, *(resumed if isinstance(resumed, list) else [])]
+    return [_texts(entry) for entry in entries if isinstance(entry, dict)]
+
+
+def _texts(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is text in an environment; a machine without GPU has none."""
+    found = {name: value for name, value in entry.items() if name in _UNKNOWN and isinstance(value, str) and value}
+    return {**_UNKNOWN, **found}
 
 
 def read_results(path: Path) -> list[Result]:
@@ -64,26 +92,41 @@ def read_results(path: Path) -> list[Result]:
         InputError: no such file, or not one of a comparison.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return [_result(row) for row in rows]
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (KeyError, TypeError, ValueError) as error:
+        text = io.StringIO(read_text(path, limit=_LIMIT, what="table"), newline="")
+        results = [_result(row) for row in csv.DictReader(text, strict=True)]
+    except InputError:
+        raise
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
         columns = ", ".join(COLUMNS)
         raise InputError(f"{path} is no table of a comparison ({error!r}): its columns must be {columns}") from error
+    cells = [(r.method, r.side, r.density, r.seed) for r in results]
+    if twice := [cell for cell, count in Counter(cells).items() if count > 1]:
+        raise InputError(f"{path} has two rows of {', '.join(map(str, twice[0]))}: leave one out")
+    return results
 
 
 def _result(row: Mapping[str, str]) -> Result:
+    if set(row) != set(COLUMNS):
+        different = next(name for name in (*COLUMNS, *row) if name not in row or name not in COLUMNS)
+        raise KeyError(different)
+    method, side = row["method"], row["side"]
+    if not method or not method.isprintable() or side not in SIDES:
+        raise ValueError(f"method {method!r}, side {side!r}")
     return Result(
-        method=row["method"],
-        side=row["side"],
-        density=float(row["density"]),
-        seed=int(row["seed"]),
-        accuracy=float(row["accuracy"]),
-        seconds=float(row["seconds"]),
+        method=method,
+        side=side,
+        density=_number(row["density"], 0, 1),
+        seed=int(_number(row["seed"], 0, 2**63, _WHOLE)),
+        accuracy=_number(row["accuracy"], 0, 1),
+        seconds=_number(row["seconds"], 0, math.inf) if row["seconds"] else None,
         folder=Path(),
     )
+
+
+def _number(text: str, low: float, high: float, form: re.Pattern[str] = _DECIMAL) -> float:
+    if not form.fullmatch(text) or not (math.isfinite(float(text)) and low <= float(text) <= high):
+        raise ValueError(f"{text[:50]!r}, expected a number from {low} to {high}")
+    return int(text) if form is _WHOLE else float(text)
 
 
 def draw_accuracy(path: Path, results: Sequence[Result], *, title: str, methods: Sequence[str] | None = None) -> None:

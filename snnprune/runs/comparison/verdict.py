@@ -1,6 +1,5 @@
 """Verdict of a comparison: mean and spread over the seeds, the best method, and whether it is distinguishable."""
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from statistics import mean, stdev, variance
 from scipy.stats import t as student_t
 
 from ...report.comparison.sides import CONTROL_ENDINGS
+from ...training import RunFolder
+from ..summary import read_summary
 from .protocol import Run
 
 
@@ -23,7 +24,7 @@ class Result:
         density: requested; 1 for dense.
         seed: of the table.
         accuracy: on the evaluation images, in [0, 1].
-        seconds: of training.
+        seconds: of training; None where they are not known.
         folder: its run folder.
     """
 
@@ -32,14 +33,18 @@ class Result:
     density: float
     seed: int
     accuracy: float
-    seconds: float
+    seconds: float | None
     folder: Path
 
     @classmethod
     def of(cls, run: Run) -> "Result":
-        """Read the result of a finished run."""
-        summary = json.loads((run.folder / "summary.json").read_text())
-        seconds = round(summary["seconds"], 1)
+        """Read the result of a finished run.
+
+        Raises:
+            InputError: its summary is missing or damaged.
+        """
+        summary = read_summary(RunFolder(run.folder))
+        seconds = None if summary["seconds"] is None else round(summary["seconds"], 1)
         return cls(run.method, run.side, run.density, run.seed, summary["accuracy"], seconds, run.folder)
 
     @property

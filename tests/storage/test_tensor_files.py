@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 import safetensors.torch
 import torch
@@ -5,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnprune import InputError
-from snnprune.storage import read_tensors, write_atomically, write_tensors
+from snnprune.storage import read_tensors, write_tensors
+from snnprune.storage.tensors import DTYPES
 
 TENSORS = {
     "weight": torch.arange(6.0).reshape(2, 3),
@@ -74,26 +78,59 @@ def test_missing_foreign_and_other_kinds_are_refused(tmp_path):
 
 
 def test_a_newer_schema_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("snnprune.storage.SCHEMA", 99)
+    monkeypatch.setattr("snnprune.storage.tensors.SCHEMA", 99)
     write_tensors(tmp_path / "a", TENSORS, kind="checkpoint", metadata={})
     monkeypatch.undo()
     with pytest.raises(InputError, match="has schema 99"):
         read_tensors(tmp_path / "a", kind="checkpoint")
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    (tmp_path / "a").write_text("old")
-
-    def fail(path):
-        path.write_text("half")
-        raise RuntimeError("stopped")
-
-    with pytest.raises(RuntimeError, match="stopped"):
-        write_atomically(tmp_path / "a", fail)
-    assert (tmp_path / "a").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+@pytest.mark.parametrize("dtype", DTYPES.values(), ids=str)
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0), (2, 3)], ids=str)
+def test_every_dtype_and_shape_survives(dtype, shape, tmp_path):
+    tensor = torch.ones(shape).to(dtype)
+    write_tensors(tmp_path / "a", {"x": tensor}, kind="checkpoint", metadata={})
+    found = read_tensors(tmp_path / "a", kind="checkpoint")[0]["x"]
+    assert (found.dtype, found.shape) == (tensor.dtype, tensor.shape)
+    assert torch.equal(found.reshape(-1).view(torch.uint8), tensor.reshape(-1).view(torch.uint8))
 
 
-def test_a_folder_that_cannot_be_written_is_an_input_error(tmp_path):
-    with pytest.raises(InputError, match="cannot write"):
-        write_tensors(tmp_path / "missing" / "a", TENSORS, kind="checkpoint", metadata={})
+def forged(path: Path, entries: dict, content: bytes = b"", *, length: int | None = None) -> Path:
+    """Write a file of safetensors by hand."""
+    ours = {"kind": "checkpoint", "schema": 1, "version": "0", "metadata": {}, "digest": ""}
+    header = json.dumps({"__metadata__": {"snnprune": json.dumps(ours)}, **entries}).encode()
+    path.write_bytes((len(header) if length is None else length).to_bytes(8, "little") + header + content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}, "the size of x"),
+        ({"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}, "bytes, expected"),
+        ({"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}, "the entry of x"),
+        ({"dtype": "F32", "shape": [True], "data_offsets": [0, 4]}, "the entry of x"),
+        ({"dtype": "F32", "shape": [1], "data_offsets": [0, 4], "more": 1}, "the entry of x"),
+        ({"dtype": "F31", "shape": [1], "data_offsets": [0, 4]}, "F31"),
+        ({"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}, "the size of x"),
+        ({"dtype": "F32", "shape": [1]}, "data_offsets"),
+        ({"dtype": "BOOL", "shape": [4], "data_offsets": [0, 4]}, "other values than true and false"),
+        ({"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "checksum"),
+        (3, "damaged"),
+    ],
+)
+def test_entries_that_do_not_fit_their_file_are_refused(entry, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        read_tensors(forged(tmp_path / "a", {"x": entry}, b"\1\2\3\4"), kind="checkpoint")
+
+
+@pytest.mark.parametrize("length", [0, 7, 2**40, 2**64 - 1])
+def test_a_header_of_another_length_is_refused(length, tmp_path):
+    with pytest.raises(InputError, match="damaged"):
+        read_tensors(forged(tmp_path / "a", {}, length=length), kind="checkpoint")
+
+
+def test_metadata_that_json_cannot_hold_are_not_written(tmp_path):
+    with pytest.raises(InputError, match="cannot be written as JSON"):
+        write_tensors(tmp_path / "a", TENSORS, kind="checkpoint", metadata={"x": float("nan")})
+    assert not list(tmp_path.iterdir())
