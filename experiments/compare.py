@@ -13,11 +13,12 @@ from collections.abc import Sequence
 
 from snnprune.runs.comparison import read_protocol, run_grid
 from snnprune.runs.guard import guard
+from snnprune.runs.options import Parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit status: 0 done, 2 wrong input or failed runs, 130 stopped."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m experiments.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_options(parser)

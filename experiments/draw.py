@@ -13,13 +13,13 @@ from pathlib import Path
 from snnprune.errors import printable
 from snnprune.runs.comparison import draw_accuracy, read_results
 from snnprune.runs.guard import guard
-from snnprune.runs.options import add_several
+from snnprune.runs.options import Parser, add_several
 from snnprune.storage import MissingFile, read_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit status: 0 done, 2 wrong input."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m experiments.draw", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("table", type=Path, help="RESULTS.csv of experiments.compare or experiments.transfer")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from snnprune.runs.config import Config, Runtime
 from snnprune.runs.guard import guard
+from snnprune.runs.options import Parser
 from snnprune.runs.run import execute
 
 RUNS = {
@@ -25,7 +26,7 @@ RUNS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m experiments.quickstart",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

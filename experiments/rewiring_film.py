@@ -22,7 +22,7 @@ from snnprune.report import Footage, plot_film, plot_hidden, plot_strip, plot_tu
 from snnprune.runs import make_trainer
 from snnprune.runs.config import Config, Runtime
 from snnprune.runs.guard import guard
-from snnprune.runs.options import add_options, config_fields, runtime_of
+from snnprune.runs.options import Parser, add_options, config_fields, runtime_of
 from snnprune.runs.recording import Recorder
 from snnprune.training import RunFolder, Trainer
 
@@ -40,7 +40,7 @@ _OWN = ("out", "every", "layer", "draw_only")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit status: 0 done, 2 wrong input, 130 stopped."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m experiments.rewiring_film",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

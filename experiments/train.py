@@ -16,12 +16,12 @@ from typing import Any
 from snnprune.errors import InputError, printable
 from snnprune.runs.config import Config, Runtime
 from snnprune.runs.guard import guard
-from snnprune.runs.options import add_options, config_fields, runtime_of
+from snnprune.runs.options import Parser, add_options, config_fields, runtime_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit status: 0 done, 2 wrong input, 130 stopped and saved."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m experiments.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_options(parser, Config, Runtime)

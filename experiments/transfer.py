@@ -19,11 +19,12 @@ from snnprune.errors import InputError
 from snnprune.report.comparison.sides import SIDES
 from snnprune.runs.comparison import Protocol, Result, accuracies, cell, distinguishable, read_protocol, run_grid
 from snnprune.runs.guard import guard
+from snnprune.runs.options import Parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit status as `experiments.compare` does."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m experiments.transfer",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -7,14 +7,12 @@ from typing import Any
 
 from .errors import InputError, printable
 from .options import Count, check
-from .runs.options import add_several
+from .runs.options import Parser, add_several
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status: 0 done, 2 wrong input."""
-    parser = argparse.ArgumentParser(
-        prog="snnprune", description="The cost of a pruned spiking network, and the chips that it fits."
-    )
+    parser = Parser(prog="snnprune", description="The cost of a pruned spiking network, and the chips that it fits.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chips = commands.add_parser("chips", help="list the known chips, or explain some of them")
     chips.add_argument("chip", nargs="*", help="names of chips, or .toml files of your own")

@@ -4,12 +4,19 @@ import argparse
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import Any, NoReturn
 
-from ..errors import InputError
+from ..errors import InputError, printable
 from .config import COMBINATION, Config, Runtime, choices_of, flag, plain_type, read_config_file
 
 _TITLES = {Config: "what decides the result", Runtime: "where and how"}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose messages show what was typed without control characters."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 def add_options(parser: argparse.ArgumentParser, *kinds: type, without: Collection[str] = ()) -> None:

@@ -26,12 +26,10 @@ SMALL = [
     "--quiet",
 ]
 PROTOCOL = """
-methods = ["dense", "gmp"]
+methods = ["dense", "gmp", "random"]
 densities = [0.2]
 sides = ["ann"]
 seeds = [0]
-controls = ["shuffled"]
-control_of = "gmp"
 
 [run]
 model = "digits-mlp"
