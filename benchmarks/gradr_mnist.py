@@ -45,7 +45,7 @@ def run(density: float, seed: int, epochs: int, out: Path, data_root: str | None
         "seed": seed,
         "accuracy": summary["accuracy"],
         "nonzero": summary["nonzero"],
-        "seconds": round(summary["seconds"], 1),
+        "seconds": None if summary["seconds"] is None else round(summary["seconds"], 1),
     }
 
 

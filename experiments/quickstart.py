@@ -53,7 +53,7 @@ def quickstart(out: Path, epochs: int, seed: int) -> None:
                 f"{summary['accuracy']:.2%}",
                 f"{summary['density']:.2%}",
                 f"{summary['nonzero']:,}",
-                f"{summary['seconds']:.1f}",
+                "" if summary["seconds"] is None else f"{summary['seconds']:.1f}",
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from snnprune.errors import InputError, Stopped
+from snnprune.errors import InputError, Stopped, printable
 from snnprune.methods import Method
 from snnprune.report import Footage, plot_film, plot_hidden, plot_strip, plot_turnover
 from snnprune.runs import make_trainer
@@ -112,10 +112,11 @@ def draw(folder: Path, footage: Footage) -> None:
         again = f"python -m experiments.rewiring_film --draw-only --out {folder}"
         raise Stopped(f"stopped while drawing; film.npz is complete, continue with: {again}") from error
     size = (folder / "film.gif").stat().st_size / 1e6
-    print(
+    told = (
         f"{footage.final_accuracy:.2%} on the {footage.evaluated_on} images with {footage.density(-1):.3%} of the "
         f"synapses; a film of {len(footage)} frames ({size:.1f} MB) and {len(PICTURES) - 1} pictures are in {folder}"
     )
+    print(printable(told))
 
 
 def _config(given: dict[str, Any]) -> Config:

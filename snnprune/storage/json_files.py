@@ -11,7 +11,7 @@ from .atomic import write_text
 from .opening import TEXT_LIMIT, PathLike, read_text
 
 # Values in a text, bounded by its commas and opening brackets; each takes about 100 bytes of memory.
-MOST_VALUES = 400_000
+MOST_VALUES = 250_000
 DEEPEST = 64
 # Integers of a file must fit in 64 bits, as torch's and numpy's do.
 _LARGEST = 2**63

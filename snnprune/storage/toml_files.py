@@ -9,7 +9,7 @@ from .json_files import check_depth, check_number
 from .opening import PathLike, read_text
 
 # The largest protocol of this repository has 2,000 bytes.
-_LIMIT = 128_000
+_LIMIT = 64_000
 _DEEPEST = 32  # arrays and inline tables in one another
 _MOST_PARTS = 16  # of a dotted key; the parser's memory grows with their square
 _MOST_DIGITS = 100

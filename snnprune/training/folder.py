@@ -158,17 +158,20 @@ def check_links(folder: Path) -> None:
         folder: may itself be reached by a link. Folders in it are looked into if it holds a run.
 
     Raises:
-        InputError: a link that leads out of the folder, or what is neither file nor folder.
-        OSError: the folder cannot be read.
+        InputError: a link that leads out of the folder, what is neither file nor folder, or a folder that cannot be
+            read.
     """
-    inside = Path(os.path.realpath(folder))
-    waiting = [folder]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                _check_entry(entry, inside)
-                if entry.is_dir(follow_symlinks=False) and (folder / _CONFIG).is_file():
-                    waiting.append(Path(entry.path))
+    try:
+        inside, is_run = Path(os.path.realpath(folder)), (folder / _CONFIG).is_file()
+        waiting = [folder]
+        while waiting:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    _check_entry(entry, inside)
+                    if is_run and entry.is_dir(follow_symlinks=False):
+                        waiting.append(Path(entry.path))
+    except OSError as error:
+        raise InputError(f"cannot read {folder}: {error.strerror or error}; choose another folder") from error
 
 
 def _check_entry(entry: os.DirEntry[str], inside: Path) -> None:

@@ -197,3 +197,13 @@ def test_fans_are_drawn_for_every_kind_of_layer(tmp_path):
     assert (tmp_path / "again.png").read_bytes() == first
     with pytest.raises(InputError):
         plot_fans(empty, geometry(network), path=tmp_path / "none" / "fans.png")
+
+
+def test_without_room_for_temporary_files_there_is_one_line(monkeypatch):
+    def full():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("snnprune.report.run.pictures.TemporaryDirectory", full)
+    masks = Connectivity({"fc.weight": torch.ones(2, 3, dtype=torch.bool)})
+    with pytest.raises(InputError, match="no temporary folder can be made"):
+        report.report_pictures(masks, {})

@@ -168,8 +168,8 @@ def test_json_that_is_no_object(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a." * 60_000 + "a = 1", "has a key of 60,001 parts"),
-        ("[" + "a." * 60_000 + "a]", "has a key of 60,001 parts"),
+        ("a." * 30_000 + "a = 1", "has a key of 30,001 parts"),
+        ("[" + "a." * 30_000 + "a]", "has a key of 30,001 parts"),
         ("x = {" + "a . " * 20 + "a = 1}", "has a key of 21 parts"),
         ("x = '''\n'''\n" + '"b".' * 20 + "a = 1", "has a key of 21 parts"),
         ('x = """a""""\n' + "a." * 20 + "a = 1", "has a key of 21 parts"),
@@ -188,7 +188,7 @@ def test_json_that_is_no_object(tmp_path):
         ("x = 1\nx = 2", "is not TOML"),
         ("x = 1999-99-99", "is not TOML"),
         ("x = ", "is not TOML"),
-        ("#" * 200_000, "has more than 128,000 characters"),
+        ("#" * 200_000, "has more than 64,000 characters"),
         ('"""' * 1_000, "is not TOML"),
     ],
 )

@@ -259,3 +259,10 @@ def test_json_that_is_missing_or_damaged_is_refused(tmp_path):
         (tmp_path / "config.json").write_text(content, encoding="latin-1")
         with pytest.raises(InputError, match=r"config\.json"):
             folder.read_json("config.json")
+
+
+def test_a_folder_that_cannot_be_read_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    for name in ("none", "file"):
+        with pytest.raises(InputError, match=r"cannot read .*; choose another folder"):
+            check_links(tmp_path / name)

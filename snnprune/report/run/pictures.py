@@ -1,7 +1,8 @@
 """Pictures of a report: fans, and a map of each layer."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,8 +36,7 @@ def report_pictures(
     """
     files = {} if figures is None else {layer: map_path(Path(figures), layer) for layer in connectivity}
     maps = {layer: content for layer, path in files.items() if (content := _png(path))}
-    with TemporaryDirectory() as name:
-        folder = Path(name)
+    with _temporary_folder() as folder:
         plot_fans(connectivity, geometries, path=folder / "fans.png")
         missing = [layer for layer in connectivity if layer not in maps]
         drawn = plot_maps(folder, connectivity, missing, image_shape=image_shape, geometries=geometries)
@@ -46,6 +46,16 @@ def report_pictures(
         "Fan-in and fan-out": fans,
         **{f"Connectivity of {layer_label(layer)}": maps[layer] for layer in connectivity},
     }
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        folder = TemporaryDirectory()
+    except OSError as error:
+        raise InputError(f"cannot draw: no temporary folder can be made ({error.strerror or error})") from error
+    with folder as name:
+        yield Path(name)
 
 
 def _png(path: Path) -> bytes | None:
