@@ -305,7 +305,7 @@ def test_a_chip_can_be_one_methods_own_or_for_all():
         ({"densities": [math.nan]}, "densities must be between 0 and 1, found nan"),
         ({"method": {"gmp": 3}}, r"\[method.gmp\] must be a table, found 3"),
         ({"method": {"gmp": {"method": ["gmp"]}}}, r"\[method.gmp\] must have the name of a method, found \['gmp'\]"),
-        ({"method": {"gmp": {"options": 3}}}, "--option must be "),
+        ({"method": {"gmp": {"options": 3}}}, "--option must be a mapping, found 3"),
         ({"methods": ["../gmp"], "method": {"../gmp": {"method": "gmp"}}}, "cannot be the name of a folder"),
         ({"methods": ["a/b"], "method": {"a/b": {"method": "gmp"}}}, "methods has 'a/b', which cannot be the name"),
         ({"methods": ["a\\b"], "method": {"a\\b": {"method": "gmp"}}}, "cannot be the name of a folder"),
