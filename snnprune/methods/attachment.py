@@ -1,7 +1,9 @@
-"""What hangs on an optimizer: the hooks around its step, the weights that it trains, and copies of all that."""
+"""Attachment to an optimizer: the hooks around its step, the weights that it trains, and copies of all that."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -59,6 +61,8 @@ class Attached(ABC):
         self._trained: list[Trained] = []
         self._weights: list[Tensor] = []
         self._handles: list[RemovableHandle] = []
+        self._step: FrameType | None = None
+        self._depth = 0
         self._note_network()
         check_trainable(network, self.parameters)
         check_optimizer(optimizer, self.parameters)
@@ -137,7 +141,7 @@ class Attached(ABC):
     def __getstate__(self) -> dict[str, Any]:
         self._clean_up()
         attached = bool(self._handles)
-        return {**self.__dict__, "_handles": attached, "_names": {}, "_network_then": None}
+        return {**self.__dict__, "_handles": attached, "_names": {}, "_network_then": None, "_step": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -148,24 +152,36 @@ class Attached(ABC):
 
     # --- Hooks
 
-    @torch.no_grad()
-    def _pre_hook(self, _optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        check_step(self.optimizer, args, kwargs)
-        self._clean_up()
-        self._check_network()
-        self._begin_step()
-        self._trained = self._find_trained()
-        try:
-            self._before(self._trained)
-        except BaseException:
-            self._clean_up()
-            raise
+    # An optimizer whose `step` calls that of its base class fires the hooks for both, if the base class was ever used
+    # by itself in this process. The outermost is the step. An inner one is told from a new step after an interrupted
+    # one by the frame of the outer one, which must still be running.
 
-    @torch.no_grad()
+    def _pre_hook(self, _optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._step is not None and _is_running(self._step):
+            self._depth += 1
+            return
+        check_step(self.optimizer, args, kwargs)
+        self._step, self._depth = sys._getframe(1), 1
+        with torch.no_grad():
+            self._clean_up()
+            self._check_network()
+            self._begin_step()
+            self._trained = self._find_trained()
+            try:
+                self._before(self._trained)
+            except BaseException:
+                self._clean_up()
+                raise
+
     def _post_hook(self, _optimizer: Optimizer, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-        self._after(self._trained)
-        self._trained = []
-        self._end_step()
+        self._depth -= 1
+        if self._depth:
+            return
+        self._step = None
+        with torch.no_grad():
+            self._after(self._trained)
+            self._trained = []
+            self._end_step()
 
     def _clean_up(self) -> None:
         if self._trained:
@@ -180,3 +196,11 @@ class Attached(ABC):
             for parameter in group["params"]
             if id(parameter) in self._names and parameter.grad is not None
         ]
+
+
+def _is_running(frame: FrameType) -> bool:
+    """Return whether a call is among those that have led here."""
+    caller: FrameType | None = sys._getframe(1)
+    while caller is not None and caller is not frame:
+        caller = caller.f_back
+    return caller is frame

@@ -207,9 +207,11 @@ def test_weights_at_absent_synapses_are_set_to_zero_and_reported_once(name, opti
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_a_training_of_which_nothing_is_changed_takes_nothing_in(name, options, monkeypatch):
     network, chosen, method = start(name, options)
-    monkeypatch.setattr(type(method), "_adopt", lambda *_: pytest.fail("weights were taken for changed ones"))
+    adopted: list[str] = []
+    monkeypatch.setattr(type(method), "_adopt", lambda _method, name, _implied: adopted.append(name))
     train(network, chosen, 0, STEPS)
     method.finalize()
+    assert adopted == []
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
@@ -377,10 +379,61 @@ def test_a_network_that_has_changed_is_refused(name, options, change, message, w
 
 
 def test_a_layer_without_synapses_may_be_added():
-    network, chosen, _ = start("gradr", {"density": DENSITY})
+    network, chosen, method = start("gradr", {"density": DENSITY})
     train(network, chosen, 0, 2)
     network.append(nn.Dropout(0.1))
     train(network, chosen, 2, 4)
+    assert method.steps_done == 4
+
+
+class Decaying(Adam):
+    """An optimizer whose step calls that of its base class, with work of its own before and after."""
+
+    fail, decay = False, 0.999
+
+    def step(self, closure=None):
+        with torch.no_grad():
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter.mul_(self.decay)
+        result = super().step(closure)
+        if self.fail:
+            raise KeyboardInterrupt
+        return result
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_a_step_within_a_step_is_one_step(name, options):
+    Adam([nn.Parameter(torch.ones(1))])  # from now on the hooks fire for Adam's own step, too
+    torch.manual_seed(1)
+    network = convolutional()
+    optimizer = Decaying(network.parameters(), lr=1e-2)
+    method = hang(name, options, network, optimizer)
+    for count in range(STEPS):
+        train(network, optimizer, count, count + 1)
+        assert method.steps_done == count + 1
+        assert not absent_weights(network, method.connectivity()).any()
+    if "density" in options and "scope" not in options:
+        assert method.finalize().nonzero == round(DENSITY * method.connectivity().prunable)
+
+
+def test_decay_in_an_outer_step_acts_and_an_interrupted_one_is_no_step():
+    Adam([nn.Parameter(torch.ones(1))])
+    network = nn.Linear(3, 1, bias=False)
+    nn.init.ones_(network.weight)
+    optimizer = Decaying(network.parameters(), lr=0.0)
+    optimizer.decay = 0.9
+    method = methods.create("gradr", network, optimizer, density=1.0, steps=100)
+    for _ in range(3):
+        step(network, optimizer)
+    torch.testing.assert_close(network.weight.detach(), torch.full((1, 3), 0.9**3))
+    optimizer.fail = True
+    with pytest.raises(KeyboardInterrupt):
+        step(network, optimizer)
+    assert method.steps_done == 3
+    optimizer.fail = False
+    step(network, optimizer)
+    assert method.steps_done == 4
 
 
 # --- Damaged states
