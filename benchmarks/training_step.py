@@ -10,6 +10,8 @@ Three things to train:
   adam         the dense network
   gradr        the published rule (alpha)
   closed-loop  Grad R to a density, in its living phase, with its regular selections
+And, where they are asked for, the two without the checks at each step (weights and layers that were changed since the
+last): gradr-unchecked, closed-loop-unchecked.
 
 Machines are noisy, so the variants take turns, and the figures to quote are ratios: of the fastest turns, and of the
 medians. A turn is a block of steps, and its figure their mean without the first few: with a turn of one step every
@@ -43,6 +45,7 @@ from snnprune.training import environment, forward_of
 
 WAYS = ("time-loop", "multi-step", "default")
 METHODS = ("adam", "gradr", "closed-loop")
+UNCHECKED = tuple(f"{name}-unchecked" for name in METHODS[1:])
 SHAPES = {"digits-mlp": (1, 8, 8), "mnist-mlp": (1, 28, 28), "lenet5": (1, 28, 28)}
 # A closed loop that never settles within a benchmark, with a selection every 100 steps.
 LONG = 1_000_000
@@ -77,11 +80,14 @@ class Variant:
                 self.method.compile()
 
     def _rewire(self, method: str) -> Method | None:
-        if method == "gradr":
-            return GradR(self.network, self.optimizer, alpha=1e-2)
-        if method == "closed-loop":
-            return GradR(self.network, self.optimizer, density=0.05, steps=LONG)
-        return None
+        if method == "adam":
+            return None
+        rule: dict[str, Any] = {"alpha": 1e-2} if method.startswith("gradr") else {"density": 0.05, "steps": LONG}
+        made = GradR(self.network, self.optimizer, **rule)
+        if method in UNCHECKED:
+            made._take_in = made._check_network = lambda: None
+            made._last.remember = lambda weights: None
+        return made
 
     def step(self) -> float:
         """One training step; its seconds."""
@@ -173,7 +179,7 @@ def main() -> None:
     parser.add_argument("--block", type=int, default=100, help="steps in a turn (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=5)
     add_several(parser, "--ways", default=list(WAYS), choices=WAYS)
-    add_several(parser, "--methods", default=list(METHODS), choices=METHODS)
+    add_several(parser, "--methods", default=list(METHODS), choices=METHODS + UNCHECKED)
     parser.add_argument("--no-memory", action="store_true", help="leave the memory measurements out")
     parser.add_argument("--out", default=None, help="JSON file (default: benchmarks/results/training_step-MODEL.json)")
     parser.add_argument("--memory-of", nargs=2, default=None, help=argparse.SUPPRESS)

@@ -127,7 +127,7 @@ class Method(Attached):
         self.numbers: dict[str, int | Tensor] = {}
         self._result: Connectivity | None = None
         self._findings = Findings()
-        self._scratch = exact.Scratch()
+        self._last = exact.LastWeights()
         self._check_target()
         self._attach()
 
@@ -279,6 +279,7 @@ class Method(Attached):
             self.detach()
             self._result = self._existing()
             self.state = {}
+            self._last.forget()
             self.phase = Phase.ENDED
             if bad := [name for name, parameter in self.parameters.items() if not bool(parameter.isfinite().all())]:
                 logger.warning("weights of %s are not finite (nan or infinity)", ", ".join(bad))
@@ -317,6 +318,7 @@ class Method(Attached):
             self.steps_done, self.state, self.numbers, self.phase = before
             raise
         self._findings = Findings()
+        self._last.forget()
         self._network_then.remember_kinds()
 
     def _check_complete(self) -> None:
@@ -358,6 +360,8 @@ class Method(Attached):
                 type(self).__name__,
             )
         self._update()
+        if self.state:  # dense training has none, and takes any weights
+            self._last.remember(self.parameters)
 
     def _start_once(self) -> None:
         if self.phase is Phase.WAITING:
@@ -369,11 +373,13 @@ class Method(Attached):
     def _take_in(self) -> None:
         """Take in weights that were changed since the last step.
 
-        On a CPU the weights are compared with those that the state implies, which costs two passes over memory. On
+        On a CPU the weights are compared with a copy that the last step left, which costs two passes over memory. On
         other devices a comparison would have to be read back: the passes that take changes in are always done.
         """
         for name, parameter in self.parameters.items():
-            implied = self._scratch.like(parameter.data)
+            if self._last.unchanged(name, parameter.data):
+                continue
+            implied = torch.empty_like(parameter.data)
             if self._imply(name, implied) and not (exact.on_host(implied) and exact.same_bits(parameter.data, implied)):
                 self._adopt(name, implied)
         if exact.on_host(*self.parameters.values()):

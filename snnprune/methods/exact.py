@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -69,26 +69,34 @@ def _laid_out_alike(first: Tensor, second: Tensor) -> bool:
     return dense and first.stride() == second.stride()
 
 
-class Scratch:
-    """Memory for values that are needed for a moment; fresh memory would cost as much as a pass over it.
+class LastWeights:
+    """Copies of weights in the CPU's memory as a step left them, by which changes between two steps are found.
 
-    Copies and pickled files of it are empty.
+    A comparison with a copy takes a fifth of the time that it takes to compute again what the weights should be. Copies
+    and pickled files of this object are empty.
     """
 
     def __init__(self) -> None:
-        self._memory: dict[torch.dtype, Tensor] = {}
+        self._copies: dict[str, Tensor] = {}
 
-    def like(self, tensor: Tensor) -> Tensor:
-        """Return memory of the shape, dtype and layout of a tensor; it is overwritten by the next call.
+    def remember(self, weights: Mapping[str, Tensor]) -> None:
+        """Copy the weights; those on other devices are left out, since a comparison would have to be read back."""
+        for name, weight in weights.items():
+            if not on_host(weight):
+                continue
+            kept = self._copies.get(name)
+            if kept is None or kept.dtype != weight.dtype or kept.stride() != weight.stride():
+                self._copies[name] = weight.detach().clone()
+            else:
+                kept.copy_(weight.detach())
 
-        On other devices than the CPU it is fresh memory, which their allocators keep at hand anyway.
-        """
-        if not on_host(tensor) or not tensor.is_contiguous():
-            return torch.empty_like(tensor, requires_grad=False)
-        memory = self._memory.get(tensor.dtype)
-        if memory is None or memory.numel() < tensor.numel():
-            memory = self._memory[tensor.dtype] = tensor.new_empty(tensor.numel(), requires_grad=False)
-        return memory[: tensor.numel()].view(tensor.shape)
+    def unchanged(self, name: str, weight: Tensor) -> bool:
+        """Return whether a weight is as it was; False if it was not copied."""
+        return name in self._copies and same_bits(weight, self._copies[name])
+
+    def forget(self) -> None:
+        """Drop all copies."""
+        self._copies = {}
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        return Scratch, ()
+        return LastWeights, ()

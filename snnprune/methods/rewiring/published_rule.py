@@ -39,7 +39,6 @@ class PublishedRule:
         self.seed = seed
         self._prior_direction = prior_direction_
         self._apply_prior = apply_prior_
-        self._reveal = reveal
 
     def start(self) -> None:
         """Initialise strengths and signs from the weights."""
@@ -68,7 +67,6 @@ class PublishedRule:
         """Compile the arithmetic of a step: one pass over memory instead of four."""
         self._prior_direction = compiled(prior_direction_)
         self._apply_prior = compiled(apply_prior_)
-        self._reveal = compiled(reveal)
 
     def existing(self) -> Connectivity:
         """Return the synapses that exist now."""
@@ -76,7 +74,7 @@ class PublishedRule:
 
     def imply(self, name: str, out: Tensor) -> None:
         """Write the weights that the strengths imply."""
-        self._reveal([self.method.state["hidden"][name]], [self.method.state["sign"][name]], [out])
+        reveal([self.method.state["hidden"][name]], [self.method.state["sign"][name]], [out])
 
     def adopt(self, name: str, implied: Tensor) -> None:
         """Take changed weights as the strengths of existing synapses, with their signs; set the others to 0."""

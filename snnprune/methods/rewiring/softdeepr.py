@@ -101,7 +101,6 @@ class SoftDeepR(HiddenStrength):
         self.seed = seed
         self._mask_dormant_grad = mask_dormant_grad_
         self._noisy_step = noisy_step_
-        self._reveal = reveal
 
     # --- One step
 
@@ -132,7 +131,7 @@ class SoftDeepR(HiddenStrength):
     def _imply(self, name: str, out: Tensor) -> bool:
         if self.phase is Phase.FIXED:
             return super()._imply(name, out)
-        self._reveal([self.state["hidden"][name]], [self.state["sign"][name]], [out])
+        reveal([self.state["hidden"][name]], [self.state["sign"][name]], [out])
         return True
 
     def _adopt(self, name: str, implied: Tensor) -> None:
@@ -156,7 +155,6 @@ class SoftDeepR(HiddenStrength):
         """Compile the arithmetic of a step: two passes over memory instead of nine."""
         self._mask_dormant_grad = compiled(mask_dormant_grad_)
         self._noisy_step = compiled(noisy_step_)
-        self._reveal = compiled(reveal)
 
     # --- With a density
 
