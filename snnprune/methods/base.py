@@ -157,6 +157,12 @@ class Method(Attached):
         `self._findings`. Where weights are as implied, nothing changes.
         """
 
+    def _zero_absent(self, name: str, exists: Tensor) -> None:
+        """Set weights of a tensor to 0 where no synapse is, and note those that were not 0; for `_adopt`."""
+        weight = self.parameters[name].data
+        self._findings.add_foreign(name, ((weight != 0) & ~exists).sum())
+        weight.copy_(torch.where(exists, weight, torch.zeros_like(weight)))
+
     def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:
         """Return the kinds of state that a loaded state must have in a phase."""
         return ()

@@ -55,9 +55,7 @@ class Masked(Method):
         return True
 
     def _adopt(self, name: str, implied: Tensor) -> None:
-        weight = self.parameters[name].data
-        self._findings.add_foreign(name, ((weight != 0) & (self.state["mask"][name] == 0)).sum())
-        keep_(weight, self.state["mask"][name])
+        self._zero_absent(name, self.state["mask"][name] != 0)
 
     def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:
         return () if phase is Phase.WAITING else ("mask",)

@@ -99,10 +99,9 @@ class ESPN(Pruning):
         if self.phase is not Phase.SEARCHING:
             return super()._adopt(name, implied)
         weight, frozen, soft = self.parameters[name].data, self.state["frozen"][name], self.state["soft"][name]
-        self._findings.add_foreign(name, ((weight != 0) & (implied == 0)).sum())
+        self._zero_absent(name, implied != 0)
         changed = (implied != 0) & (weight != implied)
         frozen.copy_(torch.where(changed, weight / soft, frozen))
-        weight.copy_(torch.where(implied != 0, weight, torch.zeros_like(weight)))
         return None
 
     def _kinds_in(self, phase: Phase, steps_done: int) -> Collection[str]:

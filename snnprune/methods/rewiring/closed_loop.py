@@ -74,9 +74,8 @@ class ClosedLoop:
         """Take changed weights as the strengths of present synapses, and set those of the others to 0."""
         hidden, present = self.method.state["hidden"][name], self.method.state["present"][name] != 0
         weight = self.method.parameters[name].data
-        self.method._findings.add_foreign(name, ((weight != 0) & ~present).sum())
+        self.method._zero_absent(name, present)
         hidden.copy_(torch.where(present, weight, hidden))
-        weight.copy_(torch.where(present, weight, torch.zeros_like(weight)))
 
     def kinds(self) -> Collection[str]:
         """Return the kinds of state during the search."""

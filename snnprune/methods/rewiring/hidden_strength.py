@@ -46,11 +46,10 @@ class HiddenStrength(Search):
         hidden, sign = self.state["hidden"][name], self.state["sign"][name]
         weight = self.parameters[name].data
         exists = implied != 0
-        self._findings.add_foreign(name, ((weight != 0) & ~exists).sum())
+        self._zero_absent(name, exists)
         changed = exists & (weight != implied)
         hidden.copy_(torch.where(changed, weight, hidden))
         sign.copy_(torch.where(changed & (weight.abs() > 0), weight.sign(), sign))
-        weight.copy_(torch.where(exists, weight, torch.zeros_like(weight)))
 
 
 # --- Arithmetic

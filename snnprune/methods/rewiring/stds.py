@@ -135,10 +135,9 @@ class STDS(Search):
             hidden.copy_(weight)
             return None
         exists = implied != 0
-        self._findings.add_foreign(name, ((weight != 0) & ~exists).sum())
+        self._zero_absent(name, exists)
         changed = exists & (weight != implied)
         hidden.copy_(torch.where(changed, weight + weight.sign() * self.dead_zone.to(weight.dtype), hidden))
-        weight.copy_(torch.where(exists, weight, torch.zeros_like(weight)))
         return None
 
     def _hidden_kinds(self) -> Collection[str]:
