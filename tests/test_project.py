@@ -12,6 +12,9 @@ import pytest
 import torch
 
 import snnprune
+from snnprune.allocation import ALLOCATIONS
+from snnprune.criteria.registry import CRITERIA
+from snnprune.methods.registry import METHODS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -32,6 +35,8 @@ def examples() -> list:
 @pytest.mark.parametrize("blocks", examples())
 def test_the_examples_run(blocks, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    for registry in (METHODS, CRITERIA, ALLOCATIONS):  # what an example registers does not outlive it
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
     namespace: dict = {"__name__": "example"}
     for block in blocks:
         exec(compile(block, "example", "exec"), namespace)

@@ -26,12 +26,11 @@ from ..training import (
     default_augmentation,
     find_loss,
     load,
-    load_checkpoint,
-    save_checkpoint,
     steps_in_epoch,
 )
 from .chips import chip_allocation
 from .config import COMBINATION, Config, Runtime, flag
+from .journal import Journal
 from .parts import (
     build_network,
     build_optimizer,
@@ -42,6 +41,7 @@ from .parts import (
     pick_device,
 )
 from .summary import finish, read_summary
+from .tensorboard import Log, tensorboard_writer
 
 
 def execute(config: Config, runtime: Runtime) -> dict[str, Any]:
@@ -70,14 +70,14 @@ def carry_out(trainer: Trainer, description: Mapping[str, Any], runtime: Runtime
         InputError: the folder holds something else, or the loss is no longer finite.
         Stopped: by Ctrl-C or `stop_after`; the checkpoint is written.
     """
-    writer = _tensorboard_writer() if runtime.tensorboard else None
+    writer = tensorboard_writer() if runtime.tensorboard else None
     with RunFolder(runtime.out) as folder, ExitStack() as stack:
         if not runtime.resume:
             folder.start(description)
         elif exists(folder.path / "summary.json"):
             return _finished(folder)
-        journal = _Journal(folder, trainer, resume=runtime.resume)
-        log = stack.enter_context(_Log(folder, writer)) if writer else None
+        journal = Journal(folder, trainer, resume=runtime.resume)
+        log = stack.enter_context(Log(folder, writer)) if writer else None
         stop = stack.enter_context(_stop_on_request(runtime.stop_after))
         if not _train(trainer, journal, stop, log, quiet=runtime.quiet):
             journal.save()
@@ -155,43 +155,6 @@ def _method_options(config: Config) -> dict[str, Any]:
     return {name: getattr(config, name) for name in ("density", "alpha", *COMBINATION)} | config.options
 
 
-class _Journal:
-    """What a run folder holds of a training that is not finished: the rows of its epochs, and its checkpoint.
-
-    Args:
-        folder: open.
-        trainer: at its start; with `resume` it gets the state of the checkpoint, if there is one.
-        resume: whether the folder holds the beginning of this training.
-
-    Attributes:
-        rows: one for each epoch that is done.
-
-    Raises:
-        InputError: files that are damaged, or not of this training.
-    """
-
-    def __init__(self, folder: RunFolder, trainer: Trainer, *, resume: bool) -> None:
-        self._folder, self._trainer = folder, trainer
-        self._config = folder.read_json("config.json")
-        self.rows: list[dict[str, Any]] = []
-        if resume:
-            folder.note_environment()
-            known = None
-            if exists(folder.checkpoint):
-                known = load_checkpoint(folder.checkpoint, trainer, config=self._config)
-            self.rows = folder.restore_rows(epochs=trainer.epoch, known=known)
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Add the row of an epoch, and save."""
-        self.rows.append(row)
-        self._folder.add_row(row)
-        self.save()
-
-    def save(self) -> None:
-        """Write the checkpoint."""
-        save_checkpoint(self._folder.checkpoint, self._trainer, config=self._config, rows=self.rows)
-
-
 def _finished(folder: RunFolder) -> dict[str, Any]:
     """Return the summary of a run that is finished already."""
     if exists(folder.checkpoint):
@@ -199,7 +162,7 @@ def _finished(folder: RunFolder) -> dict[str, Any]:
     return read_summary(folder)
 
 
-def _train(trainer: Trainer, journal: _Journal, stop: Callable[[], bool], log: Any, *, quiet: bool) -> bool:
+def _train(trainer: Trainer, journal: Journal, stop: Callable[[], bool], log: Any, *, quiet: bool) -> bool:
     """Train until the end, or until `stop` says so; returns whether the end was reached."""
     hidden = True if quiet else None
     with tqdm(
@@ -234,36 +197,6 @@ def _show(row: dict[str, Any], bar: tqdm, log: Any, *, quiet: bool) -> None:
         log.add(row)
 
 
-class _Log:
-    """TensorBoard files of a run; what goes wrong with the disk is one line, as for all other files."""
-
-    def __init__(self, folder: RunFolder, writer: Callable[..., Any]) -> None:
-        self._path = folder.path / "tensorboard"
-        with self._one_line():
-            self._writer = writer(self._path)
-
-    def __enter__(self) -> "_Log":
-        return self
-
-    def __exit__(self, *_reason: Any) -> None:
-        with self._one_line():
-            self._writer.close()
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Add the figures of an epoch."""
-        with self._one_line():
-            for name in ("train_loss", "train_accuracy", "evaluation_accuracy", "density"):
-                if name in row:
-                    self._writer.add_scalar(name, row[name], row["epoch"])
-
-    @contextmanager
-    def _one_line(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise InputError(f"cannot write to {self._path}: {error.strerror or error}") from error
-
-
 @contextmanager
 def _stop_on_request(stop_after: float | None) -> Iterator[Callable[[], bool]]:
     """Yield a function that says whether to stop: after Ctrl-C or SIGTERM (a second interrupts at once), or in time.
@@ -276,6 +209,7 @@ def _stop_on_request(stop_after: float | None) -> Iterator[Callable[[], bool]]:
         return
 
     def note(_number: int, _frame: Any) -> None:
+        """Ask for a stop; interrupt if that was done already."""
         nonlocal requested
         if requested:
             raise KeyboardInterrupt
@@ -288,11 +222,3 @@ def _stop_on_request(stop_after: float | None) -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _tensorboard_writer() -> Callable[..., Any]:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise InputError("--tensorboard needs tensorboard: pip install snnprune[tensorboard]") from error
-    return SummaryWriter
