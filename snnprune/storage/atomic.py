@@ -93,8 +93,10 @@ def remove_leftovers(folder: Path) -> None:
     for leftover in found:
         with suppress(OSError):  # of a living writer, or of another user
             descriptor = _lock(leftover)
-            _remove(leftover)
-            os.close(descriptor)
+            try:
+                _remove(leftover)
+            finally:
+                os.close(descriptor)
 
 
 def _append(descriptor: int, content: bytes) -> None:

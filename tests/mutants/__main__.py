@@ -17,8 +17,8 @@ import random
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
-from itertools import islice
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import chain, islice
 from pathlib import Path
 
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
@@ -100,7 +100,10 @@ def _annotations(path: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
 
 
 def draw() -> None:
-    """Write a new sample: of each room in proportion to its mutants, two at least and 14 at most, in all 120."""
+    """Write a sample: of each room in proportion to its mutants, two at least and 14 at most, in all 120.
+
+    Mutants of the sample that is there stay in it as long as their lines do.
+    """
     rooms: dict[str, list[Mutant]] = {}
     for path in sorted((ROOT / "snnprune").rglob("*.py")):
         if path.relative_to(ROOT / "snnprune").as_posix() in DOORS:
@@ -108,12 +111,16 @@ def draw() -> None:
         for mutant in all_mutants(path):
             rooms.setdefault(mutant.room, []).append(mutant)
     total, numbers = sum(map(len, rooms.values())), random.Random(SEED)
+    known = read() if SAMPLE.is_file() else []
     chosen: list[list[Mutant]] = []
     for mutants in sorted(rooms.values(), key=len):
         # One mutant a line: many operators change the same spot.
         lines = list({(mutant.path, mutant.line): mutant for mutant in numbers.sample(mutants, len(mutants))}.values())
-        fitting = (mutant for mutant in lines if _compiles(mutant))
-        chosen.append(list(islice(fitting, min(MOST, max(LEAST, round(1.5 * SIZE * len(mutants) / total))))))
+        kept = [mutant for mutant in known if replace(mutant, equivalent="") in mutants]
+        fitting = (mutant for mutant in lines if mutant not in kept and _compiles(mutant))
+        chosen.append(
+            list(islice(chain(kept, fitting), min(MOST, max(LEAST, round(1.5 * SIZE * len(mutants) / total)))))
+        )
     surplus = sum(map(len, chosen)) - SIZE
     while surplus > 0:  # the largest shares give way
         max(chosen, key=len).pop()
