@@ -126,7 +126,11 @@ def test_a_part_that_is_no_table_and_a_file_that_is_not_there(tmp_path):
 def test_the_command_lists_and_explains(tmp_path, capsys):
     assert cli.main(["chips"]) == 0
     listed = capsys.readouterr().out
-    assert all(name in listed for name in CHIPS.names())
+    head, *rows = listed.splitlines()[: 1 + len(CHIPS.names())]
+    assert [row.split()[0] for row in rows] == sorted(CHIPS.names())
+    assert not any(row.startswith(" ") for row in rows)  # columns are aligned to the left
+    starts = [head.index(words) for words in ("name", "a synapse", "weight bits")]
+    assert all(row[start - 1] == " " != row[start] for row in rows for start in starts)
     assert cli.main(["chips", "truenorth", written(tmp_path, MINE)]) == 0
     message = capsys.readouterr().out
     assert "Only a cap on the fan-in helps" in message

@@ -291,6 +291,27 @@ def test_all_on_one_core():
     assert (wide.verdict, wide.reasons) == ("cannot", ("20 inputs of the network, the limit is 16",))
 
 
+def test_connections_between_hidden_layers_alone_are_recurrent():
+    layers = network(sizes=(6, 5, 4, 3))
+    assert fit(layers, chip("xylo-audio-3", recurrent_synapses=20)).verdict == "fits"  # 5 * 4
+    assert fit(layers, chip("xylo-audio-3", recurrent_synapses=19)).verdict == "cannot"
+
+
+def test_the_inputs_of_neighbouring_neurons_by_hand():
+    layer = Wired(
+        name="w",
+        kernels=np.ones((1, 1, 3, 3), bool),
+        inputs=(1, 20, 20),
+        outputs=(1, 8, 9),
+        stride=(2, 2),
+        dilation=(2, 1),
+    )
+    assert layer.span(0, 1) == 5  # three taps, two apart
+    assert layer.span(0, 3) == 9  # at 0, 2 and 4, and four beyond the last
+    assert layer.span(1, 3) == 7
+    assert layer.span(0, 9) == 20  # all that there are
+
+
 def test_what_would_help_on_one_core():
     layers = network(sizes=(20, 12, 12, 4))
     limits = {"input_neurons": 16, "hidden_neurons": 23, "input_targets": 9, "output_sources": 6, "output_neurons": 4}

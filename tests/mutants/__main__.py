@@ -46,6 +46,7 @@ TESTS = {
     "losses": ["tests/training"],
     "probe": ["tests/criteria"],
     "text": ["tests/test_connectivity.py", "tests/budget"],
+    "export": ["tests/export", "tests/storage/test_array_files.py"],
     "errors": ["tests/storage", "tests/options"],
     "cli": ["tests/budget/test_report.py", "tests/budget/test_chips.py"],
     "shapes": ["tests/test_shapes.py", "tests/test_connectivity.py"],

@@ -1,6 +1,7 @@
 """Archives of arrays: what they claim is checked before it is unpacked."""
 
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import nn
 
 from snnprune import Connectivity, InputError
 from snnprune.export import load_csr, restore_csr, save_csr
-from snnprune.storage import MissingFile, read_arrays, write_arrays, write_tensors
+from snnprune.storage import MissingFile, arrays, read_arrays, write_arrays, write_tensors
 
 ARRAYS = {
     "a/b": np.arange(6).reshape(2, 3), "f": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "t": np.array(["x", "yz"]),
@@ -256,3 +257,21 @@ def test_rows_of_another_layer_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"has 3 rows for 0\.weight, which has 2 postsynaptic units"):
         restore_csr(tmp_path / "a.npz", network)
     assert torch.equal(network[0].weight, before)
+
+
+@pytest.mark.parametrize(
+    ("length", "fits"), [(2**32 - 1, True), (2**32 - 2, False), (9_000_000, False), (7_000_000, True)]
+)
+def test_the_length_of_a_list_of_members_is_known_elsewhere_in_files_of_4_gb(length, fits, tmp_path):
+    path = tmp_path / "large.npz"
+    with path.open("wb") as file:  # sparse: it takes no space
+        file.truncate(2**32)
+        file.seek(0, os.SEEK_END)
+        file.write(b"PK\5\6" + bytes(8) + length.to_bytes(4, "little") + bytes(6))
+    with path.open("rb") as file:
+        if fits:
+            arrays._check_directory(file)
+            assert file.tell() == 0
+        else:
+            with pytest.raises(ValueError, match=f"a list of members of {length:,} bytes"):
+                arrays._check_directory(file)

@@ -1,8 +1,10 @@
 """Text files: what is opened, and the limits of JSON and TOML before and after they are parsed."""
 
+import errno
 import json
 import math
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -42,6 +44,9 @@ def test_what_is_no_file_is_refused_and_nothing_waits(tmp_path):
     for name, message in kinds.items():
         with pytest.raises(InputError, match=message):
             read_text(tmp_path / name)
+    words = f"cannot read {tmp_path / 'loop'}: {os.strerror(errno.ELOOP)}; give the path of a file"
+    with pytest.raises(InputError, match=f"^{re.escape(words)}$"):
+        read_text(tmp_path / "loop")
     for name in ("/dev/zero", "/dev/null", "/dev/tty"):
         with pytest.raises(InputError, match=r"is a device|cannot read"):
             read_text(name)
