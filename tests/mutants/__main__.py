@@ -148,10 +148,10 @@ def read(path: Path = SAMPLE) -> list[Mutant]:
         return [Mutant(**{**row, "occurrence": int(row["occurrence"])}) for row in csv.DictReader(file)]  # type: ignore
 
 
-def run(results: Path) -> None:
-    """Try the mutants that have no result yet, and print what survived."""
+def run(results: Path, part: tuple[int, int]) -> None:
+    """Try the mutants of a part of the sample that have no result yet, and print what survived."""
     done = {row["path"] + row["operator"] + row["occurrence"]: row for row in _rows(results)}
-    for mutant in read():
+    for mutant in read()[part[0] - 1 :: part[1]]:
         key = f"{mutant.path}{mutant.operator}{mutant.occurrence}"
         if key not in done:
             row = {**asdict(mutant), "outcome": "equivalent" if mutant.equivalent else _try(mutant)}
@@ -201,11 +201,15 @@ def main() -> None:
     )
     parser.add_argument("what", choices=("draw", "run"), help="draw a new sample, or try the mutants of the sample")
     parser.add_argument("--results", type=Path, default=Path("mutants.csv"), help="file of the results")
+    parser.add_argument(
+        "--part", default="1/1", help="K/N: every N-th mutant from the K-th on, in a checkout of its own"
+    )
     options = parser.parse_args()
     if options.what == "draw":
         draw()
     else:
-        run(options.results)
+        first, of = map(int, options.part.split("/"))
+        run(options.results, (first, of))
 
 
 if __name__ == "__main__":
