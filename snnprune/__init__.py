@@ -11,11 +11,12 @@ from .errors import InputError
 from .version import __version__
 
 if TYPE_CHECKING:
-    from . import allocation, budget, criteria, export, methods, report, runs, training
+    from . import allocation, budget, criteria, export, graph, methods, report, runs, training
     from .connectivity import Connectivity, Difference
+    from .graph import geometry
     from .methods import Dense, Fixed, GradR, Method, Pruning
     from .paths import dead_neurons, effective_connectivity
-    from .synapses import Geometry, Synapses, find_synapses, geometry
+    from .synapses import Geometry, Synapses, find_synapses
 
 __all__ = [
     "Connectivity",
@@ -37,6 +38,7 @@ __all__ = [
     "export",
     "find_synapses",
     "geometry",
+    "graph",
     "methods",
     "report",
     "runs",
@@ -47,7 +49,8 @@ _MODULE_OF = {
     **dict.fromkeys(("Connectivity", "Difference"), "connectivity"),
     **dict.fromkeys(("Dense", "Fixed", "GradR", "Method", "Pruning"), "methods"),
     **dict.fromkeys(("dead_neurons", "effective_connectivity"), "paths"),
-    **dict.fromkeys(("Geometry", "Synapses", "find_synapses", "geometry"), "synapses"),
+    "geometry": "graph",
+    **dict.fromkeys(("Geometry", "Synapses", "find_synapses"), "synapses"),
 }
 
 

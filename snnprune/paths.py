@@ -1,57 +1,64 @@
 """Dead neurons, and the synapses that lie on a path from an input to an output."""
 
-from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
-from torch.nn.modules.pooling import _MaxPoolNd
 
 from .connectivity import Connectivity
+from .graph.reach import reaching
 from .layout import to_rows
 from .options import checked
-from .probe import need_autograd, run
-from .synapses import find_synapses, probing, static_geometry, unwrapped
-
-_AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+from .probe import need_autograd
+from .synapses import find_synapses, static_geometry
 
 
 @checked
-def effective_connectivity(network: nn.Module, connectivity: Connectivity, example: Tensor) -> Connectivity:
-    """Return the synapses that lie on a path of existing synapses from an input to an output of the network.
+def effective_connectivity(
+    network: nn.Module, connectivity: Connectivity, example: Any, *, layout: Any = None
+) -> Connectivity:
+    """Return the synapses that can change an output of the network.
 
-    All others touch a dead neuron: no path from an input leads to it, or no path from it leads to an output. The
-    density of the result is the effective density. Any wiring of layers works (residual sums, pooling, voting), because
-    the network itself is run: with weights 1 where a synapse exists and 0 elsewhere, with neurons, normalisation and
-    dropout replaced by the identity and max-pooling by average pooling, each synapse's gradient is its number of paths
-    (the idea of SynFlow, Tanaka et al. 2020). Biases do not count as input.
+    The source of such a synapse may be other than 0, and a path of existing synapses leads from its target to an
+    output; all others can be taken away, and every output stays the same, bit for bit. Any wiring of layers works
+    (residual sums, gates, attention, recurrence, hand-written neurons), because it is the recorded operators that are
+    followed, forwards and backwards. That is structure alone: values are never assumed to cancel, and what is not known
+    counts as connected. What no input can change, such as a bias, has one value for all inputs, and counts where that
+    is not 0. The density of the result is the effective density.
 
     Args:
-        network: a feed-forward network; unchanged afterwards.
+        network: any network; unchanged afterwards.
         connectivity: of that network. Synapses that it does not name are taken as present.
-        example: one input batch; only its shape matters, one sample is enough.
+        example: one input batch, as in `snnprune.graph.record`; only its shape matters, one sample is enough. Paths
+            that take more time steps than it has are not seen.
+        layout: of the inputs; None: found where that is possible, to look at one sample.
 
     Raises:
         InputError: the connectivity does not match the network, or the network does not take the example.
     """
     connectivity.check(network)
-    synapses = find_synapses(network)
-    weights = {
-        name: (connectivity[name] if name in connectivity else torch.ones_like(entry.parameter, dtype=torch.bool))
-        for name, entry in synapses.items()
+    need_autograd(network)
+    masks = {
+        name: connectivity[name] if name in connectivity else torch.ones_like(entry.parameter, dtype=torch.bool)
+        for name, entry in find_synapses(network).items()
     }
-    paths = flow(network, {name: mask.to(synapses[name].parameter) for name, mask in weights.items()}, example)
-    return Connectivity({name: mask & (paths[name] > 0).to(mask.device) for name, mask in connectivity.items()})
+    found = reaching(network, masks, example, layout)
+    return Connectivity({name: found[name].to(mask.device) for name, mask in connectivity.items()})
 
 
 @checked
-def dead_neurons(network: nn.Module, connectivity: Connectivity, example: Tensor) -> dict[str, Tensor]:
+def dead_neurons(
+    network: nn.Module, connectivity: Connectivity, example: Any, *, layout: Any = None
+) -> dict[str, Tensor]:
     """Return for each tensor of synapses which postsynaptic units (neurons, or channels of a convolution) are dead.
 
-    A dead unit receives nothing from the inputs, or its spikes reach no output.
+    A dead unit receives nothing by this tensor, or its spikes reach no output.
+
+    Args:
+        network: as in `effective_connectivity`.
+        connectivity: as there.
+        example: as there.
+        layout: as there.
 
     Returns:
         parameter name -> boolean tensor of shape (units,), true where dead.
@@ -59,7 +66,7 @@ def dead_neurons(network: nn.Module, connectivity: Connectivity, example: Tensor
     Raises:
         InputError: the connectivity does not match the network.
     """
-    return units_without_synapse(network, effective_connectivity(network, connectivity, example))
+    return units_without_synapse(network, effective_connectivity(network, connectivity, example, layout=layout))
 
 
 def units_without_synapse(network: nn.Module, connectivity: Connectivity) -> dict[str, Tensor]:
@@ -76,74 +83,3 @@ def units_without_synapse(network: nn.Module, connectivity: Connectivity) -> dic
     connectivity.check(network)
     synapses = find_synapses(network)
     return {name: ~to_rows(mask, static_geometry(synapses[name].module)).any(1) for name, mask in connectivity.items()}
-
-
-def flow(network: nn.Module, weights: dict[str, Tensor], example: Tensor, *, exact: bool = False) -> dict[str, Tensor]:
-    """Return the gradient of the summed output by each weight, for an input of ones in a linearised network.
-
-    Args:
-        network: a feed-forward network; unchanged afterwards.
-        weights: parameter name -> weights used instead of the network's own, 0 or more, all of one dtype.
-        example: one input batch; only its shape matters.
-        exact: return the exact gradients; give float64 weights, since they can overflow float32. Otherwise the output
-            of each layer is rescaled, so that nothing overflows, and each tensor's gradient has an unknown factor.
-    """
-    need_autograd(network)
-    network = unwrapped(network)
-    own_names = {id(parameter): name for name, parameter in network.named_parameters()}
-    named = {name: own_names[id(entry.parameter)] for name, entry in find_synapses(network).items()}
-    dtype = next(iter(weights.values())).dtype
-    rest = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    plain = {
-        name: torch.zeros_like(tensor, dtype=dtype) if name.endswith("bias") else tensor.detach().to(dtype)
-        for name, tensor in rest.items()
-        if tensor.is_floating_point()
-    }
-    leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
-    hook_for = partial(_linear_hook, scaled=not exact)
-    with torch.enable_grad(), probing(network, hook_for):
-        replaced = {**plain, **{named[name]: leaf for name, leaf in leaves.items()}}
-        linear = partial(torch.func.functional_call, network, replaced)
-        output = run(linear, torch.ones_like(example, dtype=dtype), of=network)
-        gradients = torch.autograd.grad(output.sum(), list(leaves.values()), allow_unused=True)
-    return {
-        name: torch.zeros_like(leaf) if gradient is None else gradient
-        for (name, leaf), gradient in zip(leaves.items(), gradients, strict=True)
-    }
-
-
-def _linear_hook(module: nn.Module, *, scaled: bool) -> Callable[..., Tensor] | None:
-    """Return a forward hook that turns a layer into a linear map with factors of 0 or more; None if it is one."""
-    from spikingjelly.activation_based.base import MemoryModule
-
-    synapses = nn.Linear | nn.modules.conv._ConvNd
-    if isinstance(module, synapses):
-        return _rescale if scaled else None
-    if isinstance(module, _MaxPoolNd):
-        return _average
-    if any(isinstance(part, synapses) for part in module.modules()):
-        return None  # a container, perhaps a MemoryModule itself: only its parts are replaced
-    activations = nn.ReLU | nn.LeakyReLU | nn.GELU | nn.SiLU | nn.Tanh | nn.Sigmoid
-    if isinstance(module, MemoryModule | _BatchNorm | nn.GroupNorm | nn.LayerNorm | _DropoutNd | activations):
-        return _identity
-    return None
-
-
-def _identity(_module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> Tensor:
-    return inputs[0]
-
-
-def _rescale(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    # Path counts grow by the fan-in at every layer: divide by the largest so that deep networks do not overflow.
-    return output / output.detach().amax().clamp(min=torch.finfo(output.dtype).tiny)
-
-
-def _average(module: _MaxPoolNd, inputs: tuple[Tensor, ...], _output: Tensor) -> Tensor:
-    spatial = _pool_dimensions(module)
-    flat = inputs[0].flatten(0, -spatial - 2)
-    pooled = _AVERAGE[spatial](flat, module.kernel_size, module.stride, module.padding, module.ceil_mode)
-    return pooled.unflatten(0, inputs[0].shape[: -spatial - 1])
-
-
-def _pool_dimensions(module: _MaxPoolNd) -> int:
-    return next(n for n, kind in ((1, nn.MaxPool1d), (2, nn.MaxPool2d), (3, nn.MaxPool3d)) if isinstance(module, kind))

@@ -1,20 +1,22 @@
-"""Run a network for measurements and leave it unchanged; find the layers that no spike reaches."""
+"""Batches, checked at one place; runs of a network for measurements, which leave it unchanged."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_map
 
 from .errors import InputError, shortened
 from .synapses import Exclude, find_synapses, probing
 
 # Parameter name -> scores of its synapses.
 Scores = dict[str, Tensor]
-# Inputs as the network takes them, or (inputs, labels [B]).
-Batch = Tensor | tuple[Tensor, Tensor]
+# Inputs as the network takes them (a tensor, or several in a dict), or (inputs, labels [B]); several: ((a, b), labels).
+Batch = Any
 Batches = Iterable[Batch]
 
 CURE = "give it stronger inputs, lower thresholds, train it first, or exclude these layers"
@@ -62,26 +64,43 @@ def check_batch(batch: Batch, *, labelled: bool = False) -> Batch:
     """Return a batch with its labels in int64, after a check.
 
     Args:
-        batch: inputs [B, ...] or [T, B, ...], or (inputs, labels [B]).
+        batch: inputs [B, ...] or [T, B, ...], or (inputs, labels [B]). Inputs are a tensor, or several: a dict by the
+            network's keywords, or ((a, b), labels).
         labelled: whether labels are needed; otherwise they are ignored, whatever they are.
 
     Raises:
         InputError: another kind of batch, no samples, no labels where they are needed, labels that are not whole
             numbers [B] from 0 on, or not as many as inputs; the message says how to make them of what was found.
     """
-    parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
-    if len(parts) not in (1, 2) or not isinstance(parts[0], Tensor):
-        kinds = shortened(batch) if len(parts) == 1 else f"({', '.join(type(part).__name__ for part in parts)})"
-        raise InputError(f"each batch must be a tensor of inputs or a pair (inputs, labels), found {kinds[:100]}")
-    inputs = parts[0]
-    if inputs.dim() == 0 or inputs.is_nested or inputs.numel() == 0:
-        found = "a nested tensor" if inputs.is_nested else f"one of shape {list(inputs.shape)}"
-        raise InputError(f"every batch must hold samples, found {found}")
+    inputs, labels = split_batch(batch)
     if not labelled:
-        return inputs if len(parts) == 1 else (inputs, parts[1])
-    if len(parts) == 1:
+        return inputs if labels is None else (inputs, labels)
+    if labels is None:
         raise InputError("this criterion needs labels, found inputs alone: pass [(inputs, labels), ...]")
-    return inputs, _checked_labels(inputs, parts[1])
+    return inputs, _checked_labels(Inputs.of(inputs).tensors()[0], labels)
+
+
+def split_batch(batch: Batch) -> tuple[Any, Any]:
+    """Return the inputs and the labels of a batch; None for no labels.
+
+    Raises:
+        InputError: neither inputs nor (inputs, labels), or no samples.
+    """
+    parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+    inputs = parts[0] if parts else None
+    several = inputs.values() if isinstance(inputs, Mapping) else inputs if isinstance(inputs, tuple | list) else ()
+    tensors = [inputs] if isinstance(inputs, Tensor) else list(several)
+    if len(parts) not in (1, 2) or not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors):
+        kinds = shortened(batch) if len(parts) == 1 else f"({', '.join(type(part).__name__ for part in parts)})"
+        raise InputError(
+            f"each batch must be a tensor of inputs or a pair (inputs, labels), found {kinds[:100]}; several "
+            "inputs are ((a, b), labels), or a dict by keywords"
+        )
+    for tensor in tensors:
+        if tensor.dim() == 0 or tensor.is_nested or tensor.numel() == 0:
+            found = "a nested tensor" if tensor.is_nested else f"one of shape {list(tensor.shape)}"
+            raise InputError(f"every batch must hold samples, found {found}")
+    return inputs, parts[1] if len(parts) == 2 else None
 
 
 def check_classes(output: Tensor, labels: Tensor) -> None:
@@ -99,19 +118,19 @@ def check_classes(output: Tensor, labels: Tensor) -> None:
         raise InputError(f"labels must be from 0 to {classes - 1}, for {classes} outputs: found {highest}")
 
 
-def inputs_of(batch: Batch) -> Tensor:
+def inputs_of(batch: Batch) -> Any:
     """Return the inputs of a batch with or without labels."""
-    return batch if isinstance(batch, Tensor) else batch[0]
+    return split_batch(batch)[0]
 
 
-def first_inputs(batches: Batches) -> Tensor:
-    """Return the inputs of the first batch.
+def first_batch(batches: Batches) -> Batch:
+    """Return the first batch.
 
     Raises:
         InputError: there is none, or as `each_batch`.
     """
     for batch in each_batch(batches):
-        return inputs_of(batch)
+        return batch
     raise InputError("this criterion needs data, found no batches: pass [inputs, ...]")
 
 
@@ -139,6 +158,55 @@ def _checked_labels(inputs: Tensor, labels: Any) -> Tensor:
     return labels.long()
 
 
+# --- Inputs
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network is called with: positional arguments, and keywords."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, inputs: Any) -> "Inputs":
+        """Return what a network is called with, for inputs that were checked: one, several, or a dict by keywords."""
+        if isinstance(inputs, Mapping):
+            return cls((), dict(inputs))
+        return cls(tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,), {})
+
+    def tensors(self) -> list[Tensor]:
+        """Return the tensors among them, in their order."""
+        return [leaf for leaf in tree_flatten((self.args, dict(self.kwargs)))[0] if isinstance(leaf, Tensor)]
+
+    def taken(self, axes: Sequence[int | None], count: int, *, first: int = 0) -> "Inputs":
+        """Return the same with `count` samples, the last one repeated where there are fewer.
+
+        Args:
+            axes: of each tensor, the axis of its samples.
+            count: of samples.
+            first: number of the first one.
+        """
+        left = list(axes)
+
+        def cut(leaf: Any) -> Any:
+            if not isinstance(leaf, Tensor) or (axis := left.pop(0)) is None:
+                return leaf
+            chosen = torch.arange(first, first + count, device=leaf.device).clamp(max=leaf.shape[axis] - 1)
+            return leaf.index_select(axis, chosen)
+
+        args, kwargs = tree_map(cut, (self.args, dict(self.kwargs)))
+        return Inputs(args, kwargs)
+
+    def sizes(self, axes: Sequence[int | None]) -> list[int]:
+        """Return the number of samples of each tensor that has an axis of them."""
+        return [tensor.shape[axis] for tensor, axis in zip(self.tensors(), axes, strict=True) if axis is not None]
+
+    def described(self) -> str:
+        """Return shapes and types for a message."""
+        return ", ".join(f"{list(tensor.shape)}, {tensor.dtype}" for tensor in self.tensors())
+
+
 # --- Runs
 
 
@@ -156,28 +224,45 @@ def need_autograd(network: nn.Module) -> None:
         )
 
 
-def run(network: Callable[..., Any], inputs: Tensor, *, of: nn.Module) -> Tensor:
+def run(network: Callable[..., Any], inputs: Any, *, of: nn.Module) -> Any:
     """Return a network's output.
 
     Args:
         network: what is called: a module, or a function that runs one with other weights.
-        inputs: as the network takes them.
+        inputs: as the network takes them: a tensor, several, or a dict by keywords.
         of: the module, for messages.
 
     Raises:
-        InputError: the network does not take such inputs, or returns no tensor.
+        InputError: the network does not take such inputs.
     """
-    kind = type(of).__name__
+    given = Inputs.of(inputs)
+    with takes_inputs(of, given):
+        return network(*given.args, **given.kwargs)
+
+
+@contextmanager
+def takes_inputs(network: nn.Module, inputs: Inputs, where: Sequence[str] = ()) -> Iterator[None]:
+    """Turn an error of a network into one line about its inputs.
+
+    Args:
+        network: of which type the message speaks.
+        inputs: that it is run on.
+        where: names of the modules in which it is, the innermost last.
+
+    Raises:
+        InputError: in place of the network's own error.
+    """
     try:
-        output = network(inputs)
+        yield
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
-        reason, _, _ = str(error).partition("\n")
-        raise InputError(f"{kind} does not take inputs {list(inputs.shape)}, {inputs.dtype}: {reason}") from error
-    if not isinstance(output, Tensor):
-        raise InputError(f"{kind} must return a tensor, found {shortened(output)}: wrap it in a module that does")
-    return output
+    except (RuntimeError, ValueError, IndexError, AssertionError, TypeError, AttributeError, KeyError) as error:
+        first, *others = str(error).splitlines() or [type(error).__name__]
+        reason = others[-1] if others and first.endswith("(") else first  # after a network that torch prints there
+        module = f" (in {where[-1]})" if where and where[-1] else ""
+        raise InputError(
+            f"{type(network).__name__} does not take inputs {inputs.described()}{module}: {reason}"
+        ) from error
 
 
 @contextmanager
@@ -193,39 +278,3 @@ def undisturbed(
         stack.enter_context(torch.random.fork_rng([device for device in devices if device.type == "cuda"]))
         stack.enter_context(probing(network, hook_for, batch_statistics=batch_statistics))
         yield
-
-
-class InputMonitor:
-    """Records which layers of synapses ever receive an input other than 0.
-
-    Args:
-        network: any module.
-        exclude: as in `find_synapses`; these layers are not monitored.
-    """
-
-    def __init__(self, network: nn.Module, exclude: Exclude) -> None:
-        synapses = find_synapses(network, exclude=exclude)
-        self.names: Mapping[nn.Module, str] = {entry.module: name for name, entry in synapses.items()}
-        self._reached: dict[str, Tensor] = {}
-
-    def hook_for(self, module: nn.Module) -> Callable[..., None] | None:
-        """Return the forward hook of a module, or None."""
-        return self.record if module in self.names else None
-
-    def record(self, module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
-        """Record one run of a layer; a forward hook."""
-        name = self.names[module]
-        reached = inputs[0].detach().any()
-        self._reached[name] = self._reached[name] | reached if name in self._reached else reached
-
-    def check(self) -> None:
-        """Make sure that every layer was reached.
-
-        Raises:
-            InputError: names the layers that were not.
-        """
-        if silent := [name for name in self.names.values() if not bool(self._reached.get(name, False))]:
-            raise InputError(
-                f"no spike reaches {', '.join(silent)} on the given batches: the layers before are silent, and the "
-                f"scores would carry no information; {CURE}"
-            )

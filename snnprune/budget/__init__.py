@@ -3,8 +3,9 @@
 from .assess import assess
 from .assessment import Assessment
 from .chip import CHIPS, Chip, Fact, find_chip, read_chip
+from .counting import LayerOperations
 from .energy import COSTS, Cost, Energy, estimate_energy
-from .operations import LayerOperations, Operations, count_operations
+from .operations import Operations, count_operations
 from .placement.fit import fit
 from .placement.result import Placement
 from .to_chip import to_chip

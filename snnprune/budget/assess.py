@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from ..connectivity import Connectivity
 from ..errors import InputError
+from ..graph import geometry
 from ..options import Converted, Fraction, check, checked
 from ..probe import Batch, Batches, each_batch, inputs_of
-from ..synapses import Exclude, find_synapses, geometry
+from ..synapses import Exclude, find_synapses
 from .assessment import Assessment
 from .chip import CHIPS, Chip, find_chip
 from .energy import Cost, estimate_energy

@@ -1,52 +1,24 @@
 """Synaptic operations: spikes times existing synapses, counted on real inputs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from ..connectivity import Connectivity
 from ..errors import InputError
+from ..graph.uses import Seen, Watched
 from ..options import Converted, checked
-from ..probe import Batches, each_batch, inputs_of, need_autograd, run, undisturbed
-from ..synapses import Exclude, Synapses, find_synapses, reset_neurons
+from ..probe import Batches, each_batch, need_autograd
+from ..synapses import Exclude, find_synapses
 from ..text import aligned, html_table
+from .counting import Counter, LayerOperations
 
 Static = Literal["once", "each-step"]
 # Batches that are read one by one, so that they need not be in memory together.
 Stream = Annotated[Batches, Converted(each_batch)]
-# Largest whole number up to which all are exact in float32.
-_EXACT = 1 << 24
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerOperations:
-    """Operations of the synapses of one layer: one for each non-zero input and each existing synapse that leaves it.
-
-    Attributes:
-        spiking: whether all inputs were 0 or 1. An operation is then an addition, else a multiplication and an
-            addition.
-        per_sample: operations of each sample over all its time steps, float64 [N]; whole numbers.
-        per_step: operations of a sample at each time step, on average, float64 [T].
-        events: inputs of a sample that are not 0, over all time steps, on average.
-        if_dense: operations that the same inputs would cost if every synapse existed, on average.
-        static: whether the layer sees a still input, so that T is 1 here and more in other layers.
-    """
-
-    spiking: bool
-    per_sample: Tensor
-    per_step: Tensor
-    events: float
-    if_dense: float
-    static: bool
-
-    @property
-    def mean(self) -> float:
-        """Operations of a sample, on average."""
-        return float(self.per_sample.mean())
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -56,10 +28,13 @@ class Operations:
     Attributes:
         layers: parameter name -> its operations, in the order of the network.
         timesteps: T of the layers that run at every step.
+        products: products of two values, as in attention: name -> pairs of values that are both not 0. They are no
+            synapses, and in no sum here.
     """
 
     layers: Mapping[str, LayerOperations]
     timesteps: int
+    products: Mapping[str, LayerOperations] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
@@ -115,168 +90,75 @@ def count_operations(
     connectivity: Connectivity | None = None,
     static: Static = "once",
     exclude: Exclude = (),
+    layout: Any = None,
+    lengths: Any = None,
 ) -> Operations:
     """Run a network on real inputs and count the operations of its existing synapses.
 
     For a spike (an input that is not 0) that is one operation for each existing synapse that leaves it: exact at the
     borders of convolutions, for stride, dilation and groups, after pooling and residual sums, since it is the inputs of
-    each layer that are counted. Biases, normalisation and the neurons' own updates are not.
+    each call that are counted, by sample and by time step; a layer that is called twice counts twice. Biases,
+    normalisation and the neurons' own updates are not. Products of two values (attention) are counted apart.
 
     Args:
-        network: left as it was; runs in evaluation mode, with fresh neurons for every batch. Outputs are [T, B,
-            classes] or [B, classes].
-        batches: inputs as the network takes them; labels are ignored.
+        network: left as it was; runs in evaluation mode, with fresh neurons for every batch.
+        batches: inputs as the network takes them; labels are ignored. Several inputs: ((a, b), labels), or a dict.
         connectivity: which synapses exist; None: those whose weight is not 0.
         static: a layer that sees a still image is computed "once" for all time steps, as this library's networks do, or
             at "each-step", as many papers count.
         exclude: layers that are not counted.
+        layout: axes of the inputs, "B", "TB" or "BT", as in `snnprune.graph.record`; None: found.
+        lengths: for padded sequences: for each batch the number of time steps of each sample, [B]; what comes later
+            counts as nothing.
 
     Raises:
-        InputError: no batches or an empty one, a connectivity of another network, a layer that does not run, inputs of
-            a layer in which the samples of the batch cannot be found, or an unknown `static`.
+        InputError: no batches or an empty one, a connectivity of another network, a layer that does not run, samples
+            that mix or whose axis cannot be told, a network that decides on values, lengths that do not fit, or an
+            unknown `static`.
     """
     need_autograd(network)
     synapses = find_synapses(network, exclude=exclude)
     present = connectivity if connectivity is not None else Connectivity.from_network(network)
     present.check(network)
-    counters: dict[nn.Module, _Counter] = {
-        entry.module: _Counter(entry, present.get(name)) for name, entry in synapses.items()
-    }
-    with torch.no_grad(), undisturbed(network, lambda module: counters[module].note if module in counters else None):
-        for batch in batches:
-            reset_neurons(network)
-            outputs = run(network, inputs_of(batch), of=network)
-            for counter in counters.values():
-                counter.close(outputs.shape[-2])
+    counters = {name: Counter(name, entry.parameter, present.get(name)) for name, entry in synapses.items()}
+    products: dict[str, Counter] = {}
+    watched = Watched(network, layout)
+    remaining = None if lengths is None else iter(lengths)
+
+    def count(seen: Seen) -> None:
+        if seen.use.parameter is None:
+            products.setdefault(seen.use.name, Counter(seen.use.name, None, None)).note(seen)
+        elif seen.use.parameter in counters:
+            counters[seen.use.parameter].note(seen)
+
+    for batch in batches:
+        watched.run(batch, count)
+        graph = watched.recorded(batch).graph
+        kept = None if remaining is None else _kept(remaining, graph.timesteps)
+        for counter in (*counters.values(), *products.values()):
+            counter.close(graph.timesteps, kept)
+    if remaining is not None and next(remaining, None) is not None:
+        raise InputError("lengths must be given for each batch, found more of them than batches")
     if idle := [counter.name for counter in counters.values() if not counter.batches]:
         raise InputError(f"{', '.join(idle)} did not run: pass batches=[inputs, ...], or exclude what is not used")
-    timesteps = max(counter.steps for counter in counters.values())
-    return Operations(
-        layers={counter.name: counter.result(timesteps, static) for counter in counters.values()}, timesteps=timesteps
-    )
-
-
-class _Counter:
-    """Counts the operations of one layer, call by call and then batch by batch."""
-
-    def __init__(self, entry: Synapses, present: Tensor | None) -> None:
-        self.name = entry.name
-        self.module = entry.module
-        self.features = 1 if isinstance(entry.module, nn.Linear) else len(entry.module.kernel_size) + 1
-        every = torch.ones_like(entry.parameter, dtype=torch.float32)
-        self.masks = [every if present is None else present.to(every), every]
-        self.spiking = True
-        self.calls: list[Tensor] = []  # of this batch: [..., 3] with existing, possible operations and events
-        self.batches: list[Tensor] = []  # [T, B, 3] each
-        self._fans: dict[torch.Size, Tensor] = {}
-        self._looking = False
-
-    @property
-    def steps(self) -> int:
-        """Time steps that the layer ran for."""
-        return len(self.batches[0])
-
-    def note(self, _module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
-        """Forward hook: count one call."""
-        if self._looking:
-            return
-        sizes = inputs[0].detach().abs()
-        spiking = bool((sizes.square() == sizes).all())  # 0 and 1 alone are their own squares
-        self.spiking = self.spiking and spiking
-        active = (sizes if spiking else sizes != 0).float()
-        leading, shape = active.shape[: -self.features], active.shape[-self.features :]
-        counts = _exact_product(active.reshape(-1, shape.numel()), self._fan_out(len(leading), shape))
-        self.calls.append(counts.reshape(*leading, 3))
-
-    def _fan_out(self, leading: int, shape: torch.Size) -> Tensor:
-        """[3, inputs]: number of existing and of all synapses that leave each input; and ones."""
-        if shape not in self._fans:
-            self._looking = True
-            fans = [self._gradient(mask, (1,) * leading + shape) for mask in self.masks]
-            self._fans[shape] = torch.stack([*fans, torch.ones_like(fans[0])])
-            self._looking = False
-        return self._fans[shape]
-
-    def _gradient(self, mask: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """The layer with weights 1 where a synapse exists: the gradient of its summed output by each of its inputs."""
-        module = self.module
-        with torch.enable_grad():
-            example = torch.zeros(shape, dtype=mask.dtype, device=mask.device, requires_grad=True)
-            if isinstance(module, _ConvNd) and not isinstance(module, _ConvTransposeNd):
-                # Its outputs are summed anyway, so let each input channel have the sum of its kernels.
-                output = _summed(module, mask)(example.reshape(-1, *shape[-self.features :]))
-            else:
-                stand_in = {name: torch.zeros_like(p, dtype=mask.dtype) for name, p in module.named_parameters()}
-                output = torch.func.functional_call(module, {**stand_in, "weight": mask}, (example,))
-            return torch.autograd.grad(output.sum(), example)[0].flatten()
-
-    def close(self, size: int) -> None:
-        """End a batch of `size` samples."""
-        if self.calls:
-            self.batches.append(torch.cat([self._by_step(call, size) for call in self.calls]).cpu())
-            self.calls = []
-
-    def _by_step(self, call: Tensor, size: int) -> Tensor:
-        """[T, B, 3] of one call, whose inputs were [B, ...], [T, B, ...], or both in one axis."""
-        leading = call.shape[:-1]
-        if len(leading) > 1 and leading[1] == size:
-            return call.reshape(leading[0], size, -1, 3).sum(2)
-        if len(leading) > 1 and leading[0] == size:
-            return call.reshape(1, size, -1, 3).sum(2)
-        if len(leading) == 1 and leading[0] % size == 0:
-            return call.reshape(-1, size, 3)
+    if lengths is None and len(set(watched.timesteps)) > 1:
         raise InputError(
-            f"{self.name} got inputs of shape {tuple(leading)} + features for a batch of {size}: the samples cannot be "
-            "found; inputs must be [B, ...] or [T, B, ...]"
+            f"{type(network).__name__} ran for {watched.timesteps} time steps: give batches of one length, or lengths="
         )
-
-    def result(self, timesteps: int, static: Static) -> LayerOperations:
-        """The counts of all batches."""
-        if any(len(batch) != self.steps for batch in self.batches):
-            raise InputError(
-                f"{self.name} ran for {[len(b) for b in self.batches]} time steps: give batches of one length"
-            )
-        counts = torch.cat(self.batches, dim=1)
-        still = self.steps == 1 < timesteps
-        if still and static == "each-step":
-            counts = counts.expand(timesteps, -1, -1)
-        per_sample = counts.sum(0)
-        return LayerOperations(
-            spiking=self.spiking,
-            per_sample=per_sample[:, 0],
-            per_step=counts[:, :, 0].mean(1),
-            events=float(per_sample[:, 2].mean()),
-            if_dense=float(per_sample[:, 1].mean()),
-            static=still,
-        )
-
-
-def _summed(module: _ConvNd, mask: Tensor) -> nn.Module:
-    """A convolution of each channel alone, with the sum of the kernels that leave the channel."""
-    kernels = mask.unflatten(0, (module.groups, -1)).sum(1).flatten(0, 1)  # [C_in, *kernel]
-    kind = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[len(module.kernel_size)]
-    channels = module.in_channels
-    alone = kind(
-        channels,
-        channels,
-        module.kernel_size,  # type: ignore[arg-type]
-        stride=module.stride,  # type: ignore[arg-type]
-        padding=module.padding,  # type: ignore[arg-type]
-        dilation=module.dilation,  # type: ignore[arg-type]
-        groups=channels,
-        bias=False,
-        padding_mode=module.padding_mode,  # type: ignore[arg-type]
-        device=mask.device,
+    timesteps = max(watched.timesteps)
+    return Operations(
+        layers={name: counter.result(timesteps, static) for name, counter in counters.items()},
+        timesteps=timesteps,
+        products={name: counter.result(timesteps, static) for name, counter in products.items()},
     )
-    alone.weight = nn.Parameter(kernels.unsqueeze(1), requires_grad=False)
-    return alone
 
 
-def _exact_product(active: Tensor, fans: Tensor) -> Tensor:
-    """[rows, inputs] times [3, inputs]: float64 sums of parts that float32 holds exactly."""
-    width = max(1, int(_EXACT // fans.max().clamp(min=1)))
-    parts = zip(active.split(width, dim=1), fans.split(width, dim=1), strict=True)
-    total = torch.zeros(len(active), len(fans), dtype=torch.float64, device=active.device)
-    for here, fan in parts:
-        total += here @ fan.T
-    return total
+def _kept(remaining: Any, timesteps: int) -> Tensor:
+    """Return which steps of each sample of the next batch count, float64 [T, B]."""
+    found = next(remaining, None)
+    if found is None:
+        raise InputError("lengths must be given for each batch, found fewer of them than batches")
+    sizes = torch.as_tensor(found).cpu()
+    if sizes.dim() != 1 or sizes.is_floating_point() or int(sizes.min()) < 1 or int(sizes.max()) > timesteps:
+        raise InputError(f"lengths must be whole numbers [B] from 1 to {timesteps}, found {sizes.tolist()!r:.60}")
+    return (torch.arange(timesteps, device="cpu")[:, None] < sizes).double()

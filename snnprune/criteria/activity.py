@@ -6,56 +6,75 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..probe import InputMonitor, each_batch, inputs_of, need_autograd, run, undisturbed, widened
-from ..synapses import Exclude, reset_neurons
+from ..errors import InputError
+from ..graph.uses import Seen, Watched
+from ..probe import CURE, each_batch, need_autograd, weights_of, widened
+from ..synapses import Exclude, find_synapses
 from .registry import Batches, Scores
 
-# Called with parameter name, module and the layer's input in float32, or float64 if that is its type.
-Visit = Callable[[str, nn.Module, Tensor], None]
+# Called with parameter name, one use of it, and what it reads in float32, or float64 if that is its type.
+Visit = Callable[[str, Seen, Tensor], None]
 
 
-def visit_layers(network: nn.Module, batches: Batches, visit: Visit, *, exclude: Exclude) -> None:
-    """Run a network on batches, without gradients and in evaluation mode, and call `visit` at each layer of synapses.
+def visit_layers(
+    network: nn.Module, batches: Batches, visit: Visit, *, exclude: Exclude, layout: Any = None, mixed: bool = True
+) -> None:
+    """Run a network on batches, without gradients and in evaluation mode, and call `visit` at each use of its synapses.
 
     Args:
         network: unchanged afterwards.
         batches: inputs, with or without labels.
-        visit: called after each run of a layer; may run the layer itself.
+        visit: called at each use.
         exclude: as in `find_synapses`.
+        layout: of the inputs; None: found.
+        mixed: samples need not be told apart.
 
     Raises:
         InputError: batches that the network does not take, or a layer that no spike ever reaches.
     """
     need_autograd(network)
-    monitor = InputMonitor(network, exclude)
-    visiting = False
+    reached = dict.fromkeys(find_synapses(network, exclude=exclude), False)
+    watched = Watched(network, layout, mixed=mixed)
 
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """Visit a layer that just ran."""
-        nonlocal visiting
-        if not visiting:  # `visit` may run the layer, which calls this hook again
-            visiting = True
-            monitor.record(module, inputs, output)
-            visit(monitor.names[module], module, widened(inputs[0].detach()))
-            visiting = False
+    def show(seen: Seen) -> None:
+        name = seen.use.parameter
+        if name in reached:
+            reached[name] = reached[name] or bool(seen.values.any())
+            visit(name, seen, widened(seen.values))
 
-    with torch.no_grad(), undisturbed(network, lambda module: hook if module in monitor.names else None):
-        for batch in each_batch(batches):
-            reset_neurons(network)
-            run(network, inputs_of(batch), of=network)
-    monitor.check()
+    for batch in each_batch(batches):
+        watched.run(batch, show)
+    check_reached(reached)
+
+
+def check_reached(reached: dict[str, bool]) -> None:
+    """Make sure that every layer received an input other than 0.
+
+    Raises:
+        InputError: names the layers that did not.
+    """
+    if silent := [name for name, found in reached.items() if not found]:
+        raise InputError(
+            f"no spike reaches {', '.join(silent)} on the given batches: the layers before are silent, and the "
+            f"scores would carry no information; {CURE}"
+        )
 
 
 def input_sums(
-    network: nn.Module, batches: Batches, *transforms: Callable[[Tensor], Tensor], exclude: Exclude
+    network: nn.Module,
+    batches: Batches,
+    *transforms: Callable[[Tensor], Tensor],
+    exclude: Exclude,
+    layout: Any = None,
 ) -> list[Scores]:
     """Return for each weight the sum of a function of its input, over all its uses on all batches.
 
     Args:
         network: unchanged afterwards.
         batches: inputs, with or without labels.
-        transforms: applied to each layer's input.
+        transforms: applied to what each use reads.
         exclude: as in `find_synapses`.
+        layout: of the inputs; None: found.
 
     Returns:
         for each transform, parameter name -> sums of the weight's shape, float32 (or float64).
@@ -63,40 +82,28 @@ def input_sums(
     Raises:
         InputError: a layer that no spike reaches.
     """
-    sums: list[Scores] = [{} for _ in transforms]
+    zeros = {name: torch.zeros_like(weight) for name, weight in weights_of(network, exclude).items()}
+    sums: list[Scores] = [dict(zeros) for _ in transforms]
 
-    def add(name: str, module: nn.Module, inputs: Tensor) -> None:
+    def add(name: str, seen: Seen, values: Tensor) -> None:
         for found, transform in zip(sums, transforms, strict=True):
-            more = per_weight(module, transform(inputs), torch.ones((), dtype=inputs.dtype, device=inputs.device))
-            found[name] = found[name] + more if name in found else more
+            found[name] = found[name] + per_weight(seen, transform(values))
 
-    visit_layers(network, batches, add, exclude=exclude)
+    visit_layers(network, batches, add, exclude=exclude, layout=layout)
     return sums
 
 
-def per_weight(module: nn.Module, inputs: Tensor, outputs: Tensor) -> Tensor:
-    """Return for each weight the sum, over all its uses, of its input times the entry of `outputs` at its output.
+def per_weight(seen: Seen, values: Tensor, outputs: Tensor | None = None) -> Tensor:
+    """Return for each weight the sum, over its uses in a call, of its input times the entry of `outputs` there.
 
-    This is the weight gradient of a layer for the output gradient `outputs`, so that autograd serves any kind of layer.
+    This is the weight gradient of the call for the output gradient `outputs`.
 
     Args:
-        module: the layer.
-        inputs: of the layer, float32 or float64.
-        outputs: of the shape of the layer's output, or broadcasting to it.
+        seen: the call.
+        values: in place of what it reads, float32 or float64.
+        outputs: of the shape of the output; None: ones.
 
     Returns:
-        sums of the weight's shape, in the type of the inputs.
+        sums of the parameter's shape, in the type of the values.
     """
-    with torch.enable_grad():
-        weight = torch.zeros_like(module.weight, dtype=inputs.dtype).requires_grad_()  # type: ignore[arg-type]
-        output = linear_map(module, inputs, weight)
-        (summed,) = torch.autograd.grad(output, weight, outputs.expand_as(output))
-    return summed
-
-
-def linear_map(module: nn.Module, inputs: Tensor, weight: Tensor) -> Tensor:
-    """Return the output of a layer with these weights and without bias."""
-    replaced: dict[str, Any] = {"weight": weight}
-    if getattr(module, "bias", None) is not None:
-        replaced["bias"] = torch.zeros_like(module.bias, dtype=weight.dtype)  # type: ignore[arg-type]
-    return torch.func.functional_call(module, replaced, (inputs,))
+    return seen.slope_of_weights(seen.ones(values) if outputs is None else outputs, values)

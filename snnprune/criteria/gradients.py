@@ -1,15 +1,29 @@
 """Surrogate gradients of a loss, for the criteria that need them."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import suppress
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, shortened
+from ..graph.examples import find_layout
+from ..graph.uses import Seen
 from ..losses import Loss
-from ..probe import CURE, InputMonitor, check_classes, each_batch, need_autograd, run, undisturbed, weights_of, widened
-from ..synapses import Exclude, find_synapses, reset_neurons
+from ..probe import (
+    CURE,
+    Inputs,
+    batches_of,
+    check_classes,
+    need_autograd,
+    run,
+    undisturbed,
+    weights_of,
+    widened,
+)
+from ..synapses import Exclude, find_synapses, reset_neurons, unwrapped
+from .activity import check_reached, visit_layers
 from .registry import Batches, Scores
 
 # Called with leaves that replace the weights, float32 or float64, and with their gradients, of the weights' shapes.
@@ -25,6 +39,7 @@ def visit_gradients(
     exclude: Exclude,
     one_by_one: bool = False,
     differentiable: bool = False,
+    layout: Any = None,
 ) -> None:
     """Call `visit` with the gradient of the loss of each batch by each tensor of synapses, through all time steps.
 
@@ -38,24 +53,31 @@ def visit_gradients(
         exclude: as in `find_synapses`.
         one_by_one: split the batches into single samples; normalisation then uses its running statistics.
         differentiable: keep the graph, so that the gradients can be differentiated again.
+        layout: of the inputs, to find single samples; None: found.
 
     Raises:
         InputError: wrong batches or labels, a loss that is no number, parameters made in inference mode, or a layer
             that no spike, or no gradient, ever reaches.
     """
     synapses = find_synapses(network, exclude=exclude)
+    batches = batches_of(batches, labelled=True)
     need_autograd(network)
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights_of(network, exclude).items()}
-    monitor = InputMonitor(network, exclude)
     has_gradient = dict.fromkeys(leaves, False)
-    with torch.enable_grad(), undisturbed(network, monitor.hook_for, batch_statistics=not one_by_one):
-        for inputs, labels in _samples(network, batches) if one_by_one else _labelled(batches):
+    with torch.enable_grad(), undisturbed(network, batch_statistics=not one_by_one):
+        for inputs, labels in _samples(network, batches, layout) if one_by_one else _labelled(batches):
             reset_neurons(network)
             weights = {name: leaf.to(synapses[name].parameter.dtype) for name, leaf in leaves.items()}
-            output = run(partial(torch.func.functional_call, network, weights), inputs, of=network)
-            check_classes(output, labels)
+
+            def with_leaves(*args: Any, weights: Scores = weights, **kwargs: Any) -> Any:
+                return torch.func.functional_call(network, weights, args, kwargs)
+
+            output = run(with_leaves, inputs, of=network)
+            if isinstance(output, Tensor):
+                check_classes(output, labels)
+                output = widened(output)
             slopes = torch.autograd.grad(
-                _loss_of(loss, widened(output), labels),
+                _loss_of(loss, output, labels),
                 list(leaves.values()),
                 create_graph=differentiable,
                 allow_unused=True,
@@ -64,8 +86,8 @@ def visit_gradients(
             for name, slope in zip(leaves, slopes, strict=True):
                 has_gradient[name] = has_gradient[name] or bool(slope.detach().any())
             visit(leaves, dict(zip(leaves, slopes, strict=True)))
-    monitor.check()
     if unreached := [name for name, found in has_gradient.items() if not found]:
+        check_reached(_reached(network, batches, unreached, exclude, layout))
         raise InputError(
             f"no gradient reaches {', '.join(unreached)} on the given batches: the layers behind are silent, and the "
             f"scores would all be 0; {CURE}"
@@ -80,6 +102,7 @@ def mean_over_batches(
     *,
     exclude: Exclude,
     one_by_one: bool = False,
+    layout: Any = None,
 ) -> Scores:
     """Return the mean over batches, or over samples with `one_by_one`, of a function of weight and gradient.
 
@@ -95,40 +118,51 @@ def mean_over_batches(
         for name, slope in slopes.items():
             total[name] += term(leaves[name].detach(), slope)
 
-    visit_gradients(network, batches, loss, add, exclude=exclude, one_by_one=one_by_one)
+    visit_gradients(network, batches, loss, add, exclude=exclude, one_by_one=one_by_one, layout=layout)
     return {name: summed / count for name, summed in total.items()}
 
 
-def _loss_of(loss: Loss, output: Tensor, labels: Tensor) -> Tensor:
+def _reached(network: nn.Module, batches: Batches, names: list[str], exclude: Exclude, layout: Any) -> dict[str, bool]:
+    """Return which layers receive an input other than 0 on the batches."""
+    found = dict.fromkeys(names, False)
+
+    def look(name: str, _seen: Seen, values: Tensor) -> None:
+        if name in found:
+            found[name] = found[name] or bool(values.any())
+
+    with suppress(InputError):  # the layers that are silent are known then, too
+        visit_layers(network, batches, look, exclude=exclude, layout=layout)
+    return found
+
+
+def _loss_of(loss: Loss, output: Any, labels: Tensor) -> Tensor:
     try:
         value = loss(output, labels)
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+    except (TypeError, ValueError, RuntimeError, IndexError, AttributeError, KeyError) as error:
         reason, _, _ = str(error).partition("\n")
-        raise InputError(f"loss cannot be computed of outputs {list(output.shape)}: {reason}") from error
+        shape = list(output.shape) if isinstance(output, Tensor) else f"of type {type(output).__name__}"
+        raise InputError(f"loss cannot be computed of outputs {shape}: {reason}") from error
     if not (isinstance(value, Tensor) and value.numel() == 1 and value.requires_grad):
         raise InputError(f"loss must return one number with a gradient, found {shortened(value)}")
     return value
 
 
-def _labelled(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
-    for batch in each_batch(batches, labelled=True):
+def _labelled(batches: Batches) -> Iterator[tuple[Any, Tensor]]:
+    for batch in batches:
         yield batch[0], batch[1]
 
 
-def _samples(network: nn.Module, batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+def _samples(network: nn.Module, batches: Batches, layout: Any) -> Iterator[tuple[Any, Tensor]]:
+    """Yield single samples with their labels."""
+    plain = unwrapped(network)
     for inputs, labels in _labelled(batches):
-        axis = _sample_axis(network, inputs, labels)
+        given = Inputs.of(inputs)
+        axes = find_layout(plain, given, layout, labels=len(labels))[0].samples
+        if given.sizes(axes)[0] != len(labels):
+            raise InputError(f"{len(labels)} labels do not fit {given.sizes(axes)[0]} samples of {given.described()}")
         for index in range(len(labels)):
-            yield inputs.narrow(axis, index, 1), labels[index : index + 1]
-
-
-def _sample_axis(network: nn.Module, inputs: Tensor, labels: Tensor) -> int:
-    """Return the axis that counts samples: 0, or 1 for inputs [T, B, ...]."""
-    fitting = [axis for axis in range(min(2, inputs.dim())) if inputs.shape[axis] == len(labels)]
-    if len(fitting) == 1:
-        return fitting[0]
-    # As many time steps (or channels) as samples: only a slice of the sample axis gives a single output.
-    with torch.no_grad():
-        reset_neurons(network)
-        output = run(network, inputs.narrow(0, 0, 1), of=network)
-    return 0 if output.shape[-2] == 1 else 1
+            one = given.taken(axes, 1, first=index)
+            yield (
+                one.kwargs or (one.args if isinstance(inputs, tuple | list) else one.args[0]),
+                labels[index : index + 1],
+            )

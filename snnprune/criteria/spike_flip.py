@@ -1,12 +1,16 @@
 """Spike-flip: scores by the probability that removing a synapse changes a spike."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..graph.operators import arguments_of
+from ..graph.record import recorded_graph
+from ..graph.tape import Ref, Step, Tape
 from ..layout import from_rows, to_rows
 from ..options import checked
-from ..probe import batches_of, first_inputs, run, undisturbed, weights_of, widened
+from ..probe import batches_of, first_batch, weights_of, widened
 from ..synapses import Exclude, Synapses, find_synapses, static_geometry
 from .activity import input_sums
 from .registry import Batches, Scores, register
@@ -14,13 +18,13 @@ from .registry import Batches, Scores, register
 
 @register("spike-flip", needs="inputs")
 @checked
-def spike_flip(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scores:
+def spike_flip(network: nn.Module, batches: Batches, *, exclude: Exclude = (), layout: Any = None) -> Scores:
     r"""Spike-flip: :math:`E[|x_j|] \cdot |w_{ij}| \cdot |\gamma_i| / \sqrt{\sigma_i^2 + \epsilon}`.
 
     The mean change of a membrane potential when the synapse is removed: its presynaptic activity times its weight, with
     the batch normalisation behind the layer folded in (a factor of 1 if there is none). It bounds the probability that
     the removal flips a spike, in the lottery-ticket theory for spiking networks. A normalisation is found if its input
-    is the very tensor that the layer returned; without running statistics its variance counts as 1.
+    is what the layer returned, in whatever shape; without running statistics its variance counts as 1.
 
     Assumes a trained network with valid running statistics.
 
@@ -28,42 +32,50 @@ def spike_flip(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -
         network: unchanged afterwards.
         batches: inputs, with or without labels.
         exclude: as in `find_synapses`.
+        layout: of the inputs, as in `snnprune.graph.record`; None: found.
 
     Raises:
         InputError: a layer that no spike reaches.
     """
     batches = batches_of(batches)
-    gains = _gains(network, first_inputs(batches), exclude)
-    activity, uses = input_sums(network, batches, torch.abs, torch.ones_like, exclude=exclude)
+    gains = _gains(network, first_batch(batches), exclude, layout)
+    activity, uses = input_sums(network, batches, torch.abs, torch.ones_like, exclude=exclude, layout=layout)
     return {
         name: activity[name] / uses[name].clamp(min=1) * weight.abs() * gains[name]
         for name, weight in weights_of(network, exclude).items()
     }
 
 
-def _gains(network: nn.Module, inputs: Tensor, exclude: Exclude) -> Scores:
+def _gains(network: nn.Module, batch: Any, exclude: Exclude, layout: Any) -> Scores:
     """Return for each weight the factor of the normalisation right behind its layer."""
-    synapses = find_synapses(network, exclude=exclude)
-    names: dict[nn.Module, str] = {entry.module: name for name, entry in synapses.items()}
-    outputs: dict[str, Tensor] = {}
+    recorded = recorded_graph(network, batch, layout, mixed=True)
+    outputs = {use.step.outputs[0]: use.parameter for use in recorded.uses if use.parameter is not None}
     gains: dict[str, Tensor] = {}
+    for step in recorded.tape.steps:
+        inputs = step.inputs()
+        name = outputs.get(inputs[0]) if inputs else None
+        if name is None:
+            continue
+        if "batch_norm" in step.name:
+            gains[name] = _gain(step, recorded.tape)
+        elif step.kind == "move" and len(inputs) == 1:
+            outputs.update(dict.fromkeys(step.outputs, name))
+    return {
+        name: _per_weight(entry, gains.get(name)) for name, entry in find_synapses(network, exclude=exclude).items()
+    }
 
-    def follow(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """Record a layer's output, or the gain of a normalisation whose input is such an output."""
-        if isinstance(module, _BatchNorm):
-            gains.update({name: _gain(module) for name, made in outputs.items() if made is inputs[0]})
-        else:
-            outputs[names[module]] = output
 
-    with torch.no_grad(), undisturbed(network, lambda m: follow if m in names or isinstance(m, _BatchNorm) else None):
-        run(network, inputs, of=network)
-    return {name: _per_weight(entry, gains.get(name)) for name, entry in synapses.items()}
-
-
-def _gain(normalisation: _BatchNorm) -> Tensor:
-    variance, weight = normalisation.running_var, normalisation.weight
-    gain = torch.ones(normalisation.num_features, dtype=torch.float32, device="cpu") if weight is None else weight.abs()
-    return gain if variance is None else gain.to(variance) / (variance + normalisation.eps).sqrt()
+def _gain(step: Step, tape: Tape) -> Tensor:
+    named = arguments_of(step.operator, step.args, step.kwargs)  # type: ignore[arg-type]
+    found = {
+        key: tape.outside[ref.index].detach()
+        for key, ref in named.items()
+        if isinstance(ref, Ref) and ref.index in tape.outside
+    }
+    variance, weight = found.get("running_var"), found.get("weight")
+    channels = tape.shapes[step.inputs()[0]][1]
+    gain = torch.ones(channels, dtype=torch.float32, device="cpu") if weight is None else weight.abs()
+    return gain if variance is None else gain.to(variance) / (variance + named["eps"]).sqrt()
 
 
 def _per_weight(synapses: Synapses, gain: Tensor | None) -> Tensor:

@@ -1,23 +1,26 @@
 """SynFlow: scores by the flow through a synapse in a linearised network."""
 
+from typing import Any
+
 from torch import nn
 
 from ..errors import InputError
+from ..graph.flow import flow
 from ..options import checked
-from ..paths import flow
-from ..probe import first_inputs, undisturbed, weights_of
+from ..probe import first_batch, need_autograd, weights_of
 from ..synapses import Exclude
 from .registry import Batches, Scores, register
 
 
 @register("synflow", needs="inputs")
 @checked
-def synflow(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scores:
+def synflow(network: nn.Module, batches: Batches, *, exclude: Exclude = (), layout: Any = None) -> Scores:
     r"""SynFlow: :math:`|w|\,\partial R / \partial |w|`, with R the summed output for an input of ones.
 
     Tanaka, Kunin, Yamins, Ganguli: "Pruning neural networks without any data by iteratively conserving synaptic flow",
     NeurIPS 2020, equation 2. R must be positively homogeneous, which spikes are not: it is computed with absolute
-    weights, without biases, with neurons and normalisation replaced by the identity and max-pooling by average pooling.
+    weights, without biases, with neurons and normalisation replaced by the identity and max-pooling by average pooling;
+    a product of two values that depend on the input, as in gated or attending layers, counts as their sum.
     In float64, so that deep networks do not overflow; scores are then scaled to a maximum of 1.
 
     Assumes that pruning takes many rounds with new scores in each (the method `synflow` takes 100): in a single round
@@ -27,13 +30,14 @@ def synflow(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> S
         network: unchanged afterwards.
         batches: inputs; only the shape of one sample of the first is used.
         exclude: as in `find_synapses`; excluded layers pass the flow on by their absolute weights.
+        layout: of the inputs, as in `snnprune.graph.record`; None: found.
 
     Raises:
         InputError: no path of synapses leads through the network.
     """
     weights = {name: weight.double().abs() for name, weight in weights_of(network, ()).items()}
-    with undisturbed(network):
-        slopes = flow(network, weights, first_inputs(batches)[:1], exact=True)
+    need_autograd(network)
+    slopes = flow(network, weights, first_batch(batches), layout=layout)
     chosen = weights_of(network, exclude)
     scores = {name: weights[name] * slopes[name] for name in chosen}
     largest = max(float(score.max()) for score in scores.values())

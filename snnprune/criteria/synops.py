@@ -1,5 +1,7 @@
 """Synaptic operations: scores by weight per spike that a synapse carries."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -12,7 +14,7 @@ from .registry import Batches, Scores, register
 
 @register("synops", needs="inputs")
 @checked
-def synops(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scores:
+def synops(network: nn.Module, batches: Batches, *, exclude: Exclude = (), layout: Any = None) -> Scores:
     r"""Synaptic-operation cost: :math:`|w_{ij}| / n_j`, with :math:`n_j` the spikes that the synapse carries.
 
     A spike costs one operation at every synapse that it reaches, for a convolution at every position. Synapses with
@@ -26,11 +28,12 @@ def synops(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Sc
         network: unchanged afterwards.
         batches: inputs, with or without labels.
         exclude: as in `find_synapses`.
+        layout: of the inputs, as in `snnprune.graph.record`; None: found.
 
     Raises:
         InputError: a layer that no spike reaches.
     """
-    (carried,) = input_sums(network, batches, lambda x: (x != 0).to(x.dtype), exclude=exclude)
+    (carried,) = input_sums(network, batches, lambda x: (x != 0).to(x.dtype), exclude=exclude, layout=layout)
     return {
         name: torch.where(carried[name] > 0, weight.abs() / carried[name].clamp(min=1), 0)
         for name, weight in weights_of(network, exclude).items()

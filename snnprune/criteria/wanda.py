@@ -1,5 +1,7 @@
 """Wanda: scores by weight times activity."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -12,7 +14,7 @@ from .registry import Batches, Scores, register
 
 @register("wanda", needs="inputs")
 @checked
-def wanda(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Scores:
+def wanda(network: nn.Module, batches: Batches, *, exclude: Exclude = (), layout: Any = None) -> Scores:
     r"""Wanda: :math:`|w_{ij}| \cdot \lVert x_j \rVert_2`, the norm over all samples, time steps and positions.
 
     Sun et al.: "A Simple and Effective Pruning Approach for Large Language Models", ICLR 2024, equation 1. The paper
@@ -25,9 +27,10 @@ def wanda(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> Sco
         network: unchanged afterwards.
         batches: inputs, with or without labels.
         exclude: as in `find_synapses`.
+        layout: of the inputs, as in `snnprune.graph.record`; None: found.
 
     Raises:
         InputError: a layer that no spike reaches.
     """
-    (power,) = input_sums(network, batches, torch.square, exclude=exclude)
+    (power,) = input_sums(network, batches, torch.square, exclude=exclude, layout=layout)
     return {name: weight.abs() * power[name].sqrt() for name, weight in weights_of(network, exclude).items()}

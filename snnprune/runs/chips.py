@@ -10,7 +10,7 @@ from ..budget import find_chip, to_chip, wire
 from ..budget.placement import fit
 from ..connectivity import Connectivity
 from ..errors import InputError
-from ..synapses import geometry
+from ..graph import geometry
 from .config import Config
 
 

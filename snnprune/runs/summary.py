@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..export import save_csr
+from ..graph import geometry
 from ..paths import effective_connectivity, units_without_synapse
 from ..report import plot_run
-from ..synapses import geometry
 from ..training import RunFolder, Trainer
 from .chips import placement_of
 from .parts import example_of

@@ -1,15 +1,12 @@
 """The geometry of synapses: how a weight tensor connects neurons, and how often each weight is used."""
 
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from ..errors import InputError, shortened
-from .find import Exclude, Synapses, find_synapses
-from .probing import probing
+from .find import Exclude, find_synapses
 
 
 @dataclass(frozen=True)
@@ -40,30 +37,17 @@ class Geometry:
     uses: Tensor | None
 
 
-def geometry(network: nn.Module, example: Tensor | None = None, *, exclude: Exclude = ()) -> dict[str, Geometry]:
-    """Return the geometry of every tensor of synapses.
+def geometry(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Geometry]:
+    """Return the geometry of every tensor of synapses without sizes; `snnprune.geometry` also counts uses.
 
     Args:
-        network: any module; unchanged afterwards.
-        example: one input batch, as the network takes it. With it the network runs once (in evaluation mode, without
-            gradients) and the uses of convolution weights are counted exactly: a kernel entry that falls on the zero
-            padding at a border is not used there.
+        network: any module.
         exclude: as in `find_synapses`.
 
     Raises:
-        InputError: as `find_synapses`, an example that the network does not take, or a convolution that did not run on
-            it.
+        InputError: as `find_synapses`.
     """
-    synapses = find_synapses(network, exclude=exclude)
-    shapes = {name: static_geometry(entry.module) for name, entry in synapses.items()}
-    if example is None:
-        return shapes
-    if not isinstance(example, Tensor):
-        raise InputError(f"example must be a tensor of inputs, found {shortened(example)}")
-    for name, (input_size, output_size) in _trace_sizes(network, synapses, example).items():
-        module = cast(_ConvNd, synapses[name].module)
-        shapes[name] = replace(shapes[name], uses=_count_uses(module, input_size, output_size))
-    return shapes
+    return {name: static_geometry(entry.module) for name, entry in find_synapses(network, exclude=exclude).items()}
 
 
 def static_geometry(module: nn.Linear | _ConvNd) -> Geometry:
@@ -78,55 +62,3 @@ def static_geometry(module: nn.Linear | _ConvNd) -> Geometry:
     fan_in, fan_out = n_in // groups * taps, n_out // groups * taps
     output_axis = 1 if isinstance(module, _ConvTransposeNd) else 0
     return Geometry(n_in, n_out, groups, kernel, fan_in, fan_out, output_axis, uses=None)
-
-
-def _trace_sizes(
-    network: nn.Module, synapses: dict[str, Synapses], example: Tensor
-) -> dict[str, tuple[torch.Size, torch.Size]]:
-    """Return the spatial input and output sizes of each convolution when the network runs on `example`."""
-    sizes: dict[str, tuple[torch.Size, torch.Size]] = {}
-    convolutions: dict[nn.Module, str] = {
-        entry.module: name for name, entry in synapses.items() if isinstance(entry.module, _ConvNd)
-    }
-
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        spatial = len(cast(_ConvNd, module).kernel_size)
-        sizes[convolutions[module]] = (inputs[0].shape[-spatial:], output.shape[-spatial:])
-
-    with torch.no_grad(), probing(network, lambda module: note if module in convolutions else None):
-        try:
-            network(example)
-        except (RuntimeError, ValueError) as error:
-            reason, _, _ = str(error).partition("\n")
-            raise InputError(f"{type(network).__name__} does not take {list(example.shape)}: {reason}") from error
-    if missed := [name for name in convolutions.values() if name not in sizes]:
-        raise InputError(f"{', '.join(missed)} did not run on the example: its uses cannot be counted; exclude it")
-    return sizes
-
-
-def _count_uses(module: _ConvNd, input_size: torch.Size, output_size: torch.Size) -> Tensor:
-    """Count the connections that share each kernel entry, shape (1, 1, *kernel).
-
-    Along one axis an entry is used once for each position at which it falls inside the input; the axes multiply.
-    """
-    uses = torch.ones((), dtype=torch.int64, device="cpu")
-    # A transposed convolution connects the same pairs as the convolution from its output to its input.
-    transposed = isinstance(module, _ConvTransposeNd)
-    sources, targets = (output_size, input_size) if transposed else (input_size, output_size)
-    for axis, taps in enumerate(module.kernel_size):
-        first = torch.arange(targets[axis], device="cpu") * module.stride[axis] - _padding(module, axis)
-        position = first[:, None] + torch.arange(taps, device="cpu") * module.dilation[axis]
-        inside = (position >= 0) & (position < sources[axis])
-        if module.padding_mode != "zeros":  # the border is filled with real activity: every entry is used
-            inside = torch.ones_like(inside)
-        uses = uses[..., None] * inside.sum(0)
-    return uses[None, None]
-
-
-def _padding(module: _ConvNd, axis: int) -> int:
-    """Return the number of zeros before the first input along an axis; "same" puts the smaller half first."""
-    if module.padding == "valid":
-        return 0
-    if module.padding == "same":
-        return module.dilation[axis] * (module.kernel_size[axis] - 1) // 2
-    return cast(tuple[int, ...], module.padding)[axis]

@@ -120,7 +120,7 @@ def test_normalisation_is_named_by_whether_it_can_be_folded(tmp_path):
     [
         ({"batches": []}, "batches must hold at least one batch of inputs, found none"),
         ({"batches": torch.rand(3, 0, 6)}, r"every batch must hold samples, found one of shape \[3, 0, 6\]"),
-        ({"batches": torch.rand(3, 2, 7)}, r"Sequential does not take \[3, 2, 7\]"),
+        ({"batches": torch.rand(3, 2, 7)}, r"Sequential does not take inputs \[3, 2, 7\]"),
         ({"static": "never"}, "static must be 'once' or 'each-step', found 'never'"),
         ({"run": {"accuracy": "high"}}, r"accuracy of the run must be in \[0, 1\], found 'high'"),
         ({"run": {"dense_accuracy": 98}}, r"dense_accuracy of the run must be in \[0, 1\], found 98"),

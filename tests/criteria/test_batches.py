@@ -25,7 +25,12 @@ BATCHES = {
     "three": ([(INPUTS, LABELS, LABELS)], r"found \(Tensor, Tensor, Tensor\)"),
     "text": (["inputs"], "found 'inputs'"),
     "none": ([None], "found None"),
-    "mapping": ([{"inputs": INPUTS}], "each batch must be"),
+    "no such keyword": ([({"x": INPUTS}, LABELS)], r"does not take inputs \[\d, 6\].* unexpected keyword argument 'x'"),
+    "nothing in it": ([({}, LABELS)], "each batch must be"),
+    "several inputs": (
+        [((INPUTS, INPUTS), LABELS)],
+        r"does not take inputs \[\d, 6\].*\[\d, 6\].*positional arguments?",
+    ),
     "no samples": ([(INPUTS[:0], LABELS[:0])], r"every batch must hold samples, found one of shape \[0, 6\]"),
     "one number": ([torch.tensor(1.0)], r"every batch must hold samples, found one of shape \[\]"),
     "other features": ([(torch.rand(4, 5), LABELS)], r"Sequential does not take (inputs )?\[\d, 5\]"),
@@ -176,18 +181,30 @@ def test_losses_by_name_are_functions_of_outputs_and_labels(loss):
     assert criteria.score("snip", network(), [(INPUTS, LABELS)], loss=loss).keys() == {"0.weight", "2.weight"}
 
 
-def test_networks_that_return_no_tensor_are_named():
-    class Pair(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.Linear(6, 4)
+class Pair(nn.Module):
+    """Returns outputs and something else."""
 
-        def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-            return self.layer(inputs), inputs
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 4)
 
-    for name in DATA:
-        with pytest.raises(InputError, match=r"Pair must return a tensor, found .*: wrap it in a module that does"):
-            criteria.score(name, Pair(), [(INPUTS, LABELS)])
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        return self.layer(inputs), inputs
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_networks_may_return_several_outputs_and_a_loss_must_take_them(name):
+    torch.manual_seed(0)
+    network = Pair()
+    if name == "grasp":  # it takes the logarithm of class probabilities
+        with pytest.raises(InputError, match="loss cannot be computed of outputs of type tuple"):
+            criteria.score(name, network, [(INPUTS, LABELS)])
+        return
+    scores = criteria.score(name, network, [(INPUTS, LABELS)], loss=lambda output, labels: output[0].square().mean())
+    assert list(scores) == ["layer.weight"]
+    if name in LABELLED:
+        with pytest.raises(InputError, match="loss cannot be computed of outputs of type tuple"):
+            criteria.score(name, network, [(INPUTS, LABELS)])
 
 
 def test_criteria_of_ones_own_of_no_use():

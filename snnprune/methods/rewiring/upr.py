@@ -9,11 +9,12 @@ from torch.optim import Optimizer
 from ...compiling import compiled
 from ...criteria import Batches
 from ...errors import InputError
+from ...graph import geometry
 from ...options import NonNegative, Share, Steps
 from ...probe import each_batch, inputs_of
 from ...selection import keep_share
 from ...shapes import check_shapes, shapes_of
-from ...synapses import Exclude, entries_of, find_synapses, geometry
+from ...synapses import Exclude, entries_of, find_synapses
 from ..base import Phase, Trained
 from ..registry import register
 from ..search import Search

@@ -1,0 +1,7 @@
+"""The graph of a network: what it computes, call by call, on which axes, from which population to which."""
+
+from .graph import Graph, Population, Projection
+from .record import record
+from .sizes import geometry
+
+__all__ = ["Graph", "Population", "Projection", "geometry", "record"]
