@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, shortened
-from ..graph.examples import find_layout
+from ..graph.layouts import find_layout
 from ..graph.uses import Seen
 from ..losses import Loss
 from ..probe import (

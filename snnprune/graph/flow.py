@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from ..probe import Inputs, split_batch
 from ..synapses import unwrapped
-from .examples import recorded
+from .layouts import recorded
 from .reach import linear_map, one_sample, pooled
 from .replay import Domain, Shadow, replay
-from .stamps import is_causal
+from .stamps import is_causal, is_multi
 from .tape import Step, Tape
 
 
@@ -66,7 +66,7 @@ class Flow(Domain):
         return (found,)
 
     def neuron(self, step: Step, shadow: Shadow, shape: torch.Size) -> Shadow:
-        multi = getattr(step.neuron, "step_mode", "m") == "m"
+        multi = is_multi(step)
         if multi and not is_causal(step):
             return self.union([self.reduce(shadow, [0], keep=True)], shape)
         return shadow if shape == shadow[0].shape else self.reduce(shadow, [0], keep=False)

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..probe import Inputs, split_batch
 from ..synapses import unwrapped
-from .examples import find_layout, recorded
+from .layouts import find_layout, recorded
 from .operators import arguments_of
 from .replay import Domain, Shadow, replay
-from .stamps import is_causal
+from .stamps import is_causal, is_multi
 from .tape import Step, Tape
 
 _AVERAGE = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -96,7 +96,7 @@ class Reach(Domain):
         return tuple(pooled(step, part, shape) for part in shadow)
 
     def neuron(self, step: Step, shadow: Shadow, shape: torch.Size) -> Shadow:
-        if getattr(step.neuron, "step_mode", "m") == "m":
+        if is_multi(step):
             if is_causal(step):
                 shadow = self.scan(shadow, 0)
             else:
@@ -197,7 +197,7 @@ def reaching(network: nn.Module, masks: Mapping[str, Tensor], example: Any, layo
 def one_sample(network: nn.Module, inputs: Inputs, layout: Any) -> Inputs:
     """Return the first sample of the inputs; all of them where samples cannot be told apart."""
     try:
-        found, _, _ = find_layout(network, inputs, layout)
+        found, _ = find_layout(network, inputs, layout)
     except InputError:
         if layout is not None:
             raise

@@ -11,11 +11,11 @@ from ..errors import InputError
 from ..options import checked
 from ..probe import Inputs, split_batch
 from ..synapses import find_synapses, unwrapped
-from .examples import Layout, find_layout
 from .graph import Graph, Operation, Population, Projection
+from .layouts import Layout, find_layout
 from .operators import ACTIVATIONS, COMPARISONS, arguments_of
 from .replay import Shadow, operands_of, replay
-from .stamps import Stamps, stamp_of
+from .stamps import Stamps, is_multi, latest, stamp_of
 from .tape import Step, Tape
 
 # Operators that are no more than a change of shape or type, not named between populations.
@@ -136,7 +136,8 @@ def recorded_graph(network: nn.Module, example: Any, layout: Any = None, *, mixe
         raise InputError(
             'the network has no values (device "meta"): call network.to_empty(device="cpu"), and load them'
         )
-    found, tape, stamps = find_layout(network, inputs, layout, labels=_count(labels), mixed=mixed)
+    found, tape = find_layout(network, inputs, layout, labels=_count(labels), mixed=mixed)
+    stamps = found.stamps(tape)
     builder = _Builder(network, tape, stamps, found)
     replay(tape, stamps, builder.visit)
     return Recorded(builder.graph(), inputs, found, tape, tuple(builder.uses))
@@ -228,8 +229,8 @@ class _Builder:
     def visit(self, step: Step, parts: list[Shadow]) -> None:
         """Follow one step; `parts` are the shadows of its inputs."""
         self._shadows.update(zip(step.inputs(), parts, strict=True))
-        for _, _, time in parts:
-            self.steps = max(self.steps, int(time.max()) if time.numel() else 0)
+        for part in parts:
+            self.steps = max(self.steps, int(latest(part).max()) if part[0].numel() else 0)
         inputs = step.inputs()
         if step.kind == "neuron":
             self._neuron(step)
@@ -358,8 +359,7 @@ class _Builder:
     def _real(self, step: Step) -> tuple[Tensor, ...]:
         if "convolution" not in step.name:
             return ()
-        late, early, time = self._shadows[operands_of(step)[0]]
-        known = ((late + early + time) > 0).flatten(0, 1).any(0)
+        known = (sum(self._shadows[operands_of(step)[0]]) > 0).flatten(0, 1).any(0)
         axes = range(known.dim())
         found = tuple(known.any(tuple(a for a in axes if a != axis)) if known.dim() > 1 else known for axis in axes)
         return tuple(line if bool(line.any()) else torch.ones_like(line) for line in found)
@@ -462,8 +462,8 @@ class _Builder:
             shape = self._plain_shape(step)
             self.populations[name] = Population(name=name, kind=kind, shape=shape, module=step.name, graded=graded)
         self.populations[name] = replace(self.populations[name], calls=call)
-        multi = step.kind == "neuron" and getattr(step.neuron, "step_mode", "m") == "m"
-        times = [int(self._shadows[index][2].max()) for index in step.inputs() if self.tape.shapes[index].numel()]
+        multi = step.kind == "neuron" and is_multi(step)
+        times = [int(latest(self._shadows[index]).max()) for index in step.inputs() if self.tape.shapes[index].numel()]
         self._made[name] = when = None if multi else max(times, default=0) or call
         self._arrive(carried, name, when)
         for index in step.outputs:
@@ -474,7 +474,7 @@ class _Builder:
         """Return the shape of what a step reads, without samples and time steps."""
         index = step.inputs()[0]
         shadow = self._shadows[index]
-        if step.kind == "neuron" and getattr(step.neuron, "step_mode", "m") == "m":
+        if step.kind == "neuron" and is_multi(step):
             shadow = tuple(part[0] for part in shadow)
         return plain_shape(shadow, self.stamps.samples)
 

@@ -51,8 +51,8 @@ class Domain:
 
     def window(self, step: Step, shadow: Shadow, shape: torch.Size) -> Shadow:
         """Return that of pooling or interpolation."""
-        spatial = range(-_window_axes(step.name), 0)
-        return tuple(part.amax(tuple(spatial), keepdim=True).expand(shape).clone() for part in shadow)
+        spatial = range(shadow[0].dim() - _window_axes(step.name), shadow[0].dim())
+        return tuple(part.expand(shape).clone() for part in self.reduce(shadow, spatial, keep=True))
 
     def neuron(self, step: Step, shadow: Shadow, shape: torch.Size) -> Shadow:
         """Return that of a neuron's output."""

@@ -15,7 +15,7 @@ class Stamp(NamedTuple):
 
     Attributes:
         sample: the sample that each element depends on, int64; -1 for none, -2 for several.
-        step: the last time step that each element depends on, int64; -1 for none.
+        step: the time step that each element belongs to, int64; -1 for none. A mean over steps belongs to the last.
     """
 
     sample: Tensor
@@ -23,10 +23,11 @@ class Stamp(NamedTuple):
 
 
 class Stamps(Domain):
-    """Rules for three numbers of each element, 0 for none.
+    """Rules for four numbers of each element, 0 for none.
 
-    The largest number of a sample on which it depends, the same counted from the last sample, and the largest number of
-    a time step. A sample's element has one of the first two that fit together; mixed ones do not.
+    The largest number of a sample on which it depends, and the same counted from the last sample: if the two do not fit
+    together, samples mix. The time step that it belongs to, and the last step of what was summed over time on the way,
+    which counts where there is no other.
 
     Args:
         samples: number of samples.
@@ -40,15 +41,22 @@ class Stamps(Domain):
 
     def outside(self, tape: Tape, index: int) -> Shadow:
         shape = tape.shapes[index]
-        late, early, step = (torch.zeros(shape) for _ in range(3))
-        if index in self.axes:
-            batch, time = self.axes[index]
-            if batch is not None:
-                late += _along(torch.arange(1, shape[batch] + 1), batch, len(shape))
-                early += _along(torch.arange(shape[batch], 0, -1), batch, len(shape))
-            if time is not None:
-                step += _along(torch.arange(1, shape[time] + 1), time, len(shape))
-        return late, early, step
+        late, early, step, summed = (torch.zeros(shape) for _ in range(4))
+        batch, time = self.axes.get(index, (None, None))
+        if batch is not None:
+            late += _along(torch.arange(1, shape[batch] + 1), batch, len(shape))
+            early += _along(torch.arange(shape[batch], 0, -1), batch, len(shape))
+        if time is not None:
+            step += _along(torch.arange(1, shape[time] + 1), time, len(shape))
+        return late, early, step, summed
+
+    def reduce(self, shadow: Shadow, dims: Sequence[int], *, keep: bool) -> Shadow:
+        late, early, step, summed = super().reduce(shadow, dims, keep=keep)
+        if not dims or not bool(shadow[2].any()):
+            return late, early, step, summed
+        first = torch.where(shadow[2] > 0, shadow[2], torch.inf).amin(tuple(dims), keepdim=keep)
+        several = first < step
+        return late, early, torch.where(several, 0, step), torch.where(several, torch.maximum(step, summed), summed)
 
     def contract(self, step: Step, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
         first, second = parts[0], parts[1]
@@ -71,20 +79,26 @@ class Stamps(Domain):
         raise NotImplementedError
 
     def neuron(self, step: Step, shadow: Shadow, shape: torch.Size) -> Shadow:
-        late, early, time = (part.clone() for part in shadow)
-        if getattr(step.neuron, "step_mode", "m") == "m":
-            if late.dim() and not is_causal(step):
-                late, early = (part.amax(0, keepdim=True).expand(late.shape).clone() for part in (late, early))
-            late, early, time = (part.cummax(0).values for part in (late, early, time))
-            steps = torch.maximum(time, _along(torch.arange(1, len(time) + 1), 0, time.dim()).to(time))
+        late, early = shadow[:2]
+        nothing = torch.zeros(shape)
+        if is_multi(step):
+            if not is_causal(step):
+                late, early = (part.amax(0, keepdim=True).expand(part.shape) for part in (late, early))
+            late, early = (part.cummax(0).values for part in (late, early))
             if shape != late.shape:  # the last potential, or the like, of all steps
-                return late.amax(0), early.amax(0), steps.amax(0)
-            return late, early, steps
+                return late[-1], early[-1], torch.full(shape, float(len(late))), nothing
+            return late, early, nothing + _along(torch.arange(1, len(late) + 1), 0, late.dim()), nothing
+        time = latest(shadow).clamp(min=1)
         if (before := self._states.get(step.neuron)) is not None:
             late, early = torch.maximum(late, before[0]), torch.maximum(early, before[1])
             time = torch.maximum(time, before[2] + 1)
-        self._states[step.neuron] = late, early, time.clamp(min=1)
+        self._states[step.neuron] = late.clone(), early.clone(), time, nothing
         return self._states[step.neuron]
+
+
+def is_multi(step: Step) -> bool:
+    """Return whether a neuron takes all time steps at once, [T, ...]."""
+    return getattr(step.neuron, "step_mode", "m") == "m"
 
 
 def is_causal(step: Step) -> bool:
@@ -92,11 +106,16 @@ def is_causal(step: Step) -> bool:
     return type(step.neuron).__name__ != "PSN"
 
 
+def latest(shadow: Shadow) -> Tensor:
+    """Return the last time step that each element depends on, counted from 1; 0 for none."""
+    return torch.maximum(shadow[2], shadow[3])
+
+
 def stamp_of(shadow: Shadow, samples: int) -> Stamp:
     """Return samples and steps of the elements of a tensor."""
-    late, early, step = (part.long() for part in shadow)
+    late, early, step, summed = (part.long() for part in shadow)
     single = late + early == samples + 1
-    return Stamp(torch.where(late == 0, -1, torch.where(single, late - 1, -2)), step - 1)
+    return Stamp(torch.where(late == 0, -1, torch.where(single, late - 1, -2)), torch.where(step > 0, step, summed) - 1)
 
 
 def _along(values: Tensor, axis: int, rank: int) -> Tensor:

@@ -233,6 +233,8 @@ def observed(network: nn.Module, recorder: Any) -> Iterator[None]:
             def leave(_module: nn.Module, _args: Any, _output: Any) -> None:
                 recorder.where.pop()
 
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # takes no hooks; its operators are seen
             stack.callback(module.register_forward_pre_hook(enter).remove)
             stack.callback(module.register_forward_hook(leave).remove)
             if is_neuron(module):

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 from ..errors import InputError
 from ..probe import Inputs, split_batch, undisturbed
 from ..synapses import reset_neurons, unwrapped
-from .examples import Layout
+from .layouts import Layout
 from .operators import CONTRACTIONS, arguments_of, base_name
 from .reach import linear_map
 from .record import Recorded, Rows, Use, recorded_graph

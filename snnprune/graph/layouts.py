@@ -1,21 +1,21 @@
-"""Examples as a network takes them, and the axes of their samples and time steps."""
+"""Axes of samples and time steps of a network's inputs: found by looking what depends on what, never guessed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import InputError, shortened
 from ..probe import Inputs, takes_inputs
 from .replay import Shadow, replay
-from .stamps import Stamps, stamp_of
+from .stamps import Stamps, is_multi, latest, stamp_of
 from .tape import Step, Tape, record_tape
 
 # Number of samples in the runs that find out what depends on what.
 SAMPLES = 3
-LAYOUTS = ("B", "TB", "BT")
+NAMES = ("B", "TB", "BT")
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,14 @@ class Layout:
             for batch, time in self.axes
         )
 
+    def stamps(self, tape: Tape) -> Stamps:
+        """Return the rules that stamp a tape of `SAMPLES` samples."""
+        return Stamps(SAMPLES, dict(zip(tape.inputs, self.axes, strict=True)))
+
 
 def find_layout(
     network: nn.Module, inputs: Inputs, layout: Any = None, *, labels: int | None = None, mixed: bool = False
-) -> tuple[Layout, Tape, Stamps]:
+) -> tuple[Layout, Tape]:
     """Find the axes of samples and time steps, by looking which outputs depend on one sample alone.
 
     Args:
@@ -50,75 +54,59 @@ def find_layout(
         mixed: samples need not be told apart; where they cannot be, no axis is named, and all of them are run.
 
     Returns:
-        the layout, the tape of a run with `SAMPLES` samples, and the stamps to replay it with.
+        the layout, and the tape of a run with `SAMPLES` samples.
 
     Raises:
         InputError: the network does not take the inputs, samples that mix, a layout that is wrong or cannot be told.
     """
     if layout is not None:
         named = _named(layout, inputs)
-        tape, stamps, reason = _try(network, inputs, named, asked=True)
-        if reason:
+        tape = recorded(network, inputs.taken(named.samples, SAMPLES))
+        if reason := _misfit(tape, named, asked=True):
             raise InputError(f"layout {', '.join(named.names())} does not fit {type(network).__name__}: {reason}")
-        return named, tape, stamps
-    found, reasons = [], []
-    for candidate in _candidates(network, inputs):
-        try:
-            tape, stamps, reason = _try(network, inputs, candidate)
-        except InputError as error:
-            reasons.append(str(error))
-            continue
-        if reason:
-            reasons.append(reason)
-        else:
-            found.append((candidate, tape, stamps))
+        return named, tape
     try:
-        return _chosen(network, inputs, found, reasons, labels)
+        return _found(network, inputs, labels)
     except InputError:
         if not mixed:
             raise
-    unknown = Layout(tuple((None, None) for _ in inputs.tensors()))
-    tape = recorded(network, inputs)
-    return unknown, tape, Stamps(SAMPLES, dict(zip(tape.inputs, unknown.axes, strict=True)))
+    return Layout(tuple((None, None) for _ in inputs.tensors())), recorded(network, inputs)
 
 
-def _chosen(
-    network: nn.Module, inputs: Inputs, found: list[Any], reasons: list[str], labels: int | None
-) -> tuple[Layout, Tape, Stamps]:
-    if not found:
-        raise InputError(reasons[0])
-    sizes = {id(entry): inputs.sizes(entry[0].samples)[0] for entry in found}
-    if labels is not None and labels in sizes.values():
-        found = [entry for entry in found if sizes[id(entry)] == labels]
-    if len({candidate.samples[0] for candidate, _, _ in found}) > 1:
-        if uses_steps(network):  # SpikingJelly's order in multi-step mode
-            return next(entry for entry in found if entry[0].names()[0] == "TB")
-        shapes = inputs.described()
-        raise InputError(
-            f"the axis of the samples cannot be told: {type(network).__name__} treats the first two axes of {shapes} "
-            "alike; pass layout='B', 'TB' or 'BT'"
-        )
-    return found[0]
+def _found(network: nn.Module, inputs: Inputs, labels: int | None) -> tuple[Layout, Tape]:
+    reasons = []
+    for batch in (1, 0) if uses_steps(network) else (0, 1):
+        layouts = list(_layouts(inputs, batch))
+        if not layouts:
+            continue
+        try:
+            tape = recorded(network, inputs.taken(layouts[0].samples, SAMPLES))
+        except InputError as error:
+            reasons.append(str(error))
+            continue
+        for layout in layouts:
+            if not (reason := _misfit(tape, layout) or _unclear(network, inputs, tape, layout, labels)):
+                return layout, tape
+            reasons.append(reason)
+    raise InputError(reasons[0] if reasons else f"an input must hold samples, found {inputs.described()}")
 
 
 def uses_steps(network: nn.Module) -> bool:
-    """Return whether a network has modules in SpikingJelly's multi-step mode."""
+    """Return whether a network has modules in SpikingJelly's multi-step mode, whose inputs are [T, B, ...]."""
     return any(getattr(module, "step_mode", "s") == "m" for module in network.modules())
 
 
-def _candidates(network: nn.Module, inputs: Inputs) -> list[Layout]:
-    """Return the layouts to be tried; those with an axis of time before those without."""
-    found = []
-    for batch, time in ((0, 1), (0, None), (1, 0)):
-        axes = tuple(
-            (batch, time if time == 0 or (tensor.dim() > 2 and tensor.shape[1] > 1) else None)
-            if tensor.dim() > (batch + 1 if tensor.is_floating_point() and batch else batch)
-            else (None, None)
-            for tensor in inputs.tensors()
-        )
-        if any(batch is not None for batch, _ in axes):
-            found.append(Layout(axes))
-    return found
+def _layouts(inputs: Inputs, batch: int) -> Iterator[Layout]:
+    """Yield the layouts with this axis of samples; those with an axis of time first."""
+    for time in (0,) if batch == 1 else (1, None):
+        axes: list[tuple[int | None, int | None]] = []
+        for tensor in inputs.tensors():
+            least = 2 if batch == 0 or not tensor.is_floating_point() else 3
+            has_time = time == 0 or (time == 1 and tensor.dim() > 2 and tensor.shape[1] > 1)
+            fits = tensor.dim() >= (least if batch else 1)
+            axes.append((batch, time if has_time else None) if fits else (None, None))
+        if any(sample is not None for sample, _ in axes) and (time is None or any(at is not None for _, at in axes)):
+            yield Layout(tuple(axes))
 
 
 def _named(layout: Any, inputs: Inputs) -> Layout:
@@ -131,30 +119,44 @@ def _named(layout: Any, inputs: Inputs) -> Layout:
     axes = []
     for entry, tensor in zip(several, tensors, strict=True):
         plain = entry.rstrip(". ") if isinstance(entry, str) else entry
-        if plain not in (*LAYOUTS, "") or len(plain) > tensor.dim():
+        if plain not in (*NAMES, "") or len(plain) > tensor.dim():
             raise InputError(f"layout must be 'B', 'TB' or 'BT' for {list(tensor.shape)}, found {shortened(entry)}")
         axes.append((plain.index("B") if "B" in plain else None, plain.index("T") if "T" in plain else None))
     return Layout(tuple(axes))
 
 
-def _try(network: nn.Module, inputs: Inputs, layout: Layout, *, asked: bool = False) -> tuple[Tape, Stamps, str]:
-    """Return the tape and the stamps of a layout, and the reason why it does not fit; empty if it does."""
-    cut = inputs.taken(layout.samples, SAMPLES)
-    tape = recorded(network, cut)
-    stamps = Stamps(SAMPLES, dict(zip(tape.inputs, layout.axes, strict=True)))
+def _misfit(tape: Tape, layout: Layout, *, asked: bool = False) -> str:
+    """Return the reason why a layout does not fit what a network does; empty if it does."""
     times = _Times(layout)
-    shadows = replay(tape, stamps, times.visit)
+    shadows = replay(tape, layout.stamps(tape), times.visit)
     samples = [stamp_of(shadows[index], SAMPLES).sample for index in tape.outputs]
-    fresh = Stamps(SAMPLES, stamps.axes)
     if any(bool((sample == -2).any()) for sample in samples):
-        return tape, fresh, f"samples mix in {_mixing(tape, shadows)}, so the axis of the samples cannot be found"
+        return f"samples mix in {_mixing(tape, shadows)}, so their axis cannot be found"
     if not any(bool((sample >= 0).any()) for sample in samples):
-        return tape, fresh, "no output depends on a sample"
-    if times.expected and layout.names()[0] == "BT" and not (times.seen or asked):
-        return tape, fresh, "no neuron shows an axis of time"
-    if times.wrong:
-        return tape, fresh, f"the steps of {times.wrong} are not those of the axis of time"
-    return tape, fresh, ""
+        return "no output depends on a sample"
+    if layout.names()[0] == "BT" and not (times.seen or asked):
+        return "no neuron shows an axis of time"
+    wrong = times.wrong if layout.names()[0] == "BT" else ""  # attention may look ahead in [T, B, ...]
+    return f"the steps of {wrong} are not those of the axis of time" if wrong else ""
+
+
+def _unclear(network: nn.Module, inputs: Inputs, tape: Tape, layout: Layout, labels: int | None) -> str:
+    """Return the reason why another axis may be that of the samples as well; empty if none may."""
+    first = inputs.tensors()[0]
+    if layout.names()[0] != "B" or first.dim() < 3:
+        return ""
+    size = tape.shapes[tape.inputs[0]][1]
+    axes = {tape.inputs[0]: (1, None)}
+    shadows = replay(tape, Stamps(size, axes))
+    samples = torch.cat([stamp_of(shadows[index], size).sample.flatten() for index in tape.outputs])
+    if bool((samples == -2).any()) or not bool((samples >= 0).any()) or size == 1:
+        return ""
+    if labels is not None and first.shape[0] == labels != first.shape[1]:
+        return ""
+    return (
+        f"the axis of the samples cannot be told: {type(network).__name__} treats the first two axes of "
+        f"{list(first.shape)} alike; pass layout='B', 'TB' or 'BT'"
+    )
 
 
 def _mixing(tape: Tape, shadows: Mapping[int, Shadow]) -> str:
@@ -167,7 +169,7 @@ def _mixing(tape: Tape, shadows: Mapping[int, Shadow]) -> str:
 
 
 class _Times:
-    """Checks that the time steps of neurons are those of the inputs."""
+    """Checks that neurons never read a later time step of the inputs than their own."""
 
     def __init__(self, layout: Layout) -> None:
         self.expected = any(time is not None for _, time in layout.axes)
@@ -175,17 +177,17 @@ class _Times:
         self._calls: dict[object, int] = {}
 
     def visit(self, step: Step, parts: list[Shadow]) -> None:
+        """Check one step of the tape."""
         if step.kind != "neuron" or not self.expected or len(parts) != 1:
             return
-        steps = parts[0][2]
-        if getattr(step.neuron, "step_mode", "m") == "m":
-            right = torch.arange(1, len(steps) + 1, dtype=steps.dtype, device="cpu")
-            last = steps.flatten(1).amax(1) if steps.dim() > 1 else steps
-            fits = bool((last == right).all()) or not bool(last.any())
+        steps = latest(parts[0])
+        if is_multi(step):
+            own: Tensor = torch.arange(1, len(steps) + 1, dtype=steps.dtype, device="cpu")
+            fits = bool(((steps.flatten(1).amax(1) if steps.dim() > 1 else steps) <= own).all())
         else:
             key = (step.neuron, step.site)
             self._calls[key] = self._calls.get(key, 0) + 1
-            fits = int(steps.max()) in (0, self._calls[key])
+            fits = int(steps.max()) <= self._calls[key]
         self.seen = self.seen or bool(steps.any())
         if not fits:
             self.wrong = self.wrong or f"{step.module or step.name}"
