@@ -66,6 +66,10 @@ class Intercepted(TorchFunctionMode):
         elif func is torch.einsum and (name := self.names.get(id(args[1]))) is not None:
             with torch._C.DisableTorchFunction():
                 self.counts[name] += float(torch.einsum(args[0], *((part != 0).double() for part in args[1:])).sum())
+        elif func is F.multi_head_attention_forward:  # its values, means over tokens, are never exactly 0
+            query, weights = args[0], {self.names.get(id(weight)): weight for weight in (args[5], args[11])}
+            for name in weights.keys() - {None}:
+                self.counts[name] += query.shape[0] * query.shape[1] * int((weights[name] != 0).sum())
         return func(*args, **kwargs)
 
 
