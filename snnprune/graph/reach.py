@@ -39,26 +39,27 @@ class Reach(Domain):
     gradient of the first number tells what can change an output.
 
     Args:
-        masks: name of a parameter -> which of its weights exist, float 0 or 1, with a gradient.
-        learned: names of all parameters; those without a mask count as other than 0.
+        tape: recorded with `keep_not_zero`.
+        masks: name of a parameter -> which of its weights exist, float 0 or 1, with a gradient; other parameters count
+            as other than 0.
     """
 
-    def __init__(self, masks: Mapping[str, Tensor], learned: Mapping[str, nn.Parameter]) -> None:
+    def __init__(self, tape: Tape, masks: Mapping[str, Tensor]) -> None:
         self.masks = masks
-        self.learned = learned
+        self.tape = tape
         self._state: dict[object, Shadow] = {}
-        self._tape: Tape | None = None
+        self._made = {index: step for step in reversed(tape.steps) if step.kind == "constant" for index in step.outputs}
 
     def outside(self, tape: Tape, index: int) -> Shadow:
-        self._tape = tape
         shape = tape.shapes[index]
         if index in tape.inputs:
             return torch.ones(shape), torch.ones(shape)
         if (name := tape.parameters.get(index)) is not None:
             mask = self.masks.get(name)
             return (torch.ones(shape) if mask is None else mask), torch.zeros(shape)
-        value = tape.outside.get(index)
-        return (torch.ones(shape) if value is None else (value != 0).float().cpu()), torch.zeros(shape)
+        made = self._made.get(index)
+        value = tape.outside[index].cpu() != 0 if made is None else tape.not_zero[made][index]
+        return value.float(), torch.zeros(shape)
 
     def union(self, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
         count, depends = torch.zeros(shape), torch.zeros(shape)
@@ -109,10 +110,9 @@ class Reach(Domain):
         return shadow
 
     def finish(self, step: Step, index: int, shadow: Shadow) -> Shadow:
-        assert self._tape is not None
         count, depends = shadow
         depends = (depends > 0).float()
-        values = torch.maximum(depends, self._tape.not_zero[index].float().cpu())
+        values = torch.maximum(depends, self.tape.not_zero[step][index].float())
         if step.kind == "move" and step.operator is not None and step.operator.is_view:
             return count, shadow[1]  # the same memory as before
         return cast(Tensor, _Binary.apply(count, values)), depends
@@ -183,7 +183,7 @@ def reaching(network: nn.Module, masks: Mapping[str, Tensor], example: Any, layo
     del replaced
     leaves = {name: mask.float().cpu().requires_grad_() for name, mask in masks.items()}
     with torch.enable_grad(), torch.autograd.graph.allow_mutation_on_saved_tensors():
-        shadows = replay(tape, Reach(leaves, learned))
+        shadows = replay(tape, Reach(tape, leaves))
         ends = [shadows[index][0].sum() for index in tape.outputs if shadows[index][0].requires_grad]
         if not ends:
             return {name: torch.zeros_like(mask) for name, mask in masks.items()}

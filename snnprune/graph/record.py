@@ -1,6 +1,6 @@
 """Record the graph of a network: what each tensor of the tape carries from which population, and by which weights."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -14,8 +14,8 @@ from ..synapses import find_synapses, unwrapped
 from .graph import Graph, Operation, Population, Projection
 from .layouts import Layout, find_layout
 from .operators import ACTIVATIONS, COMPARISONS, arguments_of
-from .replay import Shadow, operands_of, replay
-from .stamps import Stamps, is_multi, latest, stamp_of
+from .replay import Shadow, operands_of
+from .stamps import is_multi, latest, stamp_of
 from .tape import Step, Tape
 
 # Operators that are no more than a change of shape or type, not named between populations.
@@ -136,11 +136,14 @@ def recorded_graph(network: nn.Module, example: Any, layout: Any = None, *, mixe
         raise InputError(
             'the network has no values (device "meta"): call network.to_empty(device="cpu"), and load them'
         )
-    found, tape = find_layout(network, inputs, layout, labels=_count(labels), mixed=mixed)
-    stamps = found.stamps(tape)
-    builder = _Builder(network, tape, stamps, found)
-    replay(tape, stamps, builder.visit)
-    return Recorded(builder.graph(), inputs, found, tape, tuple(builder.uses))
+    builders: list[_Builder] = []
+
+    def follow(layout: Layout, tape: Tape) -> Callable[[Step, list[Shadow]], None]:
+        builders.append(_Builder(network, tape, layout))
+        return builders[-1].visit
+
+    found, tape = find_layout(network, inputs, layout, labels=_count(labels), mixed=mixed, follow=follow)
+    return Recorded(builders[-1].graph(), inputs, found, tape, tuple(builders[-1].uses))
 
 
 def _count(labels: Any) -> int | None:
@@ -189,8 +192,8 @@ class _Edge:
 class _Builder:
     """Walks along a tape, and collects populations, projections and uses."""
 
-    def __init__(self, network: nn.Module, tape: Tape, stamps: Stamps, layout: Layout) -> None:
-        self.network, self.tape, self.stamps, self.layout = network, tape, stamps, layout
+    def __init__(self, network: nn.Module, tape: Tape, layout: Layout) -> None:
+        self.network, self.tape, self.stamps, self.layout = network, tape, layout.stamps(tape), layout
         self.names = {entry.name for entry in _synapses(network)}
         self.populations: dict[str, Population] = {}
         self.edges: list[_Edge] = []  # one for each use
@@ -359,7 +362,7 @@ class _Builder:
     def _real(self, step: Step) -> tuple[Tensor, ...]:
         if "convolution" not in step.name:
             return ()
-        known = (sum(self._shadows[operands_of(step)[0]]) > 0).flatten(0, 1).any(0)
+        known = torch.stack(self._shadows[operands_of(step)[0]]).any(0).flatten(0, 1).any(0)
         axes = range(known.dim())
         found = tuple(known.any(tuple(a for a in axes if a != axis)) if known.dim() > 1 else known for axis in axes)
         return tuple(line if bool(line.any()) else torch.ones_like(line) for line in found)

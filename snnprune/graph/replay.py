@@ -28,8 +28,9 @@ class Domain:
 
     def union(self, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
         """Return that of a value that depends, element by element, on several."""
-        found = [torch.zeros(shape) for _ in parts[0]] if parts else []
-        for part in parts:
+        first, *others = parts
+        found = [part.expand(shape).contiguous() if others else part.expand(shape).clone() for part in first]
+        for part in others:
             found = [torch.maximum(mine, theirs.expand(shape)) for mine, theirs in zip(found, part, strict=True)]
         return tuple(found)
 
@@ -115,8 +116,7 @@ def _outputs(tape: Tape, step: Step, domain: Domain, shadow_of: Callable[[int], 
 
 def everything(domain: Domain, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
     """Return the shadow of a value of which each element depends on all elements of all parts."""
-    whole = [domain.reduce(part, range(part[0].dim()), keep=False) for part in parts]
-    return domain.union(whole, shape) if whole else domain.union([], shape)
+    return domain.union([domain.reduce(part, range(part[0].dim()), keep=False) for part in parts], shape)
 
 
 def _move(tape: Tape, step: Step, domain: Domain, shadow_of: Any) -> list[Shadow] | None:
@@ -156,7 +156,8 @@ def _union(tape: Tape, step: Step, domain: Domain, shadow_of: Any) -> list[Shado
     if step.name in ("fill", "zero") and len(inputs) == 1:
         return [domain.union([tuple(torch.zeros_like(part) for part in shadow_of(inputs[0]))], tape.shapes[inputs[0]])]
     shape = _shape_of(tape, step)
-    return [domain.union([shadow_of(index) for index in inputs], shape)]
+    values = [index for index in inputs if index not in tape.parameters] or inputs  # weights by themselves add nothing
+    return [domain.union([shadow_of(index) for index in values], shape)]
 
 
 def _product(tape: Tape, step: Step, domain: Domain, shadow_of: Any) -> list[Shadow] | None:
