@@ -155,7 +155,8 @@ def _is_free(tape: Tape) -> bool:
         nonlocal mixed
         if step.kind == "contract" and any(bool(latest(part).any()) for part in parts):
             made = next(index for index in step.outputs if index is not None)
-            _, _, _, summed = rules.contract(step, parts[-len(operands_of(step)) :], tape.shapes[made])
+            known = dict(zip(step.inputs(), parts, strict=True))
+            _, _, _, summed = rules.contract(step, [known[index] for index in operands_of(step)], tape.shapes[made])
             mixed = bool(summed.any())
             raise Found
 

@@ -217,6 +217,13 @@ def base_name(operator: OpOverload) -> str:
     return name.removesuffix("_") if operator._schema.is_mutable and not name.startswith("__") else name
 
 
+def plain_name(name: str) -> str:
+    """Return the name of an operator as users know it: "max_pool2d", "batch_norm", "softmax"."""
+    for prefix in ("_safe_", "_log_", "native_", "_native_", "_"):
+        name = name.removeprefix(prefix)
+    return name.removesuffix("_with_indices").removesuffix("_legit_no_training")
+
+
 def kind_of(operator: OpOverload) -> Kind:
     """Return the kind of an operator; one that is not known is "opaque"."""
     name = base_name(operator)

@@ -1,12 +1,12 @@
-"""A picture of a graph: populations from left to right in the order in which values reach them, projections as arrows."""
+"""A picture of a graph: populations from top to bottom in the order in which values reach them."""
 
 from collections.abc import Mapping
 from html import escape
 
 from .graph import Graph, Population, Projection
 
-# Sizes in pixels.
-_WIDTH, _HEIGHT, _ACROSS, _DOWN, _MARGIN = 172, 46, 250, 78, 24
+# Sizes in pixels: of boxes, between them, around them, and of the steps by which arcs keep apart.
+_WIDTH, _HEIGHT, _DOWN, _MARGIN, _APART = 250, 40, 84, 20, 26
 _COLOURS = {
     "input": ("#e8eef7", "#3b6ea5"),
     "neuron": ("#e7f4ea", "#2f7d4f"),
@@ -16,118 +16,141 @@ _COLOURS = {
     "output": ("#f6e8ee", "#a5416b"),
 }
 _STYLE = (
-    "text{font:12px system-ui,sans-serif;fill:#222}.small{font-size:10px;fill:#555}"
-    ".way{fill:none;stroke:#667;stroke-width:1.3}.back{stroke:#b5482a;stroke-dasharray:5 3}.plain{stroke:#9aa;stroke-width:1}"
+    "text{font:12px system-ui,sans-serif;fill:#222}.small{font-size:10.5px;fill:#555}.way{fill:none;stroke:#556;"
+    "stroke-width:1.4}.back{stroke:#b5482a;stroke-dasharray:5 3}.plain{stroke:#9ab;stroke-width:1.1}"
 )
+# Connections: the projection, its source, and the delay.
+_Link = tuple[Projection, str, int]
 
 
 def to_svg(graph: Graph) -> str:
-    """Return a picture of a graph as SVG: boxes are populations, with their shape and number of units.
+    """Return a picture of a graph as SVG.
 
-    An arrow is a projection with the name of its weights; thin ones have no weights, dashed ones reach back: they are
-    recurrent, with their delay in time steps.
+    Boxes are populations with their shape and number of units. An arrow is a projection with the name of its weights;
+    pale ones have no weights, those on the right pass others by, and dashed ones on the left are recurrent, with
+    their delay in time steps.
     """
-    columns = _columns(graph)
-    places = _places(graph, columns)
-    width = 2 * _MARGIN + (max(columns.values(), default=0)) * _ACROSS + _WIDTH
-    lowest = max((y for _, y in places.values()), default=0)
-    back = [p for p in graph.projections if any(_reaches_back(columns, s, p.target) for s in p.sources)]
-    height = lowest + _HEIGHT + _MARGIN + 22 * (len(back) + 1)
-    lines = [_arrow(graph, p, s, places, columns, lowest, back) for p in graph.projections for s in p.sources]
-    boxes = [_box(population, *places[name]) for name, population in graph.populations.items()]
+    order = {name: number for number, name in enumerate(_order(graph))}
+    links: list[_Link] = [
+        (projection, source, delay)
+        for projection in graph.projections
+        for source, delay in zip(projection.sources, projection.delays, strict=True)
+        if projection.target in order
+    ]
+    back = [link for link in links if order[link[0].target] <= order[link[1]]]
+    skips = [link for link in links if order[link[0].target] - order[link[1]] > 1]
+    longest, beside = (
+        max((6 * len(_label(*link)) for link in found), default=0)
+        for found in (skips, [link for link in links if link not in skips and link not in back])
+    )
+    left = _MARGIN + (30 + _APART * len(back) + max(6 * len(_label(*link)) for link in back) if back else 0)
+    right = left + max(_WIDTH, 70 + beside)  # arcs begin beside the names of straight arrows
+    width = right + _MARGIN + (_APART * (_levels(skips, order) + 1) + longest if skips else 0)
+    height = 2 * _MARGIN + (len(order) - 1) * _DOWN + _HEIGHT
     title = escape(f"{graph.network}: {graph.timesteps} time steps, inputs {', '.join(graph.layout)}")
+    parts = [_arrow(link, order, (left, right), links, skips, back) for link in links]
+    parts += [_box(graph.populations[name], left, _MARGIN + number * _DOWN) for name, number in order.items()]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{title}"><title>{title}</title><style>{_STYLE}</style>'
+        '<rect width="100%" height="100%" fill="white"/>'
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0L8 4L0 8z" fill="#667"/></marker></defs>'
-        f"{''.join(lines)}{''.join(boxes)}</svg>\n"
+        '<path d="M0 0L8 4L0 8z" fill="#556"/></marker></defs>'
+        f"{''.join(parts)}</svg>\n"
     )
 
 
-def _columns(graph: Graph) -> dict[str, int]:
-    """Return the column of each population: one more than the last of those before it; recurrence does not count."""
-    order = {name: number for number, name in enumerate(graph.populations)}
-    columns = dict.fromkeys(order, 0)
-    for _ in order:
-        for projection in graph.projections:
-            for source, delay in zip(projection.sources, projection.delays, strict=True):
-                target = projection.target
-                forward = not delay and order[source] < order.get(target, -1)
-                if forward and columns[target] <= columns[source]:
-                    columns[target] = columns[source] + 1
-    return columns
+def _order(graph: Graph) -> list[str]:
+    """Return the populations so that each stands below its sources, as far as there is no recurrence."""
+    before: dict[str, set[str]] = {name: set() for name in graph.populations}
+    for projection in graph.projections:
+        for source, delay in zip(projection.sources, projection.delays, strict=True):
+            if not delay and projection.target in before and source != projection.target:
+                before[projection.target].add(source)
+    left, found = list(graph.populations), []
+    while left:
+        ready = next((name for name in left if not before[name] & set(left)), left[0])
+        left.remove(ready)
+        found.append(ready)
+    return found
 
 
-def _places(graph: Graph, columns: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """Return the left upper corner of each box; boxes of a column are one below the other."""
-    used: dict[int, int] = {}
-    places = {}
-    for name in graph.populations:
-        column = columns[name]
-        row = used.get(column, 0)
-        used[column] = row + 1
-        places[name] = (_MARGIN + column * _ACROSS, _MARGIN + row * _DOWN)
-    return places
+def _levels(links: list[_Link], order: Mapping[str, int]) -> int:
+    """Return the number of steps by which arcs are kept apart."""
+    return max((_level(link, links, order) for link in links), default=0) + 1
 
 
-def _reaches_back(columns: Mapping[str, int], source: str, target: str) -> bool:
-    return columns.get(target, 0) <= columns[source]
+def _level(link: _Link, links: list[_Link], order: Mapping[str, int]) -> int:
+    """Return how far out an arc runs: outside of all arcs that it spans and that were drawn before."""
+    first, last = sorted((order[link[1]], order[link[0].target]))
+    number = links.index(link)
+    inside = [
+        _level(other, links[:number], order)
+        for other in links[:number]
+        if (span := sorted((order[other[1]], order[other[0].target])))[0] < last and span[1] > first
+    ]
+    return max(inside, default=-1) + 1
 
 
 def _box(population: Population, x: int, y: int) -> str:
     fill, stroke = _COLOURS[population.kind]
     shape = " x ".join(map(str, population.shape))
-    below = f"{population.module or population.kind}, {shape}" + (f" = {population.size:,}" if " x " in shape else "")
+    below = f"{population.module or population.kind}: {shape}" + (f" = {population.size:,}" if " x " in shape else "")
     dash = ' stroke-dasharray="4 3"' if population.kind == "virtual" else ""
     return (
-        f'<g><title>{escape(population.name)}: {escape(population.kind)}, {population.size:,} units</title>'
+        f"<g><title>{escape(population.name)}: {escape(population.kind)}, {population.size:,} units</title>"
         f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="7" fill="{fill}" stroke="{stroke}"{dash}/>'
-        f'<text x="{x + 9}" y="{y + 19}">{escape(_short(population.name, 24))}</text>'
-        f'<text class="small" x="{x + 9}" y="{y + 36}">{escape(_short(below, 30))}</text></g>'
+        f'<text x="{x + 10}" y="{y + 17}">{escape(_short(population.name, 36))}</text>'
+        f'<text class="small" x="{x + 10}" y="{y + 32}">{escape(_short(below, 44))}</text></g>'
     )
 
 
 def _arrow(
-    graph: Graph,
-    projection: Projection,
-    source: str,
-    places: Mapping[str, tuple[int, int]],
-    columns: Mapping[str, int],
-    lowest: int,
-    back: list[Projection],
+    link: _Link,
+    order: Mapping[str, int],
+    sides: tuple[int, int],
+    links: list[_Link],
+    skips: list[_Link],
+    back: list[_Link],
 ) -> str:
-    if projection.target not in places:
-        return ""
-    (x, y), (u, v) = places[source], places[projection.target]
-    delay = dict(zip(projection.sources, projection.delays, strict=True))[source]
-    label = projection.parameter or ", ".join(projection.between)
-    if delay:
-        label += f", delay {delay}"
-    kind = "way" + ("" if projection.parameter else " plain")
-    if _reaches_back(columns, source, projection.target):
-        kind += " back"
-        level = lowest + _HEIGHT + 22 * (back.index(projection) + 1)
-        start, end = x + _WIDTH // 2 + 12, u + _WIDTH // 2 - 12
-        path = f"M{start} {y + _HEIGHT}C{start} {level} {start} {level} {(start + end) // 2} {level}S{end} {level} {end} {v + _HEIGHT}"
-        at = ((start + end) // 2, level - 4)
+    x, right = sides
+    projection, source, delay = link
+    top, bottom = (_MARGIN + order[name] * _DOWN for name in (source, projection.target))
+    kind = "way" + ("" if projection.parameter else " plain") + (" back" if link in back else "")
+    label = _label(projection, source, delay)
+    if link in back:
+        out = x - 30 - _APART * back.index(link)
+        start, end = top + _HEIGHT - 10, bottom + 10
+        path, anchor, at = f"M{x} {start}C{out} {start} {out} {end} {x} {end}", "end", (out + 2, (start + end) // 2 + 4)
+    elif link in skips:
+        edge = x + _WIDTH
+        out = right + _APART * _level(link, skips, order)
+        start, end = top + _HEIGHT - 8, bottom + 8 + 5 * (skips.index(link) % 4)
+        path = f"M{edge} {start}C{out} {start} {out} {start} {out} {start + 30}V{end - 30}C{out} {end} {out} {end} {edge} {end}"
+        anchor, at = "start", (out + 5, (start + end) // 2 + 10 * (skips.index(link) % 3) - 6)
     else:
-        start, end, middle = (x + _WIDTH, y + _HEIGHT // 2), (u, v + _HEIGHT // 2), (x + _WIDTH + u) // 2
-        path = f"M{start[0]} {start[1]}C{middle} {start[1]} {middle} {end[1]} {end[0]} {end[1]}"
-        at = (u - 6, v + _HEIGHT // 2 - 6 - 11 * _place_among(graph, projection, source))
-    anchor = "middle" if "back" in kind else "end"
-    text = f'<text class="small" x="{at[0]}" y="{at[1]}" text-anchor="{anchor}">{escape(_short(label, 30))}</text>'
+        alike = [other for other in links if (other[1], other[0].target) == (source, projection.target)]
+        middle = x + 60 + 130 * alike.index(link)
+        path, anchor, at = (
+            f"M{middle} {top + _HEIGHT}V{bottom}",
+            "start",
+            (middle + 7, (top + _HEIGHT + bottom) // 2 + 4),
+        )
     return (
-        f'<g><title>{escape(f"{projection.name}: {source} to {projection.target}, {projection.operation}")}</title>'
-        f'<path class="{kind}" d="{path}" marker-end="url(#tip)"/>{text}</g>'
+        f"<g><title>{escape(f'{projection.name}: {source} to {projection.target}, {projection.operation}')}</title>"
+        f'<path class="{kind}" d="{path}" marker-end="url(#tip)"/>'
+        f'<text class="small" x="{at[0]}" y="{at[1]}" text-anchor="{anchor}">{escape(label)}</text></g>'
     )
 
 
-def _place_among(graph: Graph, projection: Projection, source: str) -> int:
-    """Return the number of the arrow among those that end at the same box, so that their names do not overlap."""
-    ends = [(p.name, s) for p in graph.into(projection.target) for s in p.sources]
-    names = list(dict.fromkeys(name for name, _ in ends))
-    return names.index(projection.name)
+def _label(projection: Projection, _source: str, delay: int) -> str:
+    named = projection.name.removesuffix(".weight") if projection.operation != "identity" else ""
+    known = [part for part in (_short(named, 34), _kernel(projection), *projection.between[:2]) if part]
+    return ", ".join([*known, *([f"delay {delay}"] if delay else [])])
+
+
+def _kernel(projection: Projection) -> str:
+    return {"convolution": "conv", "transposed": "transposed conv", "product": "product"}.get(projection.operation, "")
 
 
 def _short(text: str, most: int) -> str:

@@ -13,7 +13,7 @@ from ..probe import Inputs, split_batch
 from ..synapses import find_synapses, unwrapped
 from .graph import Graph, Operation, Population, Projection
 from .layouts import Layout, find_layout
-from .operators import ACTIVATIONS, COMPARISONS, arguments_of
+from .operators import ACTIVATIONS, COMPARISONS, arguments_of, plain_name
 from .replay import Shadow, operands_of
 from .stamps import is_multi, latest, stamp_of
 from .tape import Step, Tape
@@ -255,7 +255,7 @@ class _Builder:
         named = (
             step.name if not (step.operator is not None and step.operator.is_view) and step.name not in _PLAIN else None
         )
-        self._assign(step, carried.through(named if carried.depends else None))
+        self._assign(step, carried.through(plain_name(named) if named and carried.depends else None))
         self._follow_weights(step)
 
     def _assign(self, step: Step, carried: _Carried) -> None:

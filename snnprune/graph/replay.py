@@ -29,7 +29,7 @@ class Domain:
     def union(self, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
         """Return that of a value that depends, element by element, on several."""
         first, *others = parts
-        found = [part.expand(shape).contiguous() if others else part.expand(shape).clone() for part in first]
+        found = [part.expand(shape).clone(memory_format=torch.contiguous_format) for part in first]
         for part in others:
             found = [torch.maximum(mine, theirs.expand(shape)) for mine, theirs in zip(found, part, strict=True)]
         return tuple(found)
@@ -136,7 +136,11 @@ def _move(tape: Tape, step: Step, domain: Domain, shadow_of: Any) -> list[Shadow
         try:
             result = step.operator(*args, **kwargs)
         except RuntimeError:
-            if step.operator.is_view and len(step.outputs) == 1 and step.outputs[0] is not None:
+            if (
+                (step.operator.is_view or step.name == "_unsafe_view")
+                and len(step.outputs) == 1
+                and step.outputs[0] is not None
+            ):
                 result = args[0].reshape(tape.shapes[step.outputs[0]])  # its memory lies otherwise than the original's
             else:
                 raise
