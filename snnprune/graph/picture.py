@@ -126,7 +126,8 @@ def _arrow(
         edge = x + _WIDTH
         out = right + _APART * _level(link, skips, order)
         start, end = top + _HEIGHT - 8, bottom + 8 + 5 * (skips.index(link) % 4)
-        path = f"M{edge} {start}C{out} {start} {out} {start} {out} {start + 30}V{end - 30}C{out} {end} {out} {end} {edge} {end}"
+        path = f"M{edge} {start}C{out} {start} {out} {start} {out} {start + 30}V{end - 30}"
+        path += f"C{out} {end} {out} {end} {edge} {end}"
         anchor, at = "start", (out + 5, (start + end) // 2 + 10 * (skips.index(link) % 3) - 6)
     else:
         alike = [other for other in links if (other[1], other[0].target) == (source, projection.target)]

@@ -1,6 +1,7 @@
 """Pruning while training, by a criterion, an allocation and a schedule."""
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from ... import allocation as allocations
 from ... import criteria, schedules
 from ...allocation import Allocation
 from ...criteria import Batches, Scores
-from ...errors import InputError, shortened
+from ...errors import InputError, SilentLayers, shortened
 from ...losses import Loss, mse
 from ...options import Count, Seed, Share, ShareOfSteps, Steps
 from ...probe import batches_of
@@ -22,6 +23,8 @@ from ..base import Phase
 from ..masked import Masked
 from ..registry import register
 
+logger = logging.getLogger(__name__)
+
 
 @register("pruning")
 class Pruning(Masked):
@@ -29,7 +32,9 @@ class Pruning(Masked):
 
     At each update of the schedule the criterion scores the existing synapses, the allocation keeps the best, and the
     weights and the optimizer's moments of the others are cleared. In between absent synapses get no gradient and stay
-    at exactly 0. The named methods (`gmp`, `snip`, ...) are this class with other defaults; see `presets`.
+    at exactly 0. Layers that fall silent on the way, so that the criterion can say nothing of them, stay as they are,
+    with a warning, and the others meet the density of all. The named methods (`gmp`, `snip`, ...) are this class with
+    other defaults; see `presets`.
 
     Args:
         network: any module with synapses; see `find_synapses`.
@@ -94,6 +99,7 @@ class Pruning(Masked):
         self.batches = batches_of(batches)
         criteria.check_batches(self.criterion, self.batches)
         self.network = network
+        self._silent: set[str] = set()  # layers of which a warning was logged
         self.exclude = entries_of(exclude)
         self.loss = loss
         self.seed = seed
@@ -130,18 +136,49 @@ class Pruning(Masked):
         return self._existing().density
 
     def _scores(self) -> Scores:
-        """Return the criterion's scores of the network in its current state."""
+        """Return the criterion's scores of the network in its current state, without layers that have fallen silent."""
         function = self.criterion.function
         own = {"seed": self.seed} if "seed" in inspect.signature(function).parameters else {}
-        return criteria.score(function, self.network, self.batches, loss=self.loss, exclude=self.exclude, **own)
+        silent: tuple[str, ...] = ()
+        while True:
+            exclude = (*self.exclude, *silent)
+            try:
+                return criteria.score(function, self.network, self.batches, loss=self.loss, exclude=exclude, **own)
+            except SilentLayers as error:
+                if self._existing().density == 1 or len(silent) + len(error.names) == len(self.parameters):
+                    raise  # it was silent before anything was pruned, or is silent as a whole
+                if new := [name for name in error.names if name not in self._silent]:
+                    logger.warning("%s stay as they are, %s cannot score them: %s", new, self.criterion.name, error)
+                    self._silent.update(new)
+                silent += error.names
 
     def _choose(self, scores: Scores, density: float) -> dict[str, Tensor]:
         """Return the masks that the allocation chooses from the existing synapses."""
         present = {name: mask != 0 for name, mask in self.state["mask"].items()}
+        kept = {name: mask for name, mask in present.items() if name not in scores}
+        if kept:
+            density = self._density_of_others(kept, density)
         ranked = {name: torch.where(present[name], score, 0) for name, score in scores.items()}
         self._findings.check_ranked(ranked, self.steps_done)
         eligible = {name: torch.where(present[name], score, -torch.inf) for name, score in scores.items()}
-        return dict(self.allocation(eligible, density, geometry(self.network, exclude=self.exclude)))
+        shapes = geometry(self.network, exclude=(*self.exclude, *kept))
+        return {**kept, **dict(self.allocation(eligible, density, shapes))}
+
+    def _density_of_others(self, kept: Mapping[str, Tensor], density: float) -> float:
+        """Return the density of the other layers at which the network has the given one.
+
+        Raises:
+            InputError: the layers that stay as they are have more synapses than the whole network may have.
+        """
+        total = sum(parameter.numel() for parameter in self.parameters.values())
+        here = sum(int(mask.sum()) for mask in kept.values())
+        left = (round(density * total) - here) / (total - sum(mask.numel() for mask in kept.values()))
+        if left <= 0:
+            raise InputError(
+                f"density {density:g} cannot be reached: {', '.join(kept)} cannot be scored, stay as they are, and "
+                f"have {here:,} of {round(density * total):,} synapses; exclude them, or lower thresholds"
+            )
+        return min(1.0, left)
 
     # --- The end
 
