@@ -1,8 +1,12 @@
 """A picture of a graph: populations from top to bottom in the order in which values reach them."""
 
+import os
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 
+from ..errors import InputError, shortened
+from ..storage import as_path, write_text
 from .graph import Graph, Population, Projection
 
 # Sizes in pixels: of boxes, between them, around them, and of the steps by which arcs keep apart.
@@ -21,6 +25,19 @@ _STYLE = (
 )
 # Connections: the projection, its source, and the delay.
 _Link = tuple[Projection, str, int]
+
+
+def save_picture(graph: Graph, path: str | os.PathLike[str]) -> Path:
+    """Write the picture of a graph to a file, and return its path.
+
+    Raises:
+        InputError: a name that does not end with .svg, or a file that cannot be written.
+    """
+    out = as_path(path)
+    if out.suffix != ".svg":
+        raise InputError(f"the picture of a graph is an .svg file, found {shortened(str(path))}: name it so")
+    write_text(out, to_svg(graph))
+    return out
 
 
 def to_svg(graph: Graph) -> str:
