@@ -12,9 +12,8 @@ from .runs.options import Parser, add_several
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status: 0 done, 2 wrong input."""
-    parser = Parser(
-        prog="snnprune", description="A pruned spiking network: its graph, its cost, and the chips that it fits."
-    )
+    about = "A pruned spiking network: its graph, its cost, and the chips that it fits."
+    parser = Parser(prog="snnprune", description=about)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chips = commands.add_parser("chips", help="list the known chips, or explain some of them")
     chips.add_argument("chip", nargs="*", help="names of chips, or .toml files of your own")

@@ -42,6 +42,7 @@ def assess(
     cost: str | Cost = "45nm-float32",
     static: Static = "once",
     exclude: Exclude = (),
+    layout: Any = None,
     run: Mapping[str, Any] | None = None,
 ) -> Assessment:
     """Count the operations of a network on real inputs, and place it on chips.
@@ -54,6 +55,7 @@ def assess(
         cost: as in `estimate_energy`.
         static: as in `count_operations`.
         exclude: layers that are not counted and not on the chip.
+        layout: axes of the inputs, as in `count_operations`.
         run: what is known of a training: model, data, method, neuron, accuracy, dense_accuracy, evaluated_on, density,
             seed. Other keys are ignored, so that a run's summary can be passed.
 
@@ -65,9 +67,9 @@ def assess(
     known = _find(CHIPS.names() if chips is None else chips)
     present = _present(network, connectivity, exclude)
     example, stream = _first(batches)
-    shapes = geometry(network, example, exclude=exclude)
+    shapes = geometry(network, example, exclude=exclude, layout=layout)
     whole = Connectivity({**dict(Connectivity.dense(network, exclude=exclude)), **present})
-    operations = count_operations(network, stream, connectivity=whole, static=static, exclude=exclude)
+    operations = count_operations(network, stream, connectivity=whole, static=static, exclude=exclude, layout=layout)
     layers = wire(network, example, connectivity=whole, exclude=exclude)
     placed = {name: (fit(layers, chip), chip) for name, chip in known.items()}
     content = {

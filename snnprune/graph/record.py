@@ -130,6 +130,7 @@ def recorded_graph(network: nn.Module, example: Any, layout: Any = None, *, mixe
         InputError: as `record`; with `mixed`, not for samples that mix or whose axis cannot be told.
     """
     network = unwrapped(network)
+    find_synapses(network)  # weights that cannot be looked at are named before anything runs
     given, labels = split_batch(example)
     inputs = Inputs.of(given)
     if any(parameter.is_meta for parameter in network.parameters()):

@@ -40,7 +40,7 @@ class Domain:
 
     def reduce(self, shadow: Shadow, dims: Sequence[int], *, keep: bool) -> Shadow:
         """Return that of a reduction along axes."""
-        return tuple(part.amax(tuple(dims), keepdim=keep) if dims else part for part in shadow)
+        return tuple(largest(part, dims, keep=keep) for part in shadow)
 
     def scan(self, shadow: Shadow, dim: int) -> Shadow:
         """Return that of a running sum along an axis."""
@@ -62,6 +62,15 @@ class Domain:
     def finish(self, step: Step, index: int, shadow: Shadow) -> Shadow:
         """Return the shadow of an output, when a rule has made it."""
         return shadow
+
+
+def largest(values: Tensor, dims: Sequence[int], *, keep: bool) -> Tensor:
+    """Return the largest values along axes; 0 where there are none."""
+    if not dims:
+        return values
+    if not values.numel():
+        return values.sum(tuple(dims), keepdim=keep).to(values.dtype)
+    return values.amax(tuple(dims), keepdim=keep)
 
 
 def replay(tape: Tape, domain: Domain, visit: Callable[[Step, list[Shadow]], None] | None = None) -> dict[int, Shadow]:

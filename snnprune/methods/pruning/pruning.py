@@ -3,7 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,7 @@ class Pruning(Masked):
         loss: of outputs and labels, for criteria that take one.
         seed: for criteria that draw random numbers.
         exclude: synapses to leave dense.
+        layout: axes of the batches, for criteria that look into a run: "B", "TB" or "BT"; None: found.
 
     Raises:
         InputError: an unknown name, a value outside its range, no batches or labels for a criterion that needs them,
@@ -82,6 +83,7 @@ class Pruning(Masked):
         loss: Loss = mse,
         seed: Seed = 0,
         exclude: Exclude = (),
+        layout: Any = None,
     ) -> None:
         for name, given in {"criterion": criterion, "allocation": allocation, "schedule": schedule}.items():
             if name in self.BUILT_IN and given is not None:
@@ -102,6 +104,7 @@ class Pruning(Masked):
         self._silent: set[str] = set()  # layers of which a warning was logged
         self.exclude = entries_of(exclude)
         self.loss = loss
+        self.layout = layout
         self.seed = seed
         super().__init__(network, optimizer, density=density, steps=steps, exclude=self.exclude)
         self.density = density
@@ -143,7 +146,9 @@ class Pruning(Masked):
         while True:
             exclude = (*self.exclude, *silent)
             try:
-                return criteria.score(function, self.network, self.batches, loss=self.loss, exclude=exclude, **own)
+                return criteria.score(
+                    function, self.network, self.batches, loss=self.loss, exclude=exclude, layout=self.layout, **own
+                )
             except SilentLayers as error:
                 if self._existing().density == 1 or len(silent) + len(error.names) == len(self.parameters):
                     raise  # it was silent before anything was pruned, or is silent as a whole

@@ -31,7 +31,7 @@ def prune(
     for step in range(20):
         if step == silent_at:
             silence(built)
-            seen = built[2].weight != 0
+            seen = Connectivity.from_network(built)["2.weight"]
         optimizer.zero_grad()
         built(INPUTS).square().mean().backward()
         optimizer.step()
