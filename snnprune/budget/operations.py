@@ -12,7 +12,7 @@ from ..connectivity import Connectivity
 from ..errors import InputError
 from ..options import Converted, checked
 from ..probe import Batches, each_batch, inputs_of, need_autograd, run, undisturbed
-from ..synapses import Exclude, Synapses, find_synapses, reset_neurons
+from ..synapses import Exclude, Synapses, check_layers, find_synapses, reset_neurons
 from ..text import aligned, html_table
 
 Static = Literal["once", "each-step"]
@@ -137,6 +137,7 @@ def count_operations(
     """
     need_autograd(network)
     synapses = find_synapses(network, exclude=exclude)
+    check_layers(synapses, "the count of operations")
     present = connectivity if connectivity is not None else Connectivity.from_network(network)
     present.check(network)
     counters: dict[nn.Module, _Counter] = {
@@ -162,7 +163,7 @@ class _Counter:
     def __init__(self, entry: Synapses, present: Tensor | None) -> None:
         self.name = entry.name
         self.module = entry.module
-        self.features = 1 if isinstance(entry.module, nn.Linear) else len(entry.module.kernel_size) + 1
+        self.features = 1 if isinstance(entry.module, nn.Linear) else len(entry.module.kernel_size) + 1  # type: ignore
         every = torch.ones_like(entry.parameter, dtype=torch.float32)
         self.masks = [every if present is None else present.to(every), every]
         self.spiking = True

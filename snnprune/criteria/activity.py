@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..probe import InputMonitor, each_batch, inputs_of, need_autograd, run, undisturbed, widened
-from ..synapses import Exclude, reset_neurons
+from ..synapses import Exclude, check_layers, find_synapses, reset_neurons
 from .registry import Batches, Scores
 
 # Called with parameter name, module and the layer's input in float32, or float64 if that is its type.
@@ -27,6 +27,7 @@ def visit_layers(network: nn.Module, batches: Batches, visit: Visit, *, exclude:
         InputError: batches that the network does not take, or a layer that no spike ever reaches.
     """
     need_autograd(network)
+    check_layers(find_synapses(network, exclude=exclude), "a criterion of activity")
     monitor = InputMonitor(network, exclude)
     visiting = False
 

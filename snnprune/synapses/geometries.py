@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from ..errors import InputError, shortened
-from .find import Exclude, Synapses, find_synapses
+from .entries import Exclude, Include
+from .find import Synapses, find_synapses
+from .kinds import is_layer
 from .probing import probing
 
 
@@ -19,15 +21,15 @@ class Geometry:
     For convolutions, units are channels, and fans count shared weights: kernel entries, borders ignored.
 
     Attributes:
-        inputs: presynaptic units (features or channels).
+        inputs: presynaptic units (features or channels; pairs of features for Bilinear).
         outputs: postsynaptic units.
-        groups: convolution groups; 1 for Linear.
-        kernel: kernel size; empty for Linear.
+        groups: convolution groups; 1 for all others.
+        kernel: kernel size; empty for all but convolutions.
         fan_in: weights that lead into one postsynaptic unit.
         fan_out: weights that leave one presynaptic unit.
         output_axis: the axis of the weight tensor that counts postsynaptic units (within a group when transposed).
         uses: number of connections (pairs of neurons) that share each weight; broadcasts over the weight tensor. Ones
-            for Linear. None for a convolution whose spatial sizes are not known.
+            for all but convolutions. None for a convolution whose spatial sizes are not known.
     """
 
     inputs: int
@@ -40,7 +42,9 @@ class Geometry:
     uses: Tensor | None
 
 
-def geometry(network: nn.Module, example: Tensor | None = None, *, exclude: Exclude = ()) -> dict[str, Geometry]:
+def geometry(
+    network: nn.Module, example: Tensor | None = None, *, exclude: Exclude = (), include: Include = ()
+) -> dict[str, Geometry]:
     """Return the geometry of every tensor of synapses.
 
     Args:
@@ -49,13 +53,14 @@ def geometry(network: nn.Module, example: Tensor | None = None, *, exclude: Excl
             gradients) and the uses of convolution weights are counted exactly: a kernel entry that falls on the zero
             padding at a border is not used there.
         exclude: as in `find_synapses`.
+        include: as in `find_synapses`.
 
     Raises:
         InputError: as `find_synapses`, an example that the network does not take, or a convolution that did not run on
             it.
     """
-    synapses = find_synapses(network, exclude=exclude)
-    shapes = {name: static_geometry(entry.module) for name, entry in synapses.items()}
+    synapses = find_synapses(network, exclude=exclude, include=include)
+    shapes = {name: static_geometry(entry) for name, entry in synapses.items()}
     if example is None:
         return shapes
     if not isinstance(example, Tensor):
@@ -66,12 +71,32 @@ def geometry(network: nn.Module, example: Tensor | None = None, *, exclude: Excl
     return shapes
 
 
-def static_geometry(module: nn.Linear | _ConvNd) -> Geometry:
-    """Return the geometry of a layer without spatial sizes: the uses of a convolution's weights are not known."""
+def static_geometry(synapses: Synapses | nn.Module) -> Geometry:
+    """Return the geometry of synapses without spatial sizes: the uses of a convolution's weights are not known.
+
+    Args:
+        synapses: or the linear layer or convolution whose weight they are.
+
+    Raises:
+        InputError: a module of another kind.
+    """
+    if isinstance(synapses, Synapses) and not synapses.of_layer:
+        return _of_matrix(synapses.parameter)
+    module = synapses.module if isinstance(synapses, Synapses) else synapses
+    if not is_layer(module):
+        raise InputError(f"{type(module).__name__} is no linear layer or convolution: pass its Synapses")
     if isinstance(module, nn.Linear):
-        uses = torch.ones((1, 1), dtype=torch.int64, device="cpu")
-        n_in, n_out = module.in_features, module.out_features
-        return Geometry(n_in, n_out, 1, (), fan_in=n_in, fan_out=n_out, output_axis=0, uses=uses)
+        return _of_matrix(module.weight)
+    return _of_convolution(cast(_ConvNd, module))
+
+
+def _of_matrix(weight: Tensor) -> Geometry:
+    uses = torch.ones((1,) * weight.dim(), dtype=torch.int64, device="cpu")
+    n_out, n_in = len(weight), weight[0].numel()
+    return Geometry(n_in, n_out, 1, (), fan_in=n_in, fan_out=n_out, output_axis=0, uses=uses)
+
+
+def _of_convolution(module: _ConvNd) -> Geometry:
     n_in, n_out, groups = module.in_channels, module.out_channels, module.groups
     kernel = tuple(module.kernel_size)
     taps = int(torch.Size(kernel).numel())

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from ...losses import Loss, mse
 from ...options import Count, Seed, Share, ShareOfSteps, Steps
 from ...probe import batches_of
 from ...schedules import Schedule
-from ...synapses import Exclude, entries_of, geometry
+from ...synapses import Exclude, Include, entries_of, geometry
 from ..base import Phase
 from ..masked import Masked
 from ..registry import register
@@ -46,6 +46,7 @@ class Pruning(Masked):
         loss: of outputs and labels, for criteria that take one.
         seed: for criteria that draw random numbers.
         exclude: synapses to leave dense.
+        include: parameters to take as synapses, as in `find_synapses`.
 
     Raises:
         InputError: an unknown name, a value outside its range, no batches or labels for a criterion that needs them,
@@ -77,6 +78,7 @@ class Pruning(Masked):
         loss: Loss = mse,
         seed: Seed = 0,
         exclude: Exclude = (),
+        include: Include = (),
     ) -> None:
         for name, given in {"criterion": criterion, "allocation": allocation, "schedule": schedule}.items():
             if name in self.BUILT_IN and given is not None:
@@ -94,7 +96,7 @@ class Pruning(Masked):
         self.batches = batches_of(batches)
         criteria.check_batches(self.criterion, self.batches)
         self.network = network
-        self.exclude = entries_of(exclude)
+        self.exclude = entries_of(exclude, include)
         self.loss = loss
         self.seed = seed
         super().__init__(network, optimizer, density=density, steps=steps, exclude=self.exclude)
@@ -132,7 +134,7 @@ class Pruning(Masked):
     def _scores(self) -> Scores:
         """Return the criterion's scores of the network in its current state."""
         function = self.criterion.function
-        own = {"seed": self.seed} if "seed" in inspect.signature(function).parameters else {}
+        own: dict[str, Any] = {"seed": self.seed} if "seed" in inspect.signature(function).parameters else {}
         return criteria.score(function, self.network, self.batches, loss=self.loss, exclude=self.exclude, **own)
 
     def _choose(self, scores: Scores, density: float) -> dict[str, Tensor]:
