@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .connectivity import Connectivity, Difference
     from .methods import Dense, Fixed, GradR, Method, Pruning
     from .paths import dead_neurons, effective_connectivity
-    from .synapses import Geometry, Synapses, find_synapses, geometry
+    from .synapses import Geometry, Synapses, find_synapses, geometry, unpruned
 
 __all__ = [
     "Connectivity",
@@ -41,13 +41,14 @@ __all__ = [
     "report",
     "runs",
     "training",
+    "unpruned",
 ]
 
 _MODULE_OF = {
     **dict.fromkeys(("Connectivity", "Difference"), "connectivity"),
     **dict.fromkeys(("Dense", "Fixed", "GradR", "Method", "Pruning"), "methods"),
     **dict.fromkeys(("dead_neurons", "effective_connectivity"), "paths"),
-    **dict.fromkeys(("Geometry", "Synapses", "find_synapses", "geometry"), "synapses"),
+    **dict.fromkeys(("Geometry", "Synapses", "find_synapses", "geometry", "unpruned"), "synapses"),
 }
 
 

@@ -14,7 +14,7 @@ from .connectivity import Connectivity
 from .layout import to_rows
 from .options import checked
 from .probe import need_autograd, run
-from .synapses import check_layers, find_synapses, probing, static_geometry, unwrapped
+from .synapses import check_layers, find_synapses, probing, static_geometry, synapses_named, unwrapped
 
 _AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
@@ -38,6 +38,7 @@ def effective_connectivity(network: nn.Module, connectivity: Connectivity, examp
         InputError: the connectivity does not match the network, or the network does not take the example.
     """
     connectivity.check(network)
+    check_layers(synapses_named(network, connectivity), "the effective connectivity")
     synapses = find_synapses(network)
     weights = {
         name: (connectivity[name] if name in connectivity else torch.ones_like(entry.parameter, dtype=torch.bool))
@@ -74,7 +75,7 @@ def units_without_synapse(network: nn.Module, connectivity: Connectivity) -> dic
         InputError: the connectivity does not match the network.
     """
     connectivity.check(network)
-    synapses = find_synapses(network)
+    synapses = synapses_named(network, connectivity)
     return {name: ~to_rows(mask, static_geometry(synapses[name])).any(1) for name, mask in connectivity.items()}
 
 
@@ -89,7 +90,7 @@ def flow(network: nn.Module, weights: dict[str, Tensor], example: Tensor, *, exa
             of each layer is rescaled, so that nothing overflows, and each tensor's gradient has an unknown factor.
     """
     need_autograd(network)
-    check_layers(find_synapses(network), "the flow along paths")
+    check_layers(find_synapses(network), "the flow along paths", cure="no path can be followed through others")
     network = unwrapped(network)
     own_names = {id(parameter): name for name, parameter in network.named_parameters()}
     named = {name: own_names[id(entry.parameter)] for name, entry in find_synapses(network).items()}

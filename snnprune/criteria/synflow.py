@@ -6,7 +6,7 @@ from ..errors import InputError
 from ..options import checked
 from ..paths import flow
 from ..probe import first_inputs, undisturbed, weights_of
-from ..synapses import Exclude
+from ..synapses import Exclude, check_layers, find_synapses
 from .registry import Batches, Scores, register
 
 
@@ -31,6 +31,7 @@ def synflow(network: nn.Module, batches: Batches, *, exclude: Exclude = ()) -> S
     Raises:
         InputError: no path of synapses leads through the network.
     """
+    check_layers(find_synapses(network, exclude=exclude), "synflow")
     weights = {name: weight.double().abs() for name, weight in weights_of(network, ()).items()}
     with undisturbed(network):
         slopes = flow(network, weights, first_inputs(batches)[:1], exact=True)

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..options import Share, Steps, checked
-from ..synapses import Exclude, Include, entries_of
+from ..synapses import EXPECTED, Exclude, Include, entries_of, shown_unpruned, unpruned
 from . import clipping, exact
 from .attachment import Trained
 from .saved import Phase, Saved
@@ -87,6 +87,7 @@ class Method(Saved):
         self._result: Connectivity | None = None
         self._check_target()
         self._attach()
+        self._warn_unpruned()
 
     # --- To be overridden
 
@@ -279,6 +280,12 @@ class Method(Saved):
             self._findings.report_foreign()
 
     # --- Checks of the arguments
+
+    def _warn_unpruned(self) -> None:
+        """Log which parameters of two or more axes are not pruned although nobody has excluded them."""
+        every = unpruned(self.network, exclude=self.exclude)
+        if left := {name: entry for name, entry in every.items() if entry.reason not in EXPECTED}:
+            logger.warning("%s does not prune %s", type(self).__name__, shown_unpruned(left))
 
     def _check_target(self) -> None:
         if self.target_density is not None:

@@ -6,13 +6,16 @@ from .geometries import Geometry, geometry, static_geometry
 from .modules import named_plain_modules, unwrapped
 from .places import places
 from .probing import probing, reset_neurons
+from .unpruned import EXPECTED, Unpruned, shown_unpruned, unpruned
 
 __all__ = [
     "DTYPES",
+    "EXPECTED",
     "Exclude",
     "Geometry",
     "Include",
     "Synapses",
+    "Unpruned",
     "check_layers",
     "entries_of",
     "find_synapses",
@@ -21,7 +24,9 @@ __all__ = [
     "places",
     "probing",
     "reset_neurons",
+    "shown_unpruned",
     "static_geometry",
     "synapses_named",
+    "unpruned",
     "unwrapped",
 ]

@@ -65,8 +65,6 @@ def find_synapses(network: nn.Module, *, exclude: Exclude = (), include: Include
             whose numbers are not float16, bfloat16, float32 or float64, one beside the other (no sparse or nested
             tensors); or that acts where it is 0, as in weight standardisation. `exclude` leaves such weights alone.
     """
-    if not isinstance(network, nn.Module):
-        raise InputError(f"network must be a torch module, found {type(network).__name__}")
     entries = entries_of(exclude, include)
     found = places(network, entries.include)
     taken = excluded(found, entries)
@@ -94,20 +92,19 @@ def synapses_named(network: nn.Module, names: Collection[str]) -> dict[str, Syna
     return {place.name: _synapses(place) for place in every}
 
 
-def check_layers(synapses: Mapping[str, Synapses], what: str) -> None:
+def check_layers(synapses: Mapping[str, Synapses], what: str, *, cure: str = "name them in exclude") -> None:
     """Make sure that synapses are weights of linear layers and convolutions, for what reads the input of a layer.
 
     Args:
         synapses: by name.
         what: is done with them, for the message.
+        cure: the end of the message.
 
     Raises:
         InputError: a weight of another kind; all are named.
     """
     if others := [f"{n} ({type(entry.module).__name__})" for n, entry in synapses.items() if not entry.of_layer]:
-        raise InputError(
-            f"{what} needs weights of Linear and convolution layers, found {', '.join(others)}: name them in exclude"
-        )
+        raise InputError(f"{what} needs weights of Linear and convolution layers, found {', '.join(others)}: {cure}")
 
 
 def _synapses(place: Place) -> Synapses:

@@ -33,8 +33,10 @@ def places(network: nn.Module, include: Collection[Entry] = ()) -> list[Place]:
         include: entries that name further weights.
 
     Raises:
-        InputError: an entry without a parameter of two or more axes.
+        InputError: not a module, or an entry without a parameter of two or more axes.
     """
+    if not isinstance(network, nn.Module):
+        raise InputError(f"network must be a torch module, found {type(network).__name__}")
     every = matrices_of(network) if include else list(_weights_of(network))
     for entry in include:
         if not any(_is_named(place, (entry,)) for place in every):
