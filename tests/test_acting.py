@@ -170,6 +170,13 @@ def test_a_layer_that_is_tried_is_left_as_it_was():
     assert (module.calls, float(module.seen), heard) == (1, 1.0, [1])
 
 
+def test_a_compiled_layer_is_tried_without_compiling():
+    module = Standardised(3, 2)
+    module.compile(backend=lambda *_: pytest.fail("compiled"))
+    assert zeros_act(module)
+    assert module._compiled_call_impl is not None
+
+
 def test_the_state_of_neurons_stays():
     module = Spiking(3, 2)
     module(torch.ones(4, 3))

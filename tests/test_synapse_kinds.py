@@ -15,7 +15,8 @@ from snnprune.criteria import score
 from snnprune.export import load_csr, restore_csr, save_csr
 from snnprune.layout import from_columns, from_rows, to_columns, to_rows
 from snnprune.paths import effective_connectivity
-from snnprune.synapses import entries_of, static_geometry, synapses_named
+from snnprune.report.run import figures
+from snnprune.synapses import entries_of, geometry_named, static_geometry, synapses_named
 
 
 class Routed(nn.Module):
@@ -175,6 +176,34 @@ def test_synapses_by_name_look_at_no_others():
     assert list(synapses_named(network, ["fc.weight", "routing", "gain"])) == ["routing", "fc.weight"]
     with pytest.raises(InputError, match="network must be a torch module, found str"):
         synapses_named("network", ["routing"])
+
+
+def test_the_geometry_of_named_synapses_looks_at_no_others():
+    network = nn.Sequential(layer.WSConv2d(1, 2, 3), nn.Conv2d(2, 3, 2), nn.Flatten(), Routed())
+    with pytest.raises(InputError, match=r"0\.weight acts where it is 0"):
+        geometry(network)
+    shapes = geometry_named(network, ["3.routing", "1.weight"])
+    assert {name: shape.fan_in for name, shape in shapes.items()} == {"1.weight": 8, "3.routing": 3}
+    example = torch.ones(1, 1, 4, 3)  # the second convolution sees 2 x 1, which is too small
+    with pytest.raises(InputError, match="does not take"):
+        geometry_named(network, ["1.weight"], example)
+    assert geometry_named(network[1], ["weight"], torch.ones(1, 2, 3, 3))["weight"].uses.flatten().tolist() == [4] * 4
+
+
+def test_what_is_excluded_is_not_looked_at_when_operations_are_counted():
+    network = nn.Sequential(layer.WSLinear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    counted = count_operations(network, [torch.ones(1, 3)], exclude="0")
+    assert list(counted.layers) == ["2.weight"]
+    assert [wired.name for wired in wire(network, torch.ones(1, 3), exclude="0")] == ["2.weight"]
+
+
+def test_the_map_of_a_bilinear_layer_shows_pairs(tmp_path, monkeypatch):
+    network, drawn = nn.Bilinear(2, 3, 4), []
+    monkeypatch.setattr(figures, "plot_connectivity", lambda mask, **_: drawn.append(tuple(mask.shape)))
+    kept = Connectivity.dense(network)
+    figures.plot_maps(tmp_path, kept, list(kept), image_shape=None, geometries=geometry(network))
+    figures.plot_maps(tmp_path, kept, list(kept), image_shape=None, geometries=None)
+    assert drawn == [(4, 6), (4, 2, 3)]
 
 
 def test_the_entries_of_an_include_travel_with_those_of_an_exclude():

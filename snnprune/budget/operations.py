@@ -138,7 +138,7 @@ def count_operations(
     need_autograd(network)
     synapses = find_synapses(network, exclude=exclude)
     check_layers(synapses, "the count of operations")
-    present = connectivity if connectivity is not None else Connectivity.from_network(network)
+    present = connectivity if connectivity is not None else Connectivity.from_network(network, exclude=exclude)
     present.check(network)
     counters: dict[nn.Module, _Counter] = {
         entry.module: _Counter(entry, present.get(name)) for name, entry in synapses.items()

@@ -102,7 +102,7 @@ def wire(
     """
     synapses = find_synapses(network, exclude=exclude)
     check_layers(synapses, "the wiring of a chip")
-    present = connectivity if connectivity is not None else Connectivity.from_network(network)
+    present = connectivity if connectivity is not None else Connectivity.from_network(network, exclude=exclude)
     present.check(network)
     sizes = _trace(network, synapses, example)
     if idle := [name for name in synapses if name not in sizes]:

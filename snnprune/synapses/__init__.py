@@ -2,7 +2,7 @@
 
 from .entries import Exclude, Include, entries_of
 from .find import DTYPES, Synapses, check_layers, find_synapses, synapses_named
-from .geometries import Geometry, geometry, static_geometry
+from .geometries import Geometry, geometry, geometry_named, static_geometry
 from .modules import named_plain_modules, unwrapped
 from .places import places
 from .probing import probing, reset_neurons
@@ -20,6 +20,7 @@ __all__ = [
     "entries_of",
     "find_synapses",
     "geometry",
+    "geometry_named",
     "named_plain_modules",
     "places",
     "probing",

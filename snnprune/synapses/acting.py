@@ -122,7 +122,7 @@ def _plain_output(module: nn.Linear | _ConvNd, inputs: Tensor, weight: Tensor) -
 
 @contextmanager
 def _as_it_was(module: nn.Module) -> Iterator[None]:
-    """Let a layer run without hooks and gradients, and restore its attributes, buffers and random state afterwards."""
+    """Let a layer run without hooks, gradients and torch.compile; restore attributes, buffers and random state."""
     parts = [(part, dict(vars(part)), dict(part._buffers)) for part in module.modules()]
     values = [(buffer, buffer.clone()) for buffer in module.buffers()]
     devices = {tensor.device for tensor in module.parameters() if tensor.is_cuda}
@@ -130,6 +130,7 @@ def _as_it_was(module: nn.Module) -> Iterator[None]:
         with torch.no_grad(), torch.random.fork_rng(list(devices)), probing(module):
             for part, _, _ in parts:
                 vars(part).update(_forward_hooks=OrderedDict(), _forward_pre_hooks=OrderedDict())
+                vars(part).update(_compiled_call_impl=None)
             yield
     finally:
         for part, attributes, buffers in parts:

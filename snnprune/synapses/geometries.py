@@ -1,5 +1,6 @@
 """The geometry of synapses: how a weight tensor connects neurons, and how often each weight is used."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -9,7 +10,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from ..errors import InputError, shortened
 from .entries import Exclude, Include
-from .find import Synapses, find_synapses
+from .find import Synapses, find_synapses, synapses_named
 from .kinds import is_layer
 from .probing import probing
 
@@ -59,7 +60,24 @@ def geometry(
         InputError: as `find_synapses`, an example that the network does not take, or a convolution that did not run on
             it.
     """
-    synapses = find_synapses(network, exclude=exclude, include=include)
+    return _geometries(network, find_synapses(network, exclude=exclude, include=include), example)
+
+
+def geometry_named(network: nn.Module, names: Collection[str], example: Tensor | None = None) -> dict[str, Geometry]:
+    """Return the geometry of the synapses with these names, whatever else the network has.
+
+    Args:
+        network: any module; unchanged afterwards.
+        names: of a connectivity of that network.
+        example: as in `geometry`.
+
+    Raises:
+        InputError: as `synapses_named`, or for the example as `geometry`.
+    """
+    return _geometries(network, synapses_named(network, names), example)
+
+
+def _geometries(network: nn.Module, synapses: dict[str, Synapses], example: Tensor | None) -> dict[str, Geometry]:
     shapes = {name: static_geometry(entry) for name, entry in synapses.items()}
     if example is None:
         return shapes

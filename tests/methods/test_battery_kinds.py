@@ -1,5 +1,7 @@
 """Every method on every kind of synapses that is no layer: exact density, and exact zeros after each step."""
 
+import copy
+
 import pytest
 import torch
 from spikingjelly.activation_based import functional, layer, rnn
@@ -125,8 +127,8 @@ def create(name: str, network: nn.Module, optimizer: Adam) -> methods.Method:
     return methods.create(name, network, optimizer, steps=STEPS, batches=batches, **options, **entries(network))
 
 
-def train(network: nn.Module, optimizer: Adam, method: methods.Method) -> None:
-    for step in range(STEPS):
+def train(network: nn.Module, optimizer: Adam, method: methods.Method, first: int = 0, last: int = STEPS) -> None:
+    for step in range(first, last):
         inputs, labels = batch(step)
         optimizer.zero_grad()
         nn.functional.cross_entropy(network(inputs), labels).backward()
@@ -150,6 +152,26 @@ def test_density_and_zeros_are_exact(name, kind):
     train(network, optimizer, method)
     kept = method.finalize()
     assert kept.nonzero == (kept.prunable if name == "dense" else round(DENSITY * kept.prunable))
+
+
+@pytest.mark.parametrize("kind", [Recurrent, Mixed])
+@pytest.mark.parametrize("name", ["gradr", "rigl", "gmp"])
+def test_a_copy_goes_on_like_the_original(name, kind):
+    network = made(kind)
+    optimizer = Adam(network.parameters(), lr=1e-2)
+    method = create(name, network, optimizer)
+    train(network, optimizer, method, last=4)
+    copied = copy.deepcopy((network, optimizer, method))
+    again = made(kind)
+    other = Adam(again.parameters(), lr=1e-2)
+    resumed = create(name, again, other)
+    again.load_state_dict(network.state_dict())
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    resumed.load_state_dict(copy.deepcopy(method.state_dict()))
+    for parts in ((network, optimizer, method), copied, (again, other, resumed)):
+        train(*parts, first=4)
+    for twin in (copied[0], again):
+        assert all(torch.equal(value, twin.state_dict()[key]) for key, value in network.state_dict().items())
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
