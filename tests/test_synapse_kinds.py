@@ -98,6 +98,12 @@ def test_a_module_of_another_kind_has_no_geometry_of_its_own():
     assert static_geometry(nn.Linear(2, 3)).outputs == 3
 
 
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_layer_without_outputs_has_a_geometry():
+    shape = static_geometry(nn.Linear(2, 0))
+    assert (shape.inputs, shape.outputs) == (2, 0)
+
+
 def test_excluding_a_type_takes_the_weights_that_it_holds_itself():
     network = nn.ModuleDict({"attn": nn.MultiheadAttention(4, 2), "fc": nn.Linear(4, 2)})
     assert list(find_synapses(network, exclude=nn.MultiheadAttention)) == ["attn.out_proj.weight", "fc.weight"]

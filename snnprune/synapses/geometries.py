@@ -1,5 +1,6 @@
 """The geometry of synapses: how a weight tensor connects neurons, and how often each weight is used."""
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import cast
@@ -110,7 +111,7 @@ def static_geometry(synapses: Synapses | nn.Module) -> Geometry:
 
 def _of_matrix(weight: Tensor) -> Geometry:
     uses = torch.ones((1,) * weight.dim(), dtype=torch.int64, device="cpu")
-    n_out, n_in = len(weight), weight[0].numel()
+    n_out, n_in = len(weight), math.prod(weight.shape[1:])
     return Geometry(n_in, n_out, 1, (), fan_in=n_in, fan_out=n_out, output_axis=0, uses=uses)
 
 
