@@ -60,7 +60,7 @@ def _report(options: argparse.Namespace) -> str:
     from .report import report_pictures, save_page
     from .runs import read_run
     from .storage import as_path, finite, make_folder, write_json
-    from .synapses import geometry
+    from .synapses import geometry_named
     from .training import check_links
 
     check("--samples", options.samples, Count)
@@ -75,9 +75,8 @@ def _report(options: argparse.Namespace) -> str:
     if options.out is None:
         check_links(run.folder)
     make_folder(out)
-    pictures = report_pictures(
-        run.connectivity, geometry(run.network), image_shape=run.data.image_shape, figures=run.folder / "figures"
-    )
+    shapes, figures = geometry_named(run.network, run.connectivity), run.folder / "figures"
+    pictures = report_pictures(run.connectivity, shapes, image_shape=run.data.image_shape, figures=figures)
     write_json(out / "report.json", finite(result.to_json()), indent=1)
     save_page(result, out / "report.html", pictures=pictures)
     return f"{result}\nThe page is {out / 'report.html'}; all numbers are in report.json beside it"

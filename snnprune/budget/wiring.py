@@ -12,7 +12,7 @@ from ..connectivity import Connectivity
 from ..errors import InputError
 from ..options import checked
 from ..probe import run
-from ..synapses import Exclude, Synapses, find_synapses, probing
+from ..synapses import Exclude, Synapses, check_layers, find_synapses, probing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,8 @@ def wire(
         InputError: a connectivity of another network, a layer that does not run, or one that no chip here can express.
     """
     synapses = find_synapses(network, exclude=exclude)
-    present = connectivity if connectivity is not None else Connectivity.from_network(network)
+    check_layers(synapses, "the wiring of a chip")
+    present = connectivity if connectivity is not None else Connectivity.from_network(network, exclude=exclude)
     present.check(network)
     sizes = _trace(network, synapses, example)
     if idle := [name for name in synapses if name not in sizes]:

@@ -13,7 +13,7 @@ from ..options import checked
 from ..probe import Batch, Batches, Scores, batches_of, widened
 from ..registry import Registry
 from ..shapes import check_shapes, shapes_of
-from ..synapses import Exclude, entries_of, find_synapses
+from ..synapses import Exclude, Include, entries_of, find_synapses
 
 Needs = Literal["nothing", "inputs", "labels"]
 Function = TypeVar("Function", bound=Callable[..., Scores])
@@ -81,6 +81,7 @@ def score(
     *,
     loss: Loss = mse,
     exclude: Exclude = (),
+    include: Include = (),
     layout: Any = None,
     **options: Any,
 ) -> Scores:
@@ -93,6 +94,7 @@ def score(
         batches: inputs as the network takes them, or (inputs, labels) with labels [B]. All are held in memory at once.
         loss: of outputs and labels, for the criteria that take one.
         exclude: as in `find_synapses`; these synapses get no scores.
+        include: as in `find_synapses`; a criterion gets both in its `exclude`.
         layout: axes of the inputs, "B", "TB" or "BT", for criteria that look into a run; None: found.
         options: of the criterion.
 
@@ -104,7 +106,7 @@ def score(
         InputError: unknown name or option, no batches or labels where they are needed, a silent network, or a function
             of your own whose scores do not match the synapses.
     """
-    found, batches, exclude = find(criterion), batches_of(batches), entries_of(exclude)
+    found, batches, exclude = find(criterion), batches_of(batches), entries_of(exclude, include)
     check_batches(found, batches)
     takes = inspect.signature(found.function).parameters
     everything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())

@@ -1,6 +1,6 @@
 """Record the graph of a network: what each tensor of the tape carries from which population, and by which weights."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..options import checked
 from ..probe import Inputs, split_batch
-from ..synapses import find_synapses, unwrapped
+from ..synapses import Exclude, find_synapses, unwrapped
 from .graph import Graph, Operation, Population, Projection
 from .layouts import Layout, find_layout
 from .operators import ACTIVATIONS, COMPARISONS, arguments_of, plain_name
@@ -100,7 +100,7 @@ class Recorded:
 
 
 @checked
-def record(network: nn.Module, example: Any, layout: Any = None) -> Graph:
+def record(network: nn.Module, example: Any, layout: Any = None, *, exclude: Exclude = ()) -> Graph:
     """Run a network on an example, and return its graph.
 
     Args:
@@ -109,28 +109,32 @@ def record(network: nn.Module, example: Any, layout: Any = None) -> Graph:
             for inputs by keyword; labels are ignored. Only shapes matter, unless the network decides on values.
         layout: axes of the inputs, "B" (samples first), "TB" (time steps, then samples), "BT", one for all or one for
             each input; None: it is found, by looking what depends on what.
+        exclude: as in `find_synapses`: weights of which nothing is asked, whatever kind they are.
 
     Raises:
         InputError: an example that the network does not take (the layer is named), samples that mix, a layout that is
             wrong or cannot be told, a network on the device "meta", or weights that act through a function of them.
     """
-    return recorded_graph(network, example, layout).graph
+    return recorded_graph(network, example, layout, exclude=exclude).graph
 
 
-def recorded_graph(network: nn.Module, example: Any, layout: Any = None, *, mixed: bool = False) -> Recorded:
+def recorded_graph(
+    network: nn.Module, example: Any, layout: Any = None, *, exclude: Exclude = (), mixed: bool = False
+) -> Recorded:
     """Return the graph of a network with what analyses need.
 
     Args:
         network: as in `record`.
         example: as in `record`.
         layout: as in `record`.
+        exclude: as in `record`.
         mixed: samples need not be told apart.
 
     Raises:
         InputError: as `record`; with `mixed`, not for samples that mix or whose axis cannot be told.
     """
     network = unwrapped(network)
-    find_synapses(network)  # weights that cannot be looked at are named before anything runs
+    names = list(find_synapses(network, exclude=exclude))  # those that cannot be looked at are named before it runs
     given, labels = split_batch(example)
     inputs = Inputs.of(given)
     if any(parameter.is_meta for parameter in network.parameters()):
@@ -140,7 +144,7 @@ def recorded_graph(network: nn.Module, example: Any, layout: Any = None, *, mixe
     builders: list[_Builder] = []
 
     def follow(layout: Layout, tape: Tape) -> Callable[[Step, list[Shadow]], None]:
-        builders.append(_Builder(network, tape, layout))
+        builders.append(_Builder(network, names, tape, layout))
         return builders[-1].visit
 
     found, tape = find_layout(network, inputs, layout, labels=_count(labels), mixed=mixed, follow=follow)
@@ -193,9 +197,9 @@ class _Edge:
 class _Builder:
     """Walks along a tape, and collects populations, projections and uses."""
 
-    def __init__(self, network: nn.Module, tape: Tape, layout: Layout) -> None:
+    def __init__(self, network: nn.Module, names: Sequence[str], tape: Tape, layout: Layout) -> None:
         self.network, self.tape, self.stamps, self.layout = network, tape, layout.stamps(tape), layout
-        self.names = {entry.name for entry in _synapses(network)}
+        self.names = names
         self.populations: dict[str, Population] = {}
         self.edges: list[_Edge] = []  # one for each use
         self.skips: dict[tuple[str, str], Projection] = {}
@@ -337,7 +341,7 @@ class _Builder:
 
     def _refuse_derived(self, step: Step, factors: list[int]) -> None:
         for index in factors:
-            derived = self._carry(index).parameters & self.names
+            derived = self._carry(index).parameters & set(self.names)
             if derived and not self._carry(index).depends:
                 raise InputError(
                     f"{min(derived)} acts through a function of it in {step.module or 'the network'}: what acts is not "
@@ -520,7 +524,7 @@ class _Builder:
                 self._arrive(carried, name, when=None)
                 self.outputs.append(name)
         used = {use.parameter for use in self.uses}
-        unused = tuple(entry.name for entry in _synapses(self.network) if entry.name not in used)
+        unused = tuple(name for name in self.names if name not in used)
         values = any(
             step.kind == "value" and any(self._carry(i).depends for i in step.inputs()) for step in self.tape.steps
         )
@@ -565,10 +569,6 @@ def _projections(edges: Iterable[_Edge]) -> list[Projection]:
 
 def _made(tape: Tape, step: Step) -> torch.Size:
     return tape.shapes[next(index for index in step.outputs if index is not None)]
-
-
-def _synapses(network: nn.Module) -> list[Any]:
-    return list(find_synapses(network).values())
 
 
 def _is_binary(step: Step) -> bool:

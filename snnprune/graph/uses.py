@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 
 from ..errors import InputError
 from ..probe import Inputs, split_batch, undisturbed
-from ..synapses import reset_neurons, unwrapped
+from ..synapses import Exclude, reset_neurons, unwrapped
 from .layouts import Layout
 from .operators import CONTRACTIONS, arguments_of, base_name
 from .reach import linear_map
@@ -192,13 +192,14 @@ class Watched:
     Args:
         network: left as it was.
         layout: of the inputs; None: found on the first batch.
+        exclude: weights of which nothing is asked.
         mixed: samples need not be told apart.
     """
 
-    def __init__(self, network: nn.Module, layout: Any = None, *, mixed: bool = False) -> None:
+    def __init__(self, network: nn.Module, layout: Any = None, *, exclude: Exclude = (), mixed: bool = False) -> None:
         self.network = unwrapped(network)
         self.layout = layout
-        self.mixed = mixed
+        self.exclude, self.mixed = exclude, mixed
         self.first: Recorded | None = None
         self._known: dict[Any, Recorded] = {}
         self.timesteps: list[int] = []  # of each batch
@@ -212,7 +213,7 @@ class Watched:
             if known is not None:
                 return replace(known, inputs=inputs)
         layout = self.layout if self.first is None or self.mixed else self.first.layout.names()
-        found = recorded_graph(self.network, batch, layout, mixed=self.mixed)
+        found = recorded_graph(self.network, batch, layout, exclude=self.exclude, mixed=self.mixed)
         self.first = self.first or found
         self._known[_key(inputs, self.first.layout)] = found
         return found

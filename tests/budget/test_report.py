@@ -33,9 +33,10 @@ def report(run: Path, *options: str | Path) -> int:
 def test_a_report_of_a_run(run, tmp_path, capsys):
     assert report(run, "--chip", "dynap-se2", "xylo-audio-2", "--out", tmp_path, "--samples", "200") == 0
     content = json.loads((tmp_path / "report.json").read_text())
-    assert set(content) == {"run", "connectivity", "operations", "energy", "chips"}
+    assert set(content) == {"run", "connectivity", "not_pruned", "operations", "energy", "chips"}
     assert content["run"]["accuracy"] == json.loads((run / "summary.json").read_text())["accuracy"]
     assert content["connectivity"]["nonzero"] == content["connectivity"]["connections"] == 947
+    assert content["not_pruned"] == []
     operations = content["operations"]
     assert (operations["samples"], operations["timesteps"]) == (200, 3)
     assert operations["by_layer"]["fc1.weight"]["kind"] == "multiply-accumulates"

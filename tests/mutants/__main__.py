@@ -50,6 +50,7 @@ TESTS = {
     "errors": ["tests/storage", "tests/options"],
     "cli": ["tests/budget/test_report.py", "tests/budget/test_chips.py"],
     "shapes": ["tests/test_shapes.py", "tests/test_connectivity.py"],
+    "synapses": [f"tests/test_{name}.py" for name in ("synapses", "synapse_kinds", "acting", "unpruned")],
     "paths": ["tests/test_paths.py", "tests/criteria"],
 }
 

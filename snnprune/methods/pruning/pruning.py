@@ -18,7 +18,7 @@ from ...losses import Loss, mse
 from ...options import Count, Seed, Share, ShareOfSteps, Steps
 from ...probe import batches_of
 from ...schedules import Schedule
-from ...synapses import Exclude, entries_of, geometry
+from ...synapses import Exclude, Include, entries_of, geometry
 from ..base import Phase
 from ..masked import Masked
 from ..registry import register
@@ -51,6 +51,7 @@ class Pruning(Masked):
         loss: of outputs and labels, for criteria that take one.
         seed: for criteria that draw random numbers.
         exclude: synapses to leave dense.
+        include: parameters to take as synapses, as in `find_synapses`.
         layout: axes of the batches, for criteria that look into a run: "B", "TB" or "BT"; None: found.
 
     Raises:
@@ -83,6 +84,7 @@ class Pruning(Masked):
         loss: Loss = mse,
         seed: Seed = 0,
         exclude: Exclude = (),
+        include: Include = (),
         layout: Any = None,
     ) -> None:
         for name, given in {"criterion": criterion, "allocation": allocation, "schedule": schedule}.items():
@@ -102,7 +104,7 @@ class Pruning(Masked):
         criteria.check_batches(self.criterion, self.batches)
         self.network = network
         self._silent: set[str] = set()  # layers of which a warning was logged
-        self.exclude = entries_of(exclude)
+        self.exclude = entries_of(exclude, include)
         self.loss = loss
         self.layout = layout
         self.seed = seed
@@ -141,10 +143,10 @@ class Pruning(Masked):
     def _scores(self) -> Scores:
         """Return the criterion's scores of the network in its current state, without layers that have fallen silent."""
         function = self.criterion.function
-        own = {"seed": self.seed} if "seed" in inspect.signature(function).parameters else {}
+        own: dict[str, Any] = {"seed": self.seed} if "seed" in inspect.signature(function).parameters else {}
         silent: tuple[str, ...] = ()
         while True:
-            exclude = (*self.exclude, *silent)
+            exclude = entries_of([*self.exclude, *silent], self.exclude.include)
             try:
                 return criteria.score(
                     function, self.network, self.batches, loss=self.loss, exclude=exclude, layout=self.layout, **own
@@ -166,7 +168,7 @@ class Pruning(Masked):
         ranked = {name: torch.where(present[name], score, 0) for name, score in scores.items()}
         self._findings.check_ranked(ranked, self.steps_done)
         eligible = {name: torch.where(present[name], score, -torch.inf) for name, score in scores.items()}
-        shapes = geometry(self.network, exclude=(*self.exclude, *kept))
+        shapes = geometry(self.network, exclude=entries_of([*self.exclude, *kept], self.exclude.include))
         return {**kept, **dict(self.allocation(eligible, density, shapes))}
 
     def _density_of_others(self, kept: Mapping[str, Tensor], density: float) -> float:
