@@ -500,7 +500,8 @@ def test_a_transfer_is_judged_by_the_margin_and_not_with_one_seed():
 
 def test_layers_and_masks_are_drawn_from_three_methods_on(tmp_path):
     made = results(a=[90.0, 91.0], b=[90.0, 91.0], c=[90.0, 91.0])
-    made = [replace(result, folder=tmp_path / f"{result.method}{result.seed}") for result in made]
+    # densities as they come from files: equal, and each a number of its own
+    made = [replace(r, folder=tmp_path / f"{r.method}{r.seed}", density=float(str(r.density))) for r in made]
     for result in made:
         result.folder.mkdir()
         Connectivity({"fc.weight": torch.rand(5, 5) < 0.3}).save(result.folder / "connectivity.safetensors")

@@ -71,6 +71,31 @@ def test_the_map_of_a_large_layer_shows_densities(tmp_path: Path, images: list[n
     assert images[0].sum() == 0.75
 
 
+def test_the_axes_of_a_map_count_units_and_the_last_blocks_reach_beyond_them():
+    small = plot_connectivity(mask(3, 8), name="fc1").axes[0]
+    assert small.images[0].get_extent() == [-0.5, 7.5, 2.5, -0.5]
+    large = plot_connectivity(mask(701, 1399), name="fc1").axes[0]  # 234 rows of 3 x 4 blocks, 350 columns of them
+    assert large.images[0].get_extent() == [-0.5, 1399.5, 701.5, -0.5]
+    assert (large.get_xlim(), large.get_ylim()) == ((-0.5, 1398.5), (700.5, -0.5))
+
+
+def test_fans_are_drawn_beside_the_map_as_means_of_its_blocks():
+    which = torch.zeros(3, 703, dtype=torch.bool)
+    which[0] = True
+    which[1, :6] = True
+    _, above, beside, *_ = plot_connectivity(which, name="fc1").axes
+    (fan_out,), (fan_in,) = above.patches, beside.patches
+    values, edges, _ = fan_out.get_data()
+    assert values.tolist() == [2.0] * 2 + [1.0] * 233  # three inputs each, the last one alone
+    assert edges[[0, 1, -2, -1]].tolist() == [-0.5, 2.5, 701.5, 702.5]
+    values, edges, _ = fan_in.get_data()
+    assert (values.tolist(), edges.tolist()) == ([703, 6, 0], [-0.5, 0.5, 1.5, 2.5])
+    assert above.get_ylim() == pytest.approx((0, 2.16))
+    assert beside.get_xlim() == pytest.approx((0, 1.08 * 703))
+    empty = plot_connectivity(which & False, name="fc1").axes
+    assert empty[1].get_ylim() == empty[2].get_xlim() == pytest.approx((0, 1.08))
+
+
 def test_a_sparse_map_uses_the_whole_range_of_colours_and_its_scale_is_labelled():
     figure = plot_connectivity(torch.rand(2000, 3000) < 0.001, name="fc1")
     picture, bar = figure.axes[0].images[0], figure.axes[3]
