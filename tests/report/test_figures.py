@@ -205,6 +205,18 @@ def test_equal_input_gives_equal_bytes_and_other_input_another_picture(tmp_path:
 
 
 @pytest.mark.parametrize("kind", DRAW)
+def test_the_title_stands_above_its_numbers_and_these_above_the_panels(kind: str):
+    figure = DRAW[kind](None, False)
+    figure.canvas.draw()
+    title, numbers = (text.get_window_extent() for text in figure.texts[:2])
+    assert figure.bbox.y1 > title.y1
+    assert title.y0 >= numbers.y1
+    assert numbers.y0 >= max(axes.get_tightbbox().y1 for axes in figure.axes)
+    assert 0 < title.x0 == pytest.approx(numbers.x0, abs=2)
+    assert max(title.x1, numbers.x1) < figure.bbox.x1
+
+
+@pytest.mark.parametrize("kind", DRAW)
 def test_the_figure_is_returned_and_written_only_where_there_is_a_path(tmp_path: Path, kind: str, monkeypatch):
     monkeypatch.chdir(tmp_path)
     figure = DRAW[kind](None, False)
