@@ -339,7 +339,8 @@ def test_sizes_that_a_chip_of_layers_does_not_have():
 def test_all_on_one_core():
     layers = network(0.3, sizes=(16, 60, 8))
     placement = fit(layers, find_chip("xylo-audio-3"))
-    assert (placement.verdict, placement.cores) == ("fits", 1)
+    assert (placement.verdict, placement.cores, placement.chips) == ("fits", 1, 1)
+    assert placement.by_layer == {"0": 0, "1": 0}  # both on the first core
     assert "60 of 992 neurons that are not outputs" in placement.reasons[0]
     wide = fit(network(sizes=(20, 60, 8)), find_chip("xylo-audio-2"))
     assert (wide.verdict, wide.reasons) == ("cannot", ("20 inputs of the network, the limit is 16",))
@@ -378,6 +379,13 @@ def test_what_would_help_on_one_core():
     assert fit(layers, crowded).changes == (
         "leave 144 synapses behind the first layer: removes 11.1% of the synapses",
         "connect inputs to 9 neurons only: removes 13.9% of the synapses",
+    )
+
+
+def test_synapses_that_are_too_many_for_a_mean_fan_out():
+    layers = network(sizes=(20, 12, 12, 4))  # 12 * 12 + 12 * 4 = 192 behind the first layer
+    assert fit(layers, chip("xylo-audio-3", hidden_neurons=24, mean_fan_out=3)).changes == (
+        "leave 72 synapses behind the first layer: removes 27.8% of the synapses",  # 120 of 432
     )
 
 

@@ -154,6 +154,14 @@ def test_training_is_drawn(tmp_path: Path, metrics: list[dict]):
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
+@pytest.mark.parametrize(("last", "expected"), [(0.02, [2, 5, 10, 20, 50, 100]), (0.001, [0.1, 1, 10, 100])])
+def test_a_density_of_few_decades_has_more_numbers(last: float, expected: list[float]):
+    upper = plot_training([{**METRICS[0]}, {**METRICS[0], "epoch": 2, "density": last}]).axes[0]
+    low, high = upper.get_ylim()
+    assert (low, high) == pytest.approx((100 * last / 1.7, 150))
+    assert [tick for tick in upper.get_yticks() if low <= tick <= high] == pytest.approx(expected)
+
+
 def test_the_course_of_training_shows_held_out_accuracy_where_it_is_known():
     lower = plot_training(METRICS).axes[1]
     train, held_out = lower.get_lines()

@@ -317,6 +317,28 @@ def test_nothing_lies_on_another_thing_or_beyond_the_margins(kind: str):
             assert part.x1 <= other.x0 or other.x1 <= part.x0 or part.y1 <= other.y0 or other.y1 <= part.y0
 
 
+@pytest.mark.parametrize(("side", "expected"), [(28, 344), (90, 270), (150, 300), (400, 344)])
+def test_pixels_that_are_few_pixels_wide_are_all_of_one_size(side: int, expected: int):
+    box = Screen(footage(shape=(2, side**2), image=(1, side, side))).figure.axes[0].bbox
+    assert (box.width, box.height) == pytest.approx((expected, expected))
+
+
+def test_a_strip_shows_nine_neurons_below_the_pixels():
+    film = footage(shape=(12, 12))
+    axes = plot_strip(film).axes
+    assert len(axes) == 8  # two rows of four frames
+    for frame, (above, below) in enumerate(zip(axes[:4], axes[4:], strict=True)):
+        assert np.array_equal(above.images[0].get_array(), pixels(film, frame)[0])
+        assert np.array_equal(below.images[0].get_array(), tiles(film, frame, choose_neurons(film, 9), 3))
+
+
+def test_the_dead_zone_has_a_border_on_either_side():
+    figure = plot_hidden(KINDS["zone"])
+    _, upper, lower, *_ = figure.axes[0].get_lines()  # after the line at 0
+    assert upper.get_ydata()[:3].tolist() == [0, 0.1, 0.2]
+    assert lower.get_ydata()[:3].tolist() == [0, -0.1, -0.2]
+
+
 @pytest.mark.parametrize("frame", [0, 2, 3])
 def test_of_the_course_all_that_is_still_to_come_is_covered(frame: int):
     screen = Screen(FILM)
