@@ -287,6 +287,16 @@ def test_the_similarity_of_each_pair_is_its_jaccard_excess():
     assert similarity(masks) == pytest.approx(np.array(expected), abs=1e-12)
 
 
+@pytest.mark.parametrize(("count", "inches"), [(3, 4.4), (24, 6.0)])
+@pytest.mark.parametrize("name", ["a", "a-method-with-a-very-long-name"])
+def test_a_matrix_is_about_square_and_of_one_size_whatever_its_names_are(name: str, count: int, inches: float):
+    figure = plot_similarity({"snn": {f"{name}{i} 0": random(0.2) for i in range(count)}})
+    figure.canvas.draw()
+    width, height = figure.axes[0].bbox.size / figure.dpi
+    assert width == pytest.approx(inches, rel=0.1)
+    assert height == pytest.approx(width, rel=0.1)
+
+
 def test_the_similarity_of_a_layer_larger_than_a_chunk_is_exact():
     one, other = (Connectivity({"weight": torch.rand(3, 200_000) < 0.2}) for _ in range(2))
     found = similarity({"one": one, "other": other})
