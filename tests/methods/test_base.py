@@ -231,6 +231,21 @@ def test_a_state_of_a_training_to_another_density_is_refused():
         other.detach()
 
 
+@pytest.mark.parametrize(("name", "steps"), [("set", 1), ("gmp", 1), ("imp", 1), ("gradr", 4), ("stds", 4), ("upr", 4)])
+def test_a_state_must_have_masks_from_when_on_the_method_has_them(name, steps):
+    network, optimizer = pair()
+    method = methods.create(name, network, optimizer, steps=4, density=0.5)
+    method.load_state_dict(method.state_dict())  # before the first step it has none
+    for _ in range(steps):
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+    state = method.state_dict()
+    method.load_state_dict(state)
+    with pytest.raises(InputError, match=rf"the state of {type(method).__name__} \(\w+\) lacks mask"):
+        method.load_state_dict({key: value for key, value in state.items() if not key.startswith("mask/")})
+
+
 def test_a_finalized_method_has_no_state():
     network, optimizer = pair()
     method = GradR(network, optimizer, density=0.5, steps=9)
