@@ -1,6 +1,7 @@
 """`budget.assess`: a network and inputs, no run folder."""
 
 import json
+import re
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -53,6 +54,26 @@ def test_it_can_be_printed_and_shown_in_a_notebook(network):
     assert "the same spikes, all synapses" in page
     assert "<script" not in page
     assert "fits by size" in page
+
+
+def sides(html: str) -> list[str]:
+    """To which side each column of each table is aligned, by the initials; heads and cells alike."""
+    found = []
+    for table in html.split("</table>")[:-1]:
+        rows = [re.findall(r"<t([hd]) style='text-align:(l|r)", row) for row in table.split("</tr>")[:-1]]
+        assert [kind for row in rows for kind, _ in row] == ["h"] * len(rows[0]) + ["d"] * len(rows[0]) * (
+            len(rows) - 1
+        )
+        (sides,) = {"".join(side for _, side in row) for row in rows}
+        found.append(sides)
+    return found
+
+
+def test_words_are_to_the_left_and_numbers_to_the_right(network):
+    result = assess(network, BATCHES[0], chips=["odin", "speck"])
+    assert sides(result._repr_html_()) == ["llrrrrrl", "lr", "llllll"]
+    assert sides(fit(wire(network, BATCHES[0]), find_chip("odin"))._repr_html_()) == ["llll"]
+    assert sides(Connectivity.from_network(network)._repr_html_()) == ["llrrr"]
 
 
 def test_the_parts_can_be_shown_too(network):
