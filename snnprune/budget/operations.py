@@ -122,7 +122,7 @@ def count_operations(
     present.check(network)
     counters = {name: Counter(name, entry.parameter, present.get(name)) for name, entry in synapses.items()}
     products: dict[str, Counter] = {}
-    watched = Watched(network, layout, exclude=exclude)
+    watched = Watched(network, layout, names=synapses)
     remaining = None if lengths is None else iter(lengths)
 
     def count(seen: Seen) -> None:

@@ -34,7 +34,7 @@ def visit_layers(
     """
     need_autograd(network)
     reached = dict.fromkeys(find_synapses(network, exclude=exclude), False)
-    watched = Watched(network, layout, exclude=exclude, mixed=mixed)
+    watched = Watched(network, layout, names=reached, mixed=mixed)
 
     def show(seen: Seen) -> None:
         name = seen.use.parameter

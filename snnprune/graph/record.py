@@ -1,6 +1,6 @@
 """Record the graph of a network: what each tensor of the tape carries from which population, and by which weights."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -13,28 +13,17 @@ from ..probe import Inputs, split_batch
 from ..synapses import Exclude, find_synapses, unwrapped
 from .graph import Graph, Operation, Population, Projection
 from .layouts import Layout, find_layout
-from .operators import ACTIVATIONS, COMPARISONS, arguments_of, plain_name
+from .operators import ACTIVATIONS, COMPARISONS, arguments_of, names_of, plain_name
 from .replay import Shadow, operands_of
 from .stamps import is_multi, latest, stamp_of
 from .tape import Step, Tape
 
 # Operators that are no more than a change of shape or type, not named between populations.
-_PLAIN = frozenset(
-    [
-        "add",
-        "sub",
-        "clone",
-        "copy",
-        "_to_copy",
-        "detach",
-        "alias",
-        "lift_fresh",
-        "cat",
-        "stack",
-        "contiguous",
-        "_unsafe_view",
-    ]
-)
+_PLAIN = names_of("add sub clone copy _to_copy detach alias lift_fresh cat stack contiguous _unsafe_view")
+
+
+# Functions of each weight by itself that leave 0 at 0.
+_KEEPS_ZEROS = names_of("div _to_copy clone detach square pow abs neg relu sign tanh sqrt where masked_fill")
 
 
 class Rows(NamedTuple):
@@ -115,11 +104,16 @@ def record(network: nn.Module, example: Any, layout: Any = None, *, exclude: Exc
         InputError: an example that the network does not take (the layer is named), samples that mix, a layout that is
             wrong or cannot be told, a network on the device "meta", or weights that act through a function of them.
     """
-    return recorded_graph(network, example, layout, exclude=exclude).graph
+    return recorded_graph(network, example, layout, names=find_synapses(network, exclude=exclude)).graph
 
 
 def recorded_graph(
-    network: nn.Module, example: Any, layout: Any = None, *, exclude: Exclude = (), mixed: bool = False
+    network: nn.Module,
+    example: Any,
+    layout: Any = None,
+    *,
+    names: Collection[str] | None = None,
+    mixed: bool = False,
 ) -> Recorded:
     """Return the graph of a network with what analyses need.
 
@@ -127,14 +121,14 @@ def recorded_graph(
         network: as in `record`.
         example: as in `record`.
         layout: as in `record`.
-        exclude: as in `record`.
+        names: of the tensors of synapses that are asked about; None: all.
         mixed: samples need not be told apart.
 
     Raises:
         InputError: as `record`; with `mixed`, not for samples that mix or whose axis cannot be told.
     """
     network = unwrapped(network)
-    names = list(find_synapses(network, exclude=exclude))  # those that cannot be looked at are named before it runs
+    names = list(find_synapses(network)) if names is None else list(names)
     given, labels = split_batch(example)
     inputs = Inputs.of(given)
     if any(parameter.is_meta for parameter in network.parameters()):
@@ -291,7 +285,7 @@ class _Builder:
             return
         others = [index for index in inputs if index != known[0]]
         constant = all(not self._carry(index).parameters and not self._carry(index).depends for index in others)
-        scaled = step.kind == "product" or step.name in ("div", "_to_copy", "clone", "detach", "where", "masked_fill")
+        scaled = step.kind == "product" or step.name in _KEEPS_ZEROS
         if (step.kind == "move" or scaled) and constant:
             name, chain = self._chains[known[0]]
             for index in step.outputs:

@@ -32,14 +32,14 @@ def geometry(
         InputError: as `find_synapses`, an example that the network does not take, or a tensor that is not used on it.
     """
     shapes = static(network, exclude=exclude, include=include)
-    return shapes if example is None else with_uses(network, shapes, example, exclude=exclude, layout=layout)
+    return shapes if example is None else with_uses(network, shapes, example, layout=layout)
 
 
 def with_uses(
-    network: nn.Module, shapes: Mapping[str, Geometry], example: Any, *, exclude: Exclude = (), layout: Any = None
+    network: nn.Module, shapes: Mapping[str, Geometry], example: Any, *, layout: Any = None
 ) -> dict[str, Geometry]:
     """Return geometries with the number of uses of each weight, counted on an example; arguments as in `geometry`."""
-    uses = uses_of(recorded_graph(network, example, layout, exclude=exclude, mixed=True))
+    uses = uses_of(recorded_graph(network, example, layout, names=shapes, mixed=True))
     if missed := [name for name in shapes if name not in uses]:
         raise InputError(f"{', '.join(missed)} did not run on the example: its uses cannot be counted; exclude it")
     return {name: replace(shape, uses=uses[name][None, None]) for name, shape in shapes.items()}

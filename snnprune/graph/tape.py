@@ -45,7 +45,7 @@ class Step:
         neuron: the module, for a neuron.
     """
 
-    kind: Kind | str
+    kind: Kind
     name: str
     operator: OpOverload | None
     args: tuple[Any, ...]
