@@ -25,8 +25,8 @@ _MOVES = names_of("""
     unsafe_split_with_sizes unsqueeze upsample_nearest1d upsample_nearest2d upsample_nearest3d view_copy
 """)
 _POINTWISE = names_of("""
-    normal poisson binomial _native_batch_norm_legit_no_training _to_copy alias bernoulli clamp clone contiguous copy detach fill lerp
-    lift_fresh lift_fresh_copy masked_fill native_dropout where zero
+    _native_batch_norm_legit_no_training _to_copy alias bernoulli binomial clamp clone contiguous copy detach fill
+    lerp lift_fresh lift_fresh_copy masked_fill native_dropout normal poisson where zero
 """)
 _PRODUCTS = names_of("__and__ bitwise_and logical_and mul")
 _REDUCTIONS = names_of("""
