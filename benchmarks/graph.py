@@ -5,8 +5,8 @@
 
 The first command measures, in turns with plain passes: recording the graph at batch 32, counting operations over eight
 batches of 128, and the effective connectivity of the CIFAR-10 network at 5 % in a process of its own. The second
-records every network of the battery of the tests, counts its operations one sample at a time against torch's own calls, and
-takes away what is not effective. Writes benchmarks/results/graph.json, or the table.
+records every network of the battery of the tests, counts its operations one sample at a time against torch's own calls,
+and takes away what is not effective. Writes benchmarks/results/graph.json, or the table.
 """
 
 import argparse

@@ -99,9 +99,9 @@ def _found(network: nn.Module, inputs: Inputs, labels: int | None, follow: Follo
         free = batch == 1 or _is_free(tape)
         for layout in layouts if free else layouts[-1:]:
             reason = _misfit(tape, layout, follow)
-            if not reason and free and layout.names()[0] == "B":
-                reason = _unclear(network, inputs, tape, labels)
             if not reason:
+                if free and layout.names()[0] == "B":
+                    _check_clear(network, inputs, tape, labels)
                 return layout, tape
             reasons.append(reason)
     raise InputError(reasons[0] if reasons else f"an input must hold samples, found {inputs.described()}")
@@ -188,20 +188,23 @@ def _misfit(tape: Tape, layout: Layout, follow: Follow | None, *, asked: bool = 
     return f"the steps of {wrong} are not those of the axis of time" if wrong else ""
 
 
-def _unclear(network: nn.Module, inputs: Inputs, tape: Tape, labels: int | None) -> str:
-    """Return the reason why the second axis may be that of the samples as well; empty if it may not."""
+def _check_clear(network: nn.Module, inputs: Inputs, tape: Tape, labels: int | None) -> None:
+    """Make sure that the second axis is not one of samples as well.
+
+    Raises:
+        InputError: the network treats the first two axes alike, and labels do not tell.
+    """
     first = inputs.tensors()[0]
-    if first.dim() < 3 or (labels is not None and first.shape[0] == labels != first.shape[1]):
-        return ""
+    if first.dim() < 3 or first.shape[1] == 1 or (labels is not None and first.shape[0] == labels != first.shape[1]):
+        return
     size = tape.shapes[tape.inputs[0]][1]
     shadows = replay(tape, Stamps(size, {tape.inputs[0]: (1, None)}))
     samples = torch.cat([stamp_of(shadows[index], size).sample.flatten() for index in tape.outputs])
-    if size == 1 or bool((samples == -2).any()) or not bool((samples >= 0).any()):
-        return ""
-    return (
-        f"the axis of the samples cannot be told: {type(network).__name__} treats the first two axes of "
-        f"{list(first.shape)} alike; pass layout='B', 'TB' or 'BT'"
-    )
+    if bool((samples >= 0).any()) and not bool((samples == -2).any()):
+        raise InputError(
+            f"the axis of the samples cannot be told: {type(network).__name__} treats the first two axes of "
+            f"{list(first.shape)} alike; pass layout='B', 'TB' or 'BT'"
+        )
 
 
 def _mixing(tape: Tape, shadows: Mapping[int, Shadow]) -> str:
