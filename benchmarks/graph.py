@@ -81,7 +81,7 @@ def effective(model: str) -> dict[str, float]:
         "seconds": seconds,
         "peak_gb": peak() / 1e9,
         "before_gb": before / 1e9,
-        "of_kept": found.nonzero / kept.nonzero,
+        "effective_of_kept": found.nonzero / kept.nonzero,
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from ..errors import InputError
 from ..options import checked
@@ -16,7 +17,7 @@ from .layouts import Layout, find_layout
 from .operators import ACTIVATIONS, COMPARISONS, arguments_of, names_of, plain_name
 from .replay import Shadow, operands_of
 from .stamps import is_multi, latest, stamp_of
-from .tape import Step, Tape
+from .tape import Ref, Step, Tape
 
 # Operators that are no more than a change of shape or type, not named between populations.
 _PLAIN = names_of("add sub clone copy _to_copy detach alias lift_fresh cat stack contiguous _unsafe_view")
@@ -53,6 +54,7 @@ class Use:
         rows: of the other factor; None where samples mix.
         call: number of the call among those of the same place in the program.
         shape: of the parameter.
+        batched: whether the factor is several matrices, one for each entry of a batch, and not one for all.
         real: for each spatial axis of a convolution, where its input depends on the example and is not padding.
         made: shape of the output, for `SAMPLES` samples.
     """
@@ -65,6 +67,7 @@ class Use:
     rows: Rows | None
     call: int
     shape: torch.Size
+    batched: bool
     real: tuple[Tensor, ...]
     made: torch.Size
 
@@ -319,6 +322,7 @@ class _Builder:
                 rows,
                 call,
                 shape,
+                weights is not None and self._is_batched(factors[weights], chain, shape),
                 self._real(step),
                 _made(self.tape, step),
             )
@@ -357,6 +361,13 @@ class _Builder:
         else:
             rows = self.stamps.reduce(shadow, [-1 if which == 0 or step.name == "linear" else -2], keep=False)
         return rows_from(rows, self.stamps.samples)
+
+    def _is_batched(self, factor: int, chain: tuple[Step, ...], shape: torch.Size) -> bool:
+        """Return whether a factor holds several matrices: torch also repeats one, depending on strides."""
+        if len(self.tape.shapes[factor]) != 3 or not chain:
+            return False
+        places = through(chain, torch.arange(shape.numel(), device="cpu").view(shape))
+        return bool((places != places[:1]).any())
 
     def _real(self, step: Step) -> tuple[Tensor, ...]:
         if "convolution" not in step.name:
@@ -559,6 +570,20 @@ def _projections(edges: Iterable[_Edge]) -> list[Projection]:
                 )
             found[key] = mine
     return list(found.values())
+
+
+def through(chain: Iterable[Step], parameter: Tensor) -> Tensor:
+    """Return what the views of a chain make of a tensor of the parameter's shape."""
+    for step in chain:
+        if step.kind == "move" and step.operator is not None:  # others leave every element where it is
+            args, kwargs = (_with(parameter, tree) for tree in (step.args, dict(step.kwargs)))
+            parameter = step.operator(*args, **kwargs)
+    return parameter
+
+
+def _with(tensor: Tensor, arguments: Any) -> Any:
+    """Return arguments with a tensor in place of the reference in them."""
+    return tree_map(lambda leaf: tensor if isinstance(leaf, Ref) else leaf, arguments)
 
 
 def _made(tape: Tape, step: Step) -> torch.Size:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_map
 
 from ..errors import InputError
 from ..probe import Inputs, split_batch, undisturbed
@@ -17,8 +16,8 @@ from ..synapses import reset_neurons, unwrapped
 from .layouts import Layout
 from .operators import CONTRACTIONS, arguments_of, base_name
 from .reach import linear_map
-from .record import Recorded, Rows, Use, recorded_graph
-from .tape import Ref, Step, observed
+from .record import Recorded, Rows, Use, recorded_graph, through
+from .tape import observed
 
 # Called with a use and the real tensors of its factors: the values first, then the weights (of a product, both values).
 Visit = Callable[["Seen"], None]
@@ -149,17 +148,10 @@ class Seen:
 
     def weights_of(self, parameter: Tensor) -> Tensor:
         """Return the factor that a tensor of the parameter's shape leads to, by the views between them."""
-        found = parameter
-        for step in self.use.chain:
-            if step.kind != "move" or step.operator is None:
-                continue  # a constant factor or a type: the same elements at the same places
-            found = step.operator(*_with(found, step.args), **_with(found, dict(step.kwargs)))
-        return found.flatten(1).T if self._bilinear else found
-
-
-def _with(tensor: Tensor, arguments: Any) -> Any:
-    """Return arguments with a tensor in place of the reference in them."""
-    return tree_map(lambda leaf: tensor if isinstance(leaf, Ref) else leaf, arguments)
+        found = through(self.use.chain, parameter)
+        if self._bilinear:
+            return found.flatten(1).T
+        return found[0] if found.dim() == 3 and not self.use.batched and self._convolution is None else found
 
 
 def _backward(
@@ -249,10 +241,11 @@ class Watched:
             nonlocal count
             step = expected[count] if count < len(expected) else None
             count += 1
-            if step is None or base_name(func) != step.name:
+            name = base_name(func)
+            if step is None or (name != step.name and not {name, step.name} <= _MATRICES):
                 raise InputError(_CHANGED.format(type(self.network).__name__))
             if (use := uses.get(id(step))) is not None:
-                visit(_seen(use, step, args, samples, number))
+                visit(_seen(use, name, args, samples, number))
 
         with torch.no_grad(), _watching(self.network, note):
             reset_neurons(self.network)
@@ -268,17 +261,25 @@ _CHANGED = (
 )
 
 
-def _seen(use: Use, step: Step, args: tuple[Any, ...], samples: int, number: int) -> Seen:
-    position = 1 if step.name in ("addmm", "baddbmm", "addmv") else 0
-    if step.name == "_trilinear":
-        first, weights, second = args[:3]
-        pairs = (first.detach().unsqueeze(-1) * second.detach().unsqueeze(-2)).flatten(-2)
-        return Seen(use, pairs, weights.detach().flatten(1).T, samples, number)
-    factors = args[position : position + 2]
-    values, other = (
-        (factors[1], factors[0]) if use.parameter is not None and use.weights == 0 else (factors[0], factors[1])
-    )
-    return Seen(use, values.detach(), other.detach(), samples, number)
+# Products of matrices, of which torch takes one or another depending on strides.
+_MATRICES = frozenset({"mm", "addmm", "bmm", "baddbmm", "linear"})
+
+
+def _seen(use: Use, name: str, args: tuple[Any, ...], samples: int, number: int) -> Seen:
+    if name == "_trilinear":
+        first, weights, second = (args[position].detach() for position in (0, 1, 2))
+        pairs = (first.unsqueeze(-1) * second.unsqueeze(-2)).flatten(-2)
+        return Seen(use, pairs, weights.flatten(1).T, samples, number)
+    position = 1 if name in ("addmm", "baddbmm", "addmv") else 0
+    factors = [factor.detach() for factor in args[position : position + 2]]
+    if use.parameter is not None and use.weights == 0:
+        factors.reverse()
+    values, other = factors
+    if use.parameter is not None and "convolution" not in name and not use.batched and other.dim() == 3:
+        other = other[0]
+    if use.parameter is not None and use.weights == 1 and "convolution" not in name and other.dim() == 2:
+        values = values.flatten(0, -2)
+    return Seen(use, values, other, samples, number)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import models
-from benchmarks import budget, chips_mnist, global_magnitude, gpu, gradr_mnist, rewiring_cost, training_step
+from benchmarks import budget, chips_mnist, global_magnitude, gpu, gradr_mnist, graph, rewiring_cost, training_step
 from snnprune.runs.config import Config
 
 SMALL = Config(model="digits-mlp", data="digits", method="gradr", density=0.1, epochs=3, batch_size=64, timesteps=2)
@@ -170,3 +170,10 @@ def test_the_budget_is_measured_beside_a_plain_evaluation(tmp_path, monkeypatch)
     assert found["counting"]["mnist-mlp"]["ratio"] > 0
     assert set(found["placing"]) == {"mnist-mlp, 3 %"}
     assert found["placing"]["mnist-mlp, 3 %"]["verdicts"]["loihi1"] == "fits"
+
+
+def test_looking_into_networks_is_measured(tmp_path):
+    assert graph.main(["--rounds", "1", "--large", "digits-mlp", "--results", str(tmp_path / "graph.json")]) == 0
+    found = json.loads((tmp_path / "graph.json").read_text())
+    assert found["effective"]["digits-mlp"]["effective_of_kept"] > 0
+    assert set(found["counting"]) == {"mnist-mlp", "lenet5"}

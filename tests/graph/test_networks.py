@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from networks import CASES, Case
 from spikingjelly.activation_based import functional
 from torch import Tensor, nn
@@ -140,3 +142,20 @@ def outputs(network: nn.Module, example: Tensor) -> list[Tensor]:
         found = torch.utils._pytree.tree_flatten(network(example))[0]
     functional.reset_net(network)
     return [part for part in found if isinstance(part, Tensor)]
+
+
+PROPERTY = ("tokens", "geometry_of_every_kind", "HandWritten", "Attention", "BatchFirst", "CalledTwice", "spiking_lstm")
+
+
+@settings(deadline=None, max_examples=25)
+@given(name=st.sampled_from(PROPERTY), samples=st.integers(1, 5), seed=st.integers(0, 10**6))
+def test_a_batch_equals_its_samples_one_by_one(name, samples, seed):
+    case = CASES[name]
+    network = made(case)
+    shape = [samples if axis == case.axis else size for axis, size in enumerate(case.shape)]
+    batch = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+    whole = count_operations(network, [batch], layout=case.layout)
+    alone = count_operations(network, batch.split(1, dim=case.axis), layout=case.layout)
+    for layer, operations in whole.layers.items():
+        assert torch.equal(operations.per_sample, alone.layers[layer].per_sample)
+        torch.testing.assert_close(operations.per_step, alone.layers[layer].per_step)
