@@ -1,6 +1,6 @@
 """Record the graph of a network: what each tensor of the tape carries from which population, and by which weights."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -35,6 +35,10 @@ _PLAIN = frozenset(
         "_unsafe_view",
     ]
 )
+
+
+# A product of two values that both depend on the input, between populations.
+GATE = "mul of two values"
 
 
 class Rows(NamedTuple):
@@ -90,6 +94,7 @@ class Recorded:
         layout: of the inputs.
         tape: of a run with `SAMPLES` samples.
         uses: in the order in which they ran.
+        units: number of a tensor -> the population whose values it holds, nothing else and in their order.
     """
 
     graph: Graph
@@ -97,6 +102,7 @@ class Recorded:
     layout: Layout
     tape: Tape
     uses: tuple[Use, ...]
+    units: Mapping[int, str] = field(default_factory=dict)
 
 
 @checked
@@ -140,7 +146,7 @@ def recorded_graph(network: nn.Module, example: Any, layout: Any = None, *, mixe
     stamps = found.stamps(tape)
     builder = _Builder(network, tape, stamps, found)
     replay(tape, stamps, builder.visit)
-    return Recorded(builder.graph(), inputs, found, tape, tuple(builder.uses))
+    return Recorded(builder.graph(), inputs, found, tape, tuple(builder.uses), builder.units)
 
 
 def _count(labels: Any) -> int | None:
@@ -200,6 +206,7 @@ class _Builder:
         self.notes: dict[str, None] = {}
         self.steps = 1
         self.outputs: list[str] = []
+        self.units: dict[int, str] = {}
         self._carried: dict[int, _Carried] = {}
         self._root: dict[int, int] = {}
         self._chains: dict[int, tuple[str, tuple[Step, ...]]] = {
@@ -220,6 +227,7 @@ class _Builder:
             shape = [size for axis, size in enumerate(self.tape.shapes[index]) if axis not in axes]
             self.populations[name] = Population(name=name, kind="input", shape=tuple(shape), graded=True)
             self._carried[index] = _Carried({name: ()})
+            self.units[index] = name
         for index, name in self.tape.parameters.items():
             self._carried[index] = _Carried(parameters=frozenset({name}))
 
@@ -252,6 +260,8 @@ class _Builder:
         named = (
             step.name if not (step.operator is not None and step.operator.is_view) and step.name not in _PLAIN else None
         )
+        if step.kind == "product" and sum(self._carry(index).depends for index in step.inputs()) > 1:
+            named = GATE
         self._assign(step, carried.through(named if carried.depends else None))
         self._follow_weights(step)
 
@@ -327,6 +337,8 @@ class _Builder:
             found = self._sources(index)
             sources += found
             between = between or next(iter(found.values()), ())
+            if GATE not in between and any(GATE in way for way in found.values()):
+                between = (*between, GATE)
         projection = self._projection(step, shown, name, tuple(dict.fromkeys(sources)), between, rows, factors, weights)
         self.edges.append(_Edge(projection, tuple(self._made.get(source) for source in projection.sources)))
         return number
@@ -469,13 +481,14 @@ class _Builder:
         for index in step.outputs:
             if index is not None:
                 self._carried[self._root.get(index, index) if index in step.mutated else index] = _Carried({name: ()})
+                self.units[index] = name
 
     def _plain_shape(self, step: Step) -> tuple[int, ...]:
         """Return the shape of what a step reads, without samples and time steps."""
         index = step.inputs()[0]
         shadow = self._shadows[index]
         if step.kind == "neuron" and is_multi(step):
-            shadow = tuple(part[0] for part in shadow)
+            shadow = tuple(part[-1] for part in shadow)  # the last step: a delay leaves the first ones empty
         return plain_shape(shadow, self.stamps.samples)
 
     def _arrive(self, carried: _Carried, target: str, when: int | None) -> None:

@@ -140,12 +140,17 @@ class Seen:
 
     def weights_of(self, parameter: Tensor) -> Tensor:
         """Return the factor that a tensor of the parameter's shape leads to, by the views between them."""
-        found = parameter
-        for step in self.use.chain:
-            if step.kind != "move" or step.operator is None:
-                continue  # a constant factor or a type: the same elements at the same places
-            found = step.operator(*_with(found, step.args), **_with(found, dict(step.kwargs)))
-        return found
+        return factor_of(self.use, parameter)
+
+
+def factor_of(use: Use, parameter: Tensor) -> Tensor:
+    """Return the factor of a use that a tensor of its parameter's shape leads to, by the views between them."""
+    found = parameter
+    for step in use.chain:
+        if step.kind != "move" or step.operator is None:
+            continue  # a constant factor or a type: the same elements at the same places
+        found = step.operator(*_with(found, step.args), **_with(found, dict(step.kwargs)))
+    return found
 
 
 def _with(tensor: Tensor, arguments: Any) -> Any:

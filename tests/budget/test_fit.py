@@ -255,8 +255,8 @@ def test_a_layer_on_each_core_by_a_matching():
     assert larger.verdict == "cannot"
     assert larger.reasons[0] == "0 takes 576 words for neuron states, the largest core has 512"
     assert larger.reasons[1] == "3 takes 2,304 words for kernels, the largest core has 2,048"
-    assert larger.changes == (  # 2 * 144 of 9 * 18 + 10 * 144
-        "remove 2 of the 10 output channels of 3 that are in use, to halve its kernels: removes 18.0% of the synapses",
+    assert larger.changes == (  # 2 * 144 of 9 * 18 * 64 + 10 * 144
+        "remove 2 of the 10 output channels of 3 that are in use, to halve its kernels: removes 2.4% of the connections",
     )
     alone = replace(
         mine,
@@ -394,10 +394,12 @@ def test_neurons_with_common_inputs_share_cores_that_have_few():
 def test_errors_of_placements():
     with pytest.raises(InputError, match="Loihi 1 has weights of 1, 2, 3, 4, 5, 6, 8 bits, not of 7"):
         fit(network(), find_chip("loihi1"), bits=7)
-    with pytest.raises(InputError, match="weight is a ConvTranspose2d that no chip here can be described for"):
+    with pytest.raises(InputError, match=r"weight \(from input to output\) is a transposed map .* no chip here can be described for it"):
         wire(nn.ConvTranspose2d(1, 1, 3), torch.zeros(1, 1, 4, 4))
-    with pytest.raises(InputError, match="weight is a Conv2d that no chip here can be described for"):
-        wire(nn.Conv2d(1, 1, 3, padding="same"), torch.zeros(1, 1, 4, 4))
+    assert wire(nn.Conv2d(1, 1, 3, padding="same"), torch.zeros(1, 1, 4, 4))[0].padding == (1, 1)
+    circular = nn.Sequential(nn.Conv1d(1, 4, 1), nn.Conv1d(4, 2, 3, padding=1, padding_mode="circular"))
+    with pytest.raises(InputError, match=r"1\.weight .* reads 24 values of 0:out, which has 16 neurons: they are padded"):
+        wire(circular, torch.zeros(2, 1, 4))
 
     class Idle(nn.Sequential):
         def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -408,7 +410,7 @@ def test_errors_of_placements():
     assert wire(nn.Conv1d(2, 3, 5, padding=2), torch.zeros(1, 2, 9))[0].outputs == (3, 1, 9)
 
 
-def test_pooling_that_is_not_known_counts_as_the_worst():
+def test_neurons_that_are_left_out_send_nowhere():
     class Odd(nn.Sequential):
         def __init__(self) -> None:
             super().__init__(nn.Linear(4, 6, bias=False), nn.Linear(5, 3, bias=False))
@@ -417,4 +419,14 @@ def test_pooling_that_is_not_known_counts_as_the_worst():
             return self[1](self[0](input)[:, :5])
 
     placement = fit(wire(Odd(), torch.zeros(1, 4)), chip("loihi1", cores=9, core_neurons=1))
+    assert [tile.load.output_axons for tile in placement.tiles[:6]] == [3] * 5 + [0]
+
+
+def test_pooling_that_is_not_known_counts_as_the_worst():
+    kernels = (np.ones((6, 4, 1, 1), bool), np.ones((3, 5, 1, 1), bool))
+    layers = [
+        Wired(name="a", kernels=kernels[0], inputs=(4, 1, 1), outputs=(6, 1, 1)),
+        Wired(name="b", kernels=kernels[1], inputs=(5, 1, 1), outputs=(3, 1, 1)),
+    ]
+    placement = fit(layers, chip("loihi1", cores=9, core_neurons=1))
     assert [tile.load.output_axons for tile in placement.tiles[:6]] == [3] * 6
