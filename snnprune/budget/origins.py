@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..graph.operators import arguments_of
 from ..graph.record import Recorded, Use
-from ..graph.replay import Domain, Shadow, operands_of, replay
+from ..graph.replay import Domain, Shadow, operands_of, replay, running_maximum
 from ..graph.tape import Step, Tape
 
 _NONE = 1 << 60
@@ -70,8 +70,10 @@ class _Units(Domain):
         return numbers.clone(), numbers.clone()
 
     def union(self, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
-        low, high = _nothing(shape)
-        for part in parts:
+        if not parts:
+            return _nothing(shape)
+        low, high = (part.expand(shape).clone() for part in parts[0])
+        for part in parts[1:]:
             low, high = torch.minimum(low, part[0].expand(shape)), torch.maximum(high, part[1].expand(shape))
         return low, high
 
@@ -81,7 +83,7 @@ class _Units(Domain):
         return shadow[0].amin(tuple(dims), keepdim=keep), shadow[1].amax(tuple(dims), keepdim=keep)
 
     def scan(self, shadow: Shadow, dim: int) -> Shadow:
-        return shadow[0].cummin(dim).values, shadow[1].cummax(dim).values
+        return -running_maximum(-shadow[0], dim), running_maximum(shadow[1], dim)
 
     def window(self, step: Step, shadow: Shadow, shape: torch.Size) -> Shadow:
         name = step.name.removeprefix("_").removesuffix("_with_indices")

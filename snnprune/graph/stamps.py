@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .replay import Domain, Shadow
+from .replay import Domain, Shadow, running_maximum
 from .tape import Step, Tape
 
 
@@ -84,7 +84,7 @@ class Stamps(Domain):
         if is_multi(step):
             if not is_causal(step):
                 late, early = (part.amax(0, keepdim=True).expand(part.shape) for part in (late, early))
-            late, early = (part.cummax(0).values for part in (late, early))
+            late, early = (running_maximum(part, 0) for part in (late, early))
             if shape != late.shape:  # the last potential, or the like, of all steps
                 return late[-1], early[-1], torch.full(shape, float(len(late))), nothing
             return late, early, nothing + _along(torch.arange(1, len(late) + 1), 0, late.dim()), nothing
