@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -107,8 +108,9 @@ class _Wiring:
         own = population.shape
         if self._features_last(population):
             return own[-1], prod(own[:-1]), 1
-        own = (*own[:1], prod(own[1:-2]) * own[-2] if len(own) > 2 else 1, own[-1]) if len(own) > 1 else (*own, 1, 1)
-        return own  # type: ignore[return-value]
+        if len(own) < 2:
+            return prod(own), 1, 1
+        return own[0], prod(own[1:-1]), own[-1]
 
     def _features_last(self, population: Population) -> bool:
         """Whether the values of a population are tokens, with their features in the last axis."""
@@ -169,7 +171,7 @@ class _Wiring:
             raise _cannot(
                 projection,
                 "reads or makes a product of values of neurons, as a gate does",
-                "chips here add their inputs: add instead, or keep the layers that lead there off the chip with exclude=",
+                "chips here add their inputs: add, or keep the layers that lead there off the chip with exclude=",
             )
         if projection.operation not in ("linear", "convolution", "identity") or len(projection.stride) > 2:
             raise _cannot(
@@ -228,7 +230,7 @@ class _Wiring:
         several = found.population
         bounds = [0, *(np.flatnonzero(np.diff(several)) + 1).tolist(), channels]
         alone = {self.names[number] for number in several if number >= 0}
-        for first, last in zip(bounds, bounds[1:], strict=False):
+        for first, last in pairwise(bounds):
             number = int(several[first])
             if number == -1:
                 continue
@@ -264,8 +266,8 @@ class _Wiring:
         if total > prod(shape):
             raise _cannot(
                 projection,
-                f"reads {total:,} values of {name}, which has {prod(shape):,} neurons: they are padded or copied on the "
-                "way",
+                f"reads {total:,} values of {name}, which has {prod(shape):,} neurons: they are padded or copied "
+                "on the way",
                 "pad with zeros, in the convolution, and alike on both sides",
             )
         if units is None:  # a sum: all of the population, in its order
@@ -281,7 +283,7 @@ class _Wiring:
 
     def _located(self, source: Source, first: np.ndarray, last: np.ndarray) -> Source:
         """A source with the window of its map that leads to each input; as it is where that is not known."""
-        (channels, height, width), area = source.shape, prod(source.shape[1:])
+        (channels, _, width), area = source.shape, prod(source.shape[1:])
         if self._features_last(self.graph.populations[source.population]):
             first, last = (units % channels * area + units // channels for units in (first, last))
         first, last = first.flatten(), last.flatten()

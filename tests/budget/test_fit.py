@@ -176,12 +176,12 @@ def test_no_limit_is_broken_on_convolutions(limits, density, seed, stride, group
 # --- Verdicts, by hand
 
 
-def test_neurons_fill_one_core_after_another():
+def test_as_few_cores_as_a_filling_takes_with_equal_loads():
     placement = fit(network(), chip("dynap-se2", cores=4, core_neurons=4))
     assert [(tile.layer, tile.first, tile.last) for tile in placement.tiles] == [
-        ("0.weight", 0, 4),
-        ("0.weight", 4, 8),
-        ("0.weight", 8, 9),
+        ("0.weight", 0, 3),
+        ("0.weight", 3, 6),
+        ("0.weight", 6, 9),
         ("1.weight", 0, 4),
     ]
     assert (placement.verdict, placement.cores, placement.chips) == ("fits", 4, 1)
@@ -394,11 +394,15 @@ def test_neurons_with_common_inputs_share_cores_that_have_few():
 def test_errors_of_placements():
     with pytest.raises(InputError, match="Loihi 1 has weights of 1, 2, 3, 4, 5, 6, 8 bits, not of 7"):
         fit(network(), find_chip("loihi1"), bits=7)
-    with pytest.raises(InputError, match=r"weight \(from input to output\) is a transposed map .* no chip here can be described for it"):
+    with pytest.raises(
+        InputError, match=r"weight \(from input to output\) is a transposed map .* no chip here can be described for it"
+    ):
         wire(nn.ConvTranspose2d(1, 1, 3), torch.zeros(1, 1, 4, 4))
     assert wire(nn.Conv2d(1, 1, 3, padding="same"), torch.zeros(1, 1, 4, 4))[0].padding == (1, 1)
     circular = nn.Sequential(nn.Conv1d(1, 4, 1), nn.Conv1d(4, 2, 3, padding=1, padding_mode="circular"))
-    with pytest.raises(InputError, match=r"1\.weight .* reads 24 values of 0:out, which has 16 neurons: they are padded"):
+    with pytest.raises(
+        InputError, match=r"1\.weight .* reads 24 values of 0:out, which has 16 neurons: they are padded"
+    ):
         wire(circular, torch.zeros(2, 1, 4))
 
     class Idle(nn.Sequential):

@@ -86,7 +86,9 @@ def _fewer_channels(layers: Sequence[Wired], chip: Chip, _placement: Placement, 
         if spare:
             lost = int(np.sort(layer.fan_in[used])[:spare].sum()) * prod(layer.outputs[1:])
             of_all = f"{np.count_nonzero(used):,} output channels of {layer.label} that are in use"
-            yield _removing(layers, lost, _connections(layers), f"remove {spare:,} of the {of_all}, to halve its kernels")
+            yield _removing(
+                layers, lost, _connections(layers), f"remove {spare:,} of the {of_all}, to halve its kernels"
+            )
 
 
 def _on_one_core(layers: Sequence[Wired], chip: Chip, _placement: Placement, _placer: Placer) -> Iterator[Change]:

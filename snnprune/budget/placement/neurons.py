@@ -1,6 +1,6 @@
 """Chips on which neurons of any layer go to any core."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,15 +29,55 @@ def place_neurons(layers: Sequence[Wired], chip: Chip, bits: int) -> Placement:
     if isinstance(found, str):
         return cannot(chip, [found], assumed)
     sheets, cuts, order = found
-    tiles = [tile for layer in layers for tile in cuts[layer.name]]
+    tiles, groups, cores = _shared(layers, cuts, sheets, chip)
+    filled_up = {tiles[index].layer for group in groups for index in group}
+    equal = _balanced(layers, cuts, sheets, order, filled_up)
+    if equal is not None and (again := _shared(layers, equal, sheets, chip))[2] <= cores:
+        cuts, (tiles, groups, cores) = equal, again
     by_layer = {layer.label: cores_of(cuts[layer.name]) for layer in layers}
-    shared = share_cores(tiles, sheets, chip)
-    cores = sum(by_layer.values()) - sum(len(group) - 1 for group in shared)
     synapses = sum(tile.load.synapses * tile.patches for tile in tiles)
     memory = sum(tile.load.synapse_bits * tile.patches for tile in tiles)
     result = counted(chip, cores, synapses=synapses, memory=memory)
-    where = {"by_layer": by_layer, "tiles": tuple(tiles), "order": order, "shared": shared}
+    where = {"by_layer": by_layer, "tiles": tuple(tiles), "order": order, "shared": groups}
     return Placement(chip=chip, **result, **where, assumptions=assumed)
+
+
+def _shared(
+    layers: Sequence[Wired], cuts: Mapping[str, list[Tile]], sheets: Mapping[str, Sheet], chip: Chip
+) -> tuple[list[Tile], tuple[tuple[int, ...], ...], int]:
+    """All tiles, the groups of them that share a core, and the number of cores."""
+    tiles = [tile for layer in layers for tile in cuts[layer.name]]
+    groups = share_cores(tiles, sheets, chip)
+    return tiles, groups, cores_of(tiles) - sum(len(group) - 1 for group in groups)
+
+
+def _balanced(
+    layers: Sequence[Wired],
+    cuts: Mapping[str, list[Tile]],
+    sheets: Mapping[str, Sheet],
+    order: Mapping[str, tuple[int, ...]],
+    filled_up: Collection[str],
+) -> dict[str, list[Tile]] | None:
+    """As many tiles of each layer with more equal loads, but where a remainder shares a core; None where none changes.
+
+    The busiest core decides how long a time step takes, so that a full core beside an almost empty one is slower than
+    two that are half full.
+    """
+    if _feeds_back(layers, {layer.population: index for index, layer in enumerate(layers)}):
+        return None
+    heard = consumers(layers)
+    found: dict[str, list[Tile]] = {}
+    for layer in reversed(layers):
+        sheet, tiles = sheets[layer.name], cuts[layer.name]
+        sent = _sent(layer, heard[layer.population], sheets, found)
+        sent = sent[list(order[layer.name])] if layer.name in order else sent
+        if bool((sent != sheet.targets).any()):
+            moved = sheet.sending(sent, tiles)
+            if moved is None:
+                return None
+            tiles = moved
+        found[layer.name] = sheet.balanced(tiles) if len(tiles) > 1 and layer.name not in filled_up else tiles
+    return found if found != dict(cuts) else None
 
 
 def _cut_all(

@@ -88,7 +88,5 @@ def assumptions(layers: Sequence[Wired]) -> tuple[str, ...]:
         found.append(f"sums that no neuron reads are units of their own, as neurons are: {', '.join(virtual)}")
     if delays := {source.delay for layer in layers for source in layer.sources if source.delay}:
         steps = "one time step" if delays == {1} else f"{', '.join(map(str, sorted(delays)))} time steps"
-        found.append(
-            f"the chip keeps the delays of {steps} of recurrent connections: no file has a limit for them"
-        )
+        found.append(f"the chip keeps the delays of {steps} of recurrent connections: no file has a limit for them")
     return tuple(found)
