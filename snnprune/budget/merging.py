@@ -60,13 +60,14 @@ class _Wiring:
     def __init__(
         self, network: nn.Module, recorded: Recorded, present: Connectivity, left_out: Collection[str]
     ) -> None:
-        self.graph = recorded.graph
+        self.recorded, self.graph = recorded, recorded.graph
         self.present = present
         self.weights = dict(plain_parameters(unwrapped(network)))
         self.uses: dict[str, Use] = {}
         for use in recorded.uses:
             self.uses.setdefault(use.name, use)
         self.origins = origins(recorded)
+        self._alone: dict[str, dict[str, Origin]] = {}
         self.names = list(self.graph.populations)
         self.into: dict[str, list[Projection]] = {}
         for projection in self._on_chip(left_out):
@@ -190,7 +191,12 @@ class _Wiring:
                 "give the skip connection a layer of weights",
             )
         source = Source(population=name, first=0, last=made[0], shape=shape, delay=projection.delay)
-        if (read := pooled_shape(prod(made), shape)) is not None:
+        units = None
+        if not self._features_last(self.graph.populations[projection.target]):
+            units = self._units_of(name, projection.target, 0, prod(made))
+        if units is not None and len(units[0]) == prod(made):
+            source = self._located(source, *units)
+        elif (read := pooled_shape(prod(made), shape)) is not None:
             source = read_of(source, read)
         yield _Block(
             projection=projection,
@@ -239,7 +245,18 @@ class _Wiring:
                 yield self._source(projection, self.names[number], first, last, units)
                 continue
             for name in [name for name in projection.sources if name not in alone] or projection.sources:
-                yield self._source(projection, name, first, last, None)
+                yield self._source(projection, name, first, last, self._units_of(name, projection.name, first, last))
+
+    def _units_of(self, name: str, reader: str, first: int, last: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Units of one population of a sum that lead to each input, if others are left out; None where not known."""
+        if name not in self._alone:
+            self._alone[name] = origins(self.recorded, name)
+        found = self._alone[name].get(reader)
+        if found is None or last > len(found.population):
+            return None
+        if bool((found.population[first:last] != self.names.index(name)).any()):
+            return None
+        return found.first[first:last], found.last[first:last]
 
     def _source(
         self,
@@ -270,16 +287,17 @@ class _Wiring:
                 "on the way",
                 "pad with zeros, in the convolution, and alike on both sides",
             )
-        if units is None:  # a sum: all of the population, in its order
-            read = pooled_shape(total, shape)
-            if read is None or ((height, width) != (1, 1) and shape[0] != last - first):
-                raise _cannot(
-                    projection,
-                    f"reads values of {name}, and it cannot be told which",
-                    "add or concatenate values of populations in their order",
-                )
-            return read_of(source, read)
-        return self._located(source, *units)
+        located = source if units is None else self._located(source, *units)
+        if located.read is not None or units is not None:
+            return located
+        read = pooled_shape(total, shape)
+        if read is None or ((height, width) != (1, 1) and shape[0] != last - first):
+            raise _cannot(
+                projection,
+                f"reads values of {name}, and it cannot be told which",
+                "add or concatenate values of populations in their order",
+            )
+        return read_of(source, read)  # a sum: all of the population, in its order
 
     def _located(self, source: Source, first: np.ndarray, last: np.ndarray) -> Source:
         """A source with the window of its map that leads to each input; as it is where that is not known."""

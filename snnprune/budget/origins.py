@@ -46,12 +46,18 @@ class Origin(NamedTuple):
 class _Units(Domain):
     """Two numbers of each element: the smallest and the largest unit, of all populations, whose value it holds."""
 
-    def __init__(self, found: Recorded) -> None:
-        self.units, self.populations = found.units, found.graph.populations
+    def __init__(self, found: Recorded, only: str | None) -> None:
+        self.populations = found.graph.populations
+        self.units = {index: name for index, name in found.units.items() if only in (None, name)}
+        self.others = found.units.keys() - self.units.keys()
         starts = np.concatenate([[0], np.cumsum([population.size for population in self.populations.values()])])
         self.starts = dict(zip(self.populations, (int(start) + 1 for start in starts), strict=False))
         # What a virtual population holds is made by contractions.
-        virtual = {p.name: p.target for p in found.graph.projections if self.populations[p.target].kind == "virtual"}
+        virtual = {
+            p.name: p.target
+            for p in found.graph.projections
+            if self.populations[p.target].kind == "virtual" and only in (None, p.target)
+        }
         self.makers = {id(use.step): (virtual[use.name], use) for use in found.uses if use.name in virtual}
         self.samples = found.layout.stamps(found.tape).samples
 
@@ -59,6 +65,8 @@ class _Units(Domain):
         return self._of(index, tape.shapes[index]) if index in self.units else _nothing(tape.shapes[index])
 
     def finish(self, step: Step, index: int, shadow: Shadow) -> Shadow:
+        if index in self.others:
+            return _nothing(shadow[0].shape)
         return self._of(index, shadow[0].shape) if index in self.units else shadow
 
     def _of(self, index: int, shape: torch.Size) -> Shadow:
@@ -134,13 +142,26 @@ def _nothing(shape: Sequence[int]) -> Shadow:
     return torch.full(tuple(shape), _NONE), torch.zeros(tuple(shape), dtype=torch.int64)
 
 
-def origins(found: Recorded) -> dict[str, Origin]:
-    """Return where the inputs of each use of a tensor come from, by the name of its projection."""
-    domain = _Units(found)
+def origins(found: Recorded, only: str | None = None) -> dict[str, Origin]:
+    """Return where the inputs of each use of a tensor come from, by the name of its projection.
+
+    Args:
+        found: the graph.
+        only: a population; what comes from others counts as nothing, and what leads to a population itself is returned
+            under the name of that, [units, 1]. None: all populations.
+    """
+    domain = _Units(found, only)
     uses = {id(use.step): use for use in found.uses if use.parameter is not None}
     ranges: dict[str, list[Shadow]] = {}
 
     def visit(step: Step, parts: list[Shadow]) -> None:
+        target = next((found.units[i] for i in step.outputs if i is not None and i in found.units), None)
+        if only is not None and target is not None and parts:
+            own = domain.populations[target].shape
+            low, high = parts[0]
+            if tuple(low.shape[low.dim() - len(own) :]) == tuple(own):
+                low, high = low.reshape(-1, *own).amin(0), high.reshape(-1, *own).amax(0)
+                ranges.setdefault(target, []).append((low.reshape(-1, 1), high.reshape(-1, 1)))
         if (use := uses.get(id(step))) is None or step.name == "_trilinear":
             return
         index = operands_of(step)[1 - use.weights]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -146,10 +147,13 @@ class Seen:
 def factor_of(use: Use, parameter: Tensor) -> Tensor:
     """Return the factor of a use that a tensor of its parameter's shape leads to, by the views between them."""
     found = parameter
-    for step in use.chain:
+    for step, after in pairwise((*use.chain, use.step)):
         if step.kind != "move" or step.operator is None:
             continue  # a constant factor or a type: the same elements at the same places
-        found = step.operator(*_with(found, step.args), **_with(found, dict(step.kwargs)))
+        made = step.operator(*_with(found, step.args), **_with(found, dict(step.kwargs)))
+        if not isinstance(made, Tensor):  # parts, of which one goes on
+            made = next(part for part, index in zip(made, step.outputs, strict=True) if index in after.inputs())
+        found = made
     return found
 
 

@@ -364,7 +364,7 @@ def test_few_more_cores_than_there_must_be(sizes, density, name):
 def test_what_is_left_over_shares_a_core():
     mine = chip("dynap-se2", cores=4, core_neurons=8)
     placement = fit(network(), mine)  # 9 neurons, and 4
-    assert [tile.load.neurons for tile in placement.tiles] == [8, 1, 4]
+    assert [tile.load.neurons for tile in placement.tiles] == [5, 4, 4]  # 60 connections, and 48 + 36
     assert placement.shared == ((1, 2),)
     assert (placement.cores, placement.by_layer) == (2, {"0": 2, "1": 1})
     one_layer = replace(mine, limits=mine.limits | {"core_layers": Fact(1, "here", True)})

@@ -29,7 +29,7 @@ def core_loads(layers: Sequence[Wired], placement: Placement, operations: Operat
 
     Returns:
         "synaptic_operations" and "spikes_received" of a time step and "memory_bits", each with "max", "mean" and
-        "total"; "imbalance"; and the "model". None for a chip whose placement has no tiles.
+        "total"; "imbalance"; the "model", and all in a "text". None for a chip whose placement has no tiles.
     """
     if not placement.tiles:
         return None
@@ -53,8 +53,13 @@ def core_loads(layers: Sequence[Wired], placement: Placement, operations: Operat
     for number, name in enumerate(("synaptic_operations", "spikes_received", "memory_bits")):
         values = load[:, number]
         found[name] = {"max": float(values.max()), "mean": float(values.mean()), "total": float(values.sum())}
-    mean = found["synaptic_operations"]["mean"]
-    return {**found, "imbalance": found["synaptic_operations"]["max"] / mean if mean else 1.0, "model": MODEL}
+    most, mean = (found["synaptic_operations"][key] for key in ("max", "mean"))
+    imbalance = most / mean if mean else 1.0
+    text = (
+        f"busiest of {placement.cores:,} cores: {most:,.0f} operations a time step, {imbalance:.1f} times the mean; at "
+        f"most {found['spikes_received']['max']:,.0f} spikes received, {found['memory_bits']['max'] / 8192:,.1f} KiB"
+    )
+    return {**found, "imbalance": imbalance, "model": MODEL, "text": text}
 
 
 def _of_step(layer: Wired, layers: Sequence[Wired], operations: Operations) -> tuple[float, float]:

@@ -31,9 +31,14 @@ def place_neurons(layers: Sequence[Wired], chip: Chip, bits: int) -> Placement:
     sheets, cuts, order = found
     tiles, groups, cores = _shared(layers, cuts, sheets, chip)
     filled_up = {tiles[index].layer for group in groups for index in group}
-    equal = _balanced(layers, cuts, sheets, order, filled_up)
-    if equal is not None and (again := _shared(layers, equal, sheets, chip))[2] <= cores:
-        cuts, (tiles, groups, cores) = equal, again
+    for kept in (frozenset[str](), filled_up):  # where remainders find no core any more, those layers keep theirs
+        equal = _balanced(layers, cuts, sheets, order, kept)
+        if equal is None:
+            continue
+        again = _shared(layers, equal, sheets, chip)
+        if again[2] <= cores and _busiest(*again[:2], sheets) < _busiest(tiles, groups, sheets):
+            cuts, (tiles, groups, cores) = equal, again
+            break
     by_layer = {layer.label: cores_of(cuts[layer.name]) for layer in layers}
     synapses = sum(tile.load.synapses * tile.patches for tile in tiles)
     memory = sum(tile.load.synapse_bits * tile.patches for tile in tiles)
@@ -51,14 +56,20 @@ def _shared(
     return tiles, groups, cores_of(tiles) - sum(len(group) - 1 for group in groups)
 
 
+def _busiest(tiles: Sequence[Tile], groups: Sequence[tuple[int, ...]], sheets: Mapping[str, Sheet]) -> int:
+    """Connections of the core that has most."""
+    each = [sheets[tile.layer].connections(tile) for tile in tiles]
+    return max(*each, *(sum(each[index] for index in group) for group in groups), 0)
+
+
 def _balanced(
     layers: Sequence[Wired],
     cuts: Mapping[str, list[Tile]],
     sheets: Mapping[str, Sheet],
     order: Mapping[str, tuple[int, ...]],
-    filled_up: Collection[str],
+    kept: Collection[str],
 ) -> dict[str, list[Tile]] | None:
-    """As many tiles of each layer with more equal loads, but where a remainder shares a core; None where none changes.
+    """As many tiles of each layer, but those kept, with more equal loads; None where none changes.
 
     The busiest core decides how long a time step takes, so that a full core beside an almost empty one is slower than
     two that are half full.
@@ -76,7 +87,7 @@ def _balanced(
             if moved is None:
                 return None
             tiles = moved
-        found[layer.name] = sheet.balanced(tiles) if len(tiles) > 1 and layer.name not in filled_up else tiles
+        found[layer.name] = sheet.balanced(tiles) if cores_of(tiles) > 1 and layer.name not in kept else tiles
     return found if found != dict(cuts) else None
 
 

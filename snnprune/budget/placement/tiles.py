@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise, product
 from typing import NamedTuple
 
@@ -144,19 +145,31 @@ class Sheet:
 
     def balanced(self, tiles: Sequence[Tile]) -> list[Tile]:
         """As many tiles with more equal numbers of connections; the same ones where these would break a limit."""
-        count, block, patches = len(tiles), tiles[0].block, tiles[0].patches
-        sums = np.concatenate([[0], np.cumsum(self.layer.kernels.sum((1, 2, 3), dtype=np.int64))])
+        count, patches, sums = len(tiles), tiles[0].patches, self._sums
+        height, width = (
+            -(-side // -(-side // size)) for side, size in zip(self.layer.outputs[1:], tiles[0].block, strict=True)
+        )
         wanted = sums[-1] * np.arange(1, count) / count
         above = np.searchsorted(sums, wanted)
         near = np.where(wanted - sums[above - 1] < sums[above] - wanted, above - 1, above)
+        own = [0, *(tile.last for tile in tiles)]
         ends = [0, *near.tolist(), len(sums) - 1]
-        if any(last <= first for first, last in pairwise(ends)):
+        most, least = (max(int(sums[last] - sums[first]) for first, last in pairwise(cut)) for cut in (own, ends))
+        if least >= most or any(last <= first for first, last in pairwise(ends)):
+            ends, least = own, most
+        if least * height * width >= most * tiles[0].block[0] * tiles[0].block[1]:
             return list(tiles)
-        most = max(int(sums[tile.last] - sums[tile.first]) for tile in tiles)
-        if max(int(sums[last] - sums[first]) for first, last in pairwise(ends)) >= most:
-            return list(tiles)
-        found = [self._tile(first, last, block, patches) for first, last in pairwise(ends)]
+        found = [self._tile(first, last, (height, width), patches) for first, last in pairwise(ends)]
         return list(tiles) if any(self.exceeded(tile.load) for tile in found) else found
+
+    def connections(self, tile: Tile) -> int:
+        """Number of connections of a tile, at most; borders ignored."""
+        return int(self._sums[tile.last] - self._sums[tile.first]) * tile.block[0] * tile.block[1]
+
+    @cached_property
+    def _sums(self) -> np.ndarray:
+        """Synapses of all channels before each, through one position."""
+        return np.concatenate([[0], np.cumsum(self.layer.kernels.sum((1, 2, 3), dtype=np.int64))])
 
     def _tile(self, first: int, last: int, block: tuple[int, int], patches: int) -> Tile:
         load = self.load(first, last, block)
