@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spikingjelly.activation_based.neuron import LIFNode
 from torch import nn
 
 import models
@@ -18,7 +19,8 @@ from snnprune.budget import CHIPS, find_chip
 from snnprune.budget.chip import Chip, Fact
 from snnprune.budget.placement.fit import fit
 from snnprune.budget.placement.result import Placement
-from snnprune.budget.wiring import Wired, wire
+from snnprune.budget.wiring import Source, Wired, linked, wire
+from tests.graph.networks import CASES
 
 
 def network(density: float = 1.0, sizes: tuple[int, ...] = (12, 9, 4), seed: int = 0) -> list[Wired]:
@@ -74,26 +76,28 @@ def _pieces(size: int, step: int) -> list[range]:
     return [range(first, min(first + step, size)) for first in range(0, size, step)]
 
 
+def behind(place: tuple[int, int, int], layer: Wired, source: Source) -> list[tuple[int, int, int]]:
+    """The neurons that lead to an input of a layer."""
+    assert source.read is not None
+    flat = ((place[0] - source.first) * layer.inputs[1] + place[1]) * layer.inputs[2] + place[2]
+    c, y, x = (int(index) for index in np.unravel_index(flat, source.read))
+    (top, bottom), (left, right) = source.rows[y], source.columns[x]
+    c = source.channels[c] if source.channels else c
+    return [(c, row, column) for row in range(top, bottom + 1) for column in range(left, right + 1)]
+
+
 def check(layers: list[Wired], chip: Chip, placement: Placement) -> None:
     """Every neuron has a place, and every core keeps every limit."""
-    sends: dict = defaultdict(int)  # (layer, neuron) -> cores that hear it
-    pooled = {}
-    for before, layer in pairwise(layers):
-        factor = before.outputs[1] // layer.inputs[1] if layer.convolution else 1
+    sends: dict = defaultdict(int)  # (population, neuron) -> cores that hear it
+    shapes = {layer.population: layer.outputs for layer in layers}
+    for layer in linked(layers):
+        inputs_of = connections(layer)
         for core in cores_of(layer, placement):
-            inputs_of = connections(layer)
-            for c, y, x in set().union(*(inputs_of[neuron] for neuron in core)):
-                pooled[layer.name, c, y, x] = pooled.get((layer.name, c, y, x), 0) + 1
-        for c in range(before.outputs[0]):
-            for y in range(before.outputs[1]):
-                for x in range(before.outputs[2]):
-                    if layer.convolution:
-                        place = (c, y // factor, x // factor)
-                    else:
-                        side = int((layer.inputs[0] // before.outputs[0]) ** 0.5)
-                        scale = before.outputs[1] // side
-                        place = (c * side * side + (y // scale) * side + x // scale, 0, 0)
-                    sends[before.name, c, y, x] = pooled.get((layer.name, *place), 0)
+            for place in set().union(*(inputs_of[neuron] for neuron in core)):
+                for source in layer.sources:
+                    if source.first <= place[0] < source.last and source.population in shapes:
+                        for neuron in behind(place, layer, source):
+                            sends[source.population, *neuron] += 1
     loads = []  # of each tile: what each of its cores holds
     for layer in layers:
         inputs_of, cores = connections(layer), cores_of(layer, placement)
@@ -104,7 +108,7 @@ def check(layers: list[Wired], chip: Chip, placement: Placement) -> None:
             if tile.layer == layer.name:
                 loads.append([])
                 for core in islice(cores, tile.patches):
-                    targets = [sends[layer.name, *neuron] for neuron in core]
+                    targets = [sends[layer.population, *neuron] for neuron in core]
                     reach = chip.limit("target_cores")
                     copies = [1 if reach is None else max(1, -(-count // reach)) for count in targets]
                     taken = {
@@ -125,6 +129,31 @@ def check(layers: list[Wired], chip: Chip, placement: Placement) -> None:
     assert placement.cores == len(held)
 
 
+class Residual(nn.Module):
+    """A skip connection, a convolution with a stride beside one without, and three layers that hear one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 2, 3, padding=1)
+        self.c, self.d, self.e = nn.Conv2d(2, 3, 3, 2, 1), nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(2, 3, 1, 2)
+        self.n = nn.ModuleList(LIFNode() for _ in range(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.n[0](self.a(x))
+        x = self.n[1](x + self.b(x))
+        return self.n[3](self.d(self.n[2](self.c(x))) + self.e(x))
+
+
+# Name -> network, and the shape of its inputs.
+SEVERAL = {
+    "residual": (Residual, (2, 1, 4, 4)),
+    "recurrent": (CASES["recurrent_container"].make, (4, 3, 6)),
+    "hand-written": (CASES["HandWritten"].make, (5, 3, 6)),
+    "two into one": (CASES["TwoIntoOne"].make, (3, 20)),
+    "emptied": (CASES["EmptiedBranch"].make, (3, 12)),
+    "tokens": (CASES["tokens"].make, (4, 3, 9, 8)),
+    "tied": (CASES["Tied"].make, (3, 4)),
+}
 LIMITS = st.fixed_dictionaries(
     {"cores": st.integers(1, 6), "core_neurons": st.integers(1, 12)},
     optional={
@@ -167,6 +196,20 @@ def test_no_limit_is_broken_on_convolutions(limits, density, seed, stride, group
     small = Small(stride=stride, groups=groups)
     kept = Connectivity.from_scores(criteria.random(small, seed=seed), density)
     layers, mine = wire(small, torch.zeros(1, 1, 8, 8), connectivity=kept), chip("dynap-se2", **limits)
+    placement = fit(layers, mine)
+    assert bool(placement.cores) == (placement.verdict != "cannot")
+    if placement.cores:
+        check(layers, mine, placement)
+
+
+@settings(deadline=None, max_examples=120)
+@given(LIMITS, st.floats(0.1, 1), st.integers(0, 1000), st.sampled_from(sorted(SEVERAL)))
+def test_no_limit_is_broken_by_branches_loops_and_tokens(limits, density, seed, name):
+    torch.manual_seed(seed)
+    made, example = SEVERAL[name]
+    several = made()
+    kept = Connectivity.from_scores(criteria.random(several, seed=seed), density)
+    layers, mine = wire(several, torch.zeros(example), connectivity=kept), chip("dynap-se2", **limits)
     placement = fit(layers, mine)
     assert bool(placement.cores) == (placement.verdict != "cannot")
     if placement.cores:
@@ -245,8 +288,8 @@ def test_a_layer_on_each_core_by_a_matching():
             )
 
     layers = wire(Net(8), torch.zeros(1, 2, 8, 8))
-    words = {"kernel_words": (2048, 512), "neuron_words": (16, 512), "bias_words": (64, 64)}
-    mine = replace(find_chip("speck"), limits={name: Fact(value, "here", True) for name, value in words.items()})
+    sizes = {"kernel_words": (2048, 512), "neuron_words": (16, 512), "bias_words": (64, 64)}
+    mine = replace(find_chip("speck"), limits={name: Fact(value, "here", True) for name, value in sizes.items()})
     # conv: 2 * 2^(4 + 3) = 256 kernel words and 8 * 2^(3 + 3) = 512 for neurons; fc: 8 * 2^(4 + 4) = 2048 and 10
     placement = fit(layers, mine)
     assert (placement.verdict, placement.by_layer) == ("fits", {"0": 1, "3": 0})
@@ -255,9 +298,8 @@ def test_a_layer_on_each_core_by_a_matching():
     assert larger.verdict == "cannot"
     assert larger.reasons[0] == "0 takes 576 words for neuron states, the largest core has 512"
     assert larger.reasons[1] == "3 takes 2,304 words for kernels, the largest core has 2,048"
-    assert larger.changes == (  # 2 * 144 of 9 * 18 * 64 + 10 * 144
-        "remove 2 of the 10 output channels of 3 that are in use, to halve its kernels: removes 2.4% of the connections",
-    )
+    words = "remove 2 of the 10 output channels of 3 that are in use, to halve its kernels"
+    assert larger.changes == (f"{words}: removes 2.4% of the connections",)  # 2 * 144 of 9 * 18 * 64 + 10 * 144
     alone = replace(
         mine,
         limits={**mine.limits, "kernel_words": Fact((2048, 2048), "", True), "neuron_words": Fact((512, 4), "", True)},

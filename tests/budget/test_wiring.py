@@ -1,9 +1,8 @@
-"""Populations on chips: every connection of small networks, listed by plain loops, is in `wire` and counts on the chip."""
+"""Populations on chips: every connection of small networks, listed by plain loops, is in `wire`."""
 
-import sys
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,9 +16,7 @@ from snnprune import Connectivity, InputError, criteria, geometry
 from snnprune.budget import CHIPS, assess, find_chip, fit, to_chip, wire
 from snnprune.budget.chip import Chip, Fact
 from snnprune.budget.wiring import Wired, linked
-
-sys.path.append(str(Path(__file__).parents[1] / "graph"))
-from networks import CASES, HandWritten, Tied, TwoIntoOne, multi, spikes
+from tests.graph.networks import CASES, HandWritten, Tied, TwoIntoOne, multi, spikes
 
 # (source population, unit) -> (target population, unit), with how often: units are counted in the order (C, H, W).
 Edges = Counter[tuple[str, int, str, int]]
@@ -34,7 +31,7 @@ def edges_of(layers: list[Wired]) -> Edges:
     """All connections that a wiring holds, one after another."""
     found: Edges = Counter()
     for one in layers:
-        channels, height, width = one.outputs
+        _, height, width = one.outputs
         for source in one.sources:
             shape = source.shape or one.inputs
             read = source.read or (source.last - source.first, *one.inputs[1:])
@@ -261,7 +258,7 @@ def test_the_connections_of_a_block_of_attention():
             self.o, self.n = nn.Linear(4, 2, bias=False), nn.ModuleList(spikes() for _ in range(3))
 
         def forward(self, x: Tensor) -> Tensor:
-            q, k, v = (n(torch.einsum("oi,bi->bo", w, x)) for n, w in zip(self.n, self.weight.weight.chunk(3)))
+            q, k, v = (n(torch.einsum("oi,bi->bo", w, x)) for n, w in self._parts())
             return self.o(q + k + v)
 
     network = sparse(Block())
@@ -350,14 +347,23 @@ def test_a_network_that_cannot_be_described_has_a_cost_and_a_reason_for_each_chi
         assert "products of values of neurons (network.bmm, network.bmm#2)" in chip["not_checked"]
 
 
+# Gates, attention, values that are pooled before they reach neurons, transposed and three-dimensional convolutions.
+REFUSED = {
+    *("sew_resnet18_and", "sew_resnet18_iand", "masnn_small", "maxformer_small", "qkformer_small", "spikformer_small"),
+    *("spike_driven_small", "ottt_vgg11", "geometry_of_every_kind", "one_dimension", "three_dimensions", "Attention"),
+    *("transformer", "spiking_gru", "spiking_lstm"),
+}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_every_network_is_placed_on_every_chip_or_refused_by_name(name):
     case = CASES[name]
-    try:
-        layers = wire(case.make(), case.example(), layout=case.layout if case.given else None)
-    except InputError as error:
-        assert "so that no chip here can be described for it" in str(error)
+    layout = case.layout if case.given else None
+    if name in REFUSED:
+        with pytest.raises(InputError, match="so that no chip here can be described for it"):
+            wire(case.make(), case.example(), layout=layout)
         return
+    layers = wire(case.make(), case.example(), layout=layout)
     for key in CHIPS.names():
         chip = find_chip(key)
         placement = fit(layers, chip)
@@ -383,7 +389,7 @@ def test_a_change_removes_a_share_of_what_is_there(sizes, density, maps, key, se
     torch.manual_seed(seed)
     parts: list[nn.Module] = [nn.Conv2d(1, sizes[0], 3, padding=1), nn.ReLU(), nn.AvgPool2d(2)] if maps else []
     parts += [nn.Flatten(), nn.Linear(sizes[0] * 16 if maps else 64, sizes[1])]
-    for a, b in zip(sizes[1:], sizes[2:], strict=False):
+    for a, b in pairwise(sizes[1:]):
         parts += [nn.ReLU(), nn.Linear(a, b)]
     layers = wire(sparse(nn.Sequential(*parts), density, seed), torch.rand(2, 1, 8, 8))
     tight = {
