@@ -80,7 +80,7 @@ class _Units(Domain):
     def union(self, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
         if not parts:
             return _nothing(shape)
-        low, high = (part.expand(shape).clone() for part in parts[0])
+        low, high = (part.expand(shape).clone(memory_format=torch.contiguous_format) for part in parts[0])
         for part in parts[1:]:
             low, high = torch.minimum(low, part[0].expand(shape)), torch.maximum(high, part[1].expand(shape))
         return low, high

@@ -28,7 +28,7 @@ class Domain:
 
     def union(self, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
         """Return that of a value that depends, element by element, on several."""
-        found = [part.expand(shape).clone() for part in parts[0]] if parts else []
+        found = [part.expand(shape).clone(memory_format=torch.contiguous_format) for part in parts[0]] if parts else []
         for part in parts[1:]:
             found = [torch.maximum(mine, theirs.expand(shape)) for mine, theirs in zip(found, part, strict=True)]
         return tuple(found)
@@ -65,7 +65,7 @@ class Domain:
 
 def running_maximum(values: Tensor, dim: int) -> Tensor:
     """Return the largest value up to each place along an axis; step by step, ten times faster than `cummax`."""
-    found = values.clone()
+    found = values.clone(memory_format=torch.contiguous_format)
     for index in range(1, values.shape[dim]):
         torch.maximum(found.select(dim, index), found.select(dim, index - 1), out=found.select(dim, index))
     return found

@@ -250,20 +250,24 @@ def test_windows_that_overlap_in_a_sum_and_in_a_skip_connection():
     assert edges_of(wire(network, torch.rand(3, 1, 5, 5))) == expected
 
 
-def test_the_connections_of_a_block_of_attention():
-    class Block(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Linear(4, 12, bias=False)
-            self.o, self.n = nn.Linear(4, 2, bias=False), nn.ModuleList(spikes() for _ in range(3))
+class Split(nn.Module):
+    """Three parts of one tensor of weights, each with neurons of its own."""
 
-        def forward(self, x: Tensor) -> Tensor:
-            q, k, v = (n(torch.einsum("oi,bi->bo", w, x)) for n, w in self._parts())
-            return self.o(q + k + v)
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.o = nn.Linear(4, 12, bias=False), nn.Linear(4, 2, bias=False)
+        self.n = nn.ModuleList(spikes() for _ in range(3))
 
-    network = sparse(Block())
+    def forward(self, x: Tensor) -> Tensor:
+        parts = zip(self.n, self.qkv.weight.chunk(3), strict=True)
+        q, k, v = (n(torch.einsum("oi,bi->bo", part, x)) for n, part in parts)
+        return self.o(q + k + v)
+
+
+def test_the_parts_of_a_split_tensor():
+    network = sparse(Split())
     expected: Edges = Counter()
-    for number, part in enumerate(network.weight.weight.chunk(3)):
+    for number, part in enumerate(network.qkv.weight.chunk(3)):
         matrix(expected, part, "input", f"n.{number}")
         matrix(expected, network.o.weight, f"n.{number}", "output")
     assert edges_of(wire(network, torch.rand(3, 4))) == expected
