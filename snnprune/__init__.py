@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .graph import geometry
     from .methods import Dense, Fixed, GradR, Method, Pruning
     from .paths import dead_neurons, effective_connectivity
-    from .synapses import Geometry, Synapses, find_synapses
+    from .synapses import Geometry, Synapses, find_synapses, unpruned
 
 __all__ = [
     "Connectivity",
@@ -43,6 +43,7 @@ __all__ = [
     "report",
     "runs",
     "training",
+    "unpruned",
 ]
 
 _MODULE_OF = {
@@ -50,7 +51,7 @@ _MODULE_OF = {
     **dict.fromkeys(("Dense", "Fixed", "GradR", "Method", "Pruning"), "methods"),
     **dict.fromkeys(("dead_neurons", "effective_connectivity"), "paths"),
     "geometry": "graph",
-    **dict.fromkeys(("Geometry", "Synapses", "find_synapses"), "synapses"),
+    **dict.fromkeys(("Geometry", "Synapses", "find_synapses", "unpruned"), "synapses"),
 }
 
 

@@ -12,7 +12,8 @@ from .runs.options import Parser, add_several
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status: 0 done, 2 wrong input."""
-    parser = Parser(prog="snnprune", description="The cost of a pruned spiking network, and the chips that it fits.")
+    about = "A pruned spiking network: its graph, its cost, and the chips that it fits."
+    parser = Parser(prog="snnprune", description=about)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chips = commands.add_parser("chips", help="list the known chips, or explain some of them")
     chips.add_argument("chip", nargs="*", help="names of chips, or .toml files of your own")
@@ -23,9 +24,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.add_argument("--dense", metavar="RUN", help="run folder of the dense network, whose accuracy is shown")
     report.add_argument("--out", default=None, help="folder of report.html and report.json (default: RUN/report)")
     report.add_argument("--model", default=None, help="package.module:factory of a network of your own")
+    add_several(report, "--exclude", help="layers that are not counted and not on the chip: names, or globs")
     report.add_argument("--samples", type=int, default=1000, help="images to count on (default: %(default)s)")
     report.add_argument("--data-root", default=None, help="folder of the data sets")
     report.set_defaults(run_command=_report)
+    graph = commands.add_parser("graph", help="show the network of a run: its populations, and what connects them")
+    graph.add_argument("run", help="a run folder of experiments.train")
+    graph.add_argument("--out", default=None, help="also draw it into this .svg file")
+    graph.add_argument("--model", default=None, help="package.module:factory of a network of your own")
+    graph.add_argument("--data-root", default=None, help="folder of the data sets")
+    graph.set_defaults(run_command=_graph)
     options = parser.parse_args(arguments)
     try:
         print(printable(options.run_command(options), keep="\n"))
@@ -52,7 +60,7 @@ def _report(options: argparse.Namespace) -> str:
     from .report import report_pictures, save_page
     from .runs import read_run
     from .storage import as_path, finite, make_folder, write_json
-    from .synapses import geometry
+    from .synapses import geometry_named
     from .training import check_links
 
     check("--samples", options.samples, Count)
@@ -60,16 +68,29 @@ def _report(options: argparse.Namespace) -> str:
     run = read_run(options.run, model=options.model, data_root=options.data_root)
     dense = {} if options.dense is None else {"dense_accuracy": _dense_accuracy(options.dense, run.summary)}
     batches, known = run.batches(options.samples), {**run.summary, **dense}
-    result = assess(run.network, batches, connectivity=run.connectivity, chips=options.chip, run=known)
+    excluded = options.exclude or ()
+    result = assess(
+        run.network, batches, connectivity=run.connectivity, chips=options.chip, exclude=excluded, run=known
+    )
     if options.out is None:
         check_links(run.folder)
     make_folder(out)
-    pictures = report_pictures(
-        run.connectivity, geometry(run.network), image_shape=run.data.image_shape, figures=run.folder / "figures"
-    )
+    shapes, figures = geometry_named(run.network, run.connectivity), run.folder / "figures"
+    pictures = report_pictures(run.connectivity, shapes, image_shape=run.data.image_shape, figures=figures)
     write_json(out / "report.json", finite(result.to_json()), indent=1)
     save_page(result, out / "report.html", pictures=pictures)
     return f"{result}\nThe page is {out / 'report.html'}; all numbers are in report.json beside it"
+
+
+def _graph(options: argparse.Namespace) -> str:
+    from .graph import record, save_picture
+    from .runs import read_run
+
+    run = read_run(options.run, model=options.model, data_root=options.data_root)
+    graph = record(run.network, run.example())
+    if options.out is None:
+        return str(graph)
+    return f"{graph}\n\nThe picture is {save_picture(graph, options.out)}"
 
 
 def _dense_accuracy(folder: str, run: Mapping[str, Any]) -> float:

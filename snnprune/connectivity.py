@@ -12,7 +12,7 @@ from .options import Share, check, checked
 from .selection import keep_largest
 from .shapes import check_shapes, shapes_of
 from .storage import read_tensors, write_tensors
-from .synapses import Exclude, Geometry, find_synapses
+from .synapses import Exclude, Geometry, Include, find_synapses, synapses_named
 from .text import aligned, html_table
 
 
@@ -48,15 +48,15 @@ class Connectivity(Mapping[str, Tensor]):
         self._masks = {name: mask.detach().clone() for name, mask in masks.items()}
 
     @classmethod
-    def from_network(cls, network: nn.Module, *, exclude: Exclude = ()) -> "Connectivity":
-        """Return the synapses of a network whose weight is not zero; `exclude` as in `find_synapses`."""
-        synapses = find_synapses(network, exclude=exclude)
+    def from_network(cls, network: nn.Module, *, exclude: Exclude = (), include: Include = ()) -> "Connectivity":
+        """Return the synapses of a network whose weight is not zero; `exclude`, `include` as in `find_synapses`."""
+        synapses = find_synapses(network, exclude=exclude, include=include)
         return cls({name: entry.parameter.detach() != 0 for name, entry in synapses.items()})
 
     @classmethod
-    def dense(cls, network: nn.Module, *, exclude: Exclude = ()) -> "Connectivity":
-        """Return every synapse of a network; `exclude` as in `find_synapses`."""
-        synapses = find_synapses(network, exclude=exclude)
+    def dense(cls, network: nn.Module, *, exclude: Exclude = (), include: Include = ()) -> "Connectivity":
+        """Return every synapse of a network; `exclude`, `include` as in `find_synapses`."""
+        synapses = find_synapses(network, exclude=exclude, include=include)
         return cls({name: torch.ones_like(entry.parameter, dtype=torch.bool) for name, entry in synapses.items()})
 
     @classmethod
@@ -249,7 +249,9 @@ class Connectivity(Mapping[str, Tensor]):
         Raises:
             InputError: a name that the network lacks, or a shape that differs; the message names both sides.
         """
-        weights = {name: entry.parameter for name, entry in find_synapses(network).items()}
+        weights = {name: entry.parameter for name, entry in synapses_named(network, self).items()}
+        if weights.keys() < self.keys():  # the message lists the synapses
+            weights |= {name: entry.parameter for name, entry in find_synapses(network).items()}
         kind = type(network).__name__
         check_shapes(shapes_of(self._masks), shapes_of(weights), what="the connectivity", where=kind, partial=True)
 
@@ -262,7 +264,7 @@ class Connectivity(Mapping[str, Tensor]):
             InputError: as `check`; the network is unchanged.
         """
         self.check(network)
-        parameters = {name: entry.parameter for name, entry in find_synapses(network).items()}
+        parameters = {name: entry.parameter for name, entry in synapses_named(network, self).items()}
         for name, mask in self._masks.items():
             # masked_fill, not a product: 0 * inf would be nan
             parameters[name].masked_fill_(~mask.to(parameters[name].device), 0)

@@ -1,6 +1,7 @@
 """The exceptions of this library: wrong input, and a run that was stopped; and values in their messages."""
 
 import reprlib
+from collections.abc import Iterable
 from numbers import Number
 from pathlib import Path
 from types import NoneType
@@ -55,6 +56,18 @@ class InputError(_Line, ValueError):
     Scripts print that line and exit with status 2. Any other exception is a bug of this library. Further arguments are
     further lines, such as the runs that failed. Control characters are shown as escapes.
     """
+
+
+class SilentLayers(InputError):
+    """Layers of which a criterion can say nothing: no spike, or no gradient, reaches them.
+
+    Attributes:
+        names: their parameters.
+    """
+
+    def __init__(self, message: str, names: Iterable[str]) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
 
 
 class Stopped(_Line):

@@ -47,12 +47,19 @@ def to_columns(tensor: Tensor, geometry: Geometry) -> Tensor:
     Returns:
         shape (presynaptic units, out / groups * kernel), contiguous.
     """
-    return to_rows(tensor, _reversed(geometry))
+    return to_rows(_as_layer(tensor, geometry), _reversed(geometry))
 
 
 def from_columns(columns: Tensor, geometry: Geometry, shape: Sequence[int]) -> Tensor:
     """Return the weight tensor of a matrix, the inverse of `to_columns`; arguments as in `from_rows`."""
+    if not geometry.kernel:
+        return from_rows(columns, _reversed(geometry), (geometry.outputs, geometry.inputs)).reshape(tuple(shape))
     return from_rows(columns, _reversed(geometry), shape)
+
+
+def _as_layer(tensor: Tensor, geometry: Geometry) -> Tensor:
+    """Return a weight of (out, in1, in2) as (out, in1 * in2), that of a convolution as it is."""
+    return tensor if geometry.kernel else tensor.flatten(1)
 
 
 def _reversed(geometry: Geometry) -> Geometry:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from .connectivity import Connectivity
@@ -10,7 +9,7 @@ from .graph.reach import reaching
 from .layout import to_rows
 from .options import checked
 from .probe import need_autograd
-from .synapses import find_synapses, static_geometry
+from .synapses import static_geometry, synapses_named
 
 
 @checked
@@ -38,11 +37,7 @@ def effective_connectivity(
     """
     connectivity.check(network)
     need_autograd(network)
-    masks = {
-        name: connectivity[name] if name in connectivity else torch.ones_like(entry.parameter, dtype=torch.bool)
-        for name, entry in find_synapses(network).items()
-    }
-    found = reaching(network, masks, example, layout)
+    found = reaching(network, dict(connectivity), example, layout)
     return Connectivity({name: found[name].to(mask.device) for name, mask in connectivity.items()})
 
 
@@ -81,5 +76,5 @@ def units_without_synapse(network: nn.Module, connectivity: Connectivity) -> dic
         InputError: the connectivity does not match the network.
     """
     connectivity.check(network)
-    synapses = find_synapses(network)
-    return {name: ~to_rows(mask, static_geometry(synapses[name].module)).any(1) for name, mask in connectivity.items()}
+    synapses = synapses_named(network, connectivity)
+    return {name: ~to_rows(mask, static_geometry(synapses[name])).any(1) for name, mask in connectivity.items()}

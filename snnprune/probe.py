@@ -74,7 +74,8 @@ def check_batch(batch: Batch, *, labelled: bool = False) -> Batch:
     """
     inputs, labels = split_batch(batch)
     if not labelled:
-        return inputs if labels is None else (inputs, labels)
+        # Several inputs alone would be taken for (inputs, labels) when they are looked at again.
+        return inputs if labels is None and not isinstance(inputs, tuple | list) else (inputs, labels)
     if labels is None:
         raise InputError("this criterion needs labels, found inputs alone: pass [(inputs, labels), ...]")
     return inputs, _checked_labels(Inputs.of(inputs).tensors()[0], labels)

@@ -29,6 +29,16 @@ def test_counts_by_hand(connectivity):
     assert connectivity.layers()["fc1.weight"] == {"shape": [2, 3], "prunable": 6, "nonzero": 3, "density": 0.5}
 
 
+def test_the_table_by_hand():
+    masks = {"fc1.weight": A, "conv.weight": torch.ones(2, 3, 20, 20, dtype=torch.bool)}
+    assert Connectivity(masks).table().splitlines() == [
+        "layer        shape      synapses     of   density",
+        "fc1.weight   2x3               3      6   50.000%",
+        "conv.weight  2x3x20x20     2,400  2,400  100.000%",
+        "total                      2,403  2,406   99.875%",
+    ]
+
+
 def test_it_cannot_be_changed_from_outside():
     mask = A.clone()
     connectivity = Connectivity({"a": mask})

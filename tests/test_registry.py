@@ -1,6 +1,7 @@
 """One registry for all kinds of things by name, and one loader of package.module:attribute."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_a_name_is_taken_once(colours):
     with pytest.raises(InputError, match="the colour name 'red' is taken"):
         colours.add_path("red", "json:dumps")
     assert colours["red"] == "#f00"
+
+
+def test_the_owner_of_a_name_is_described_as_well_as_it_can_be():
+    registry: Registry[object] = Registry("colour")
+    for name, entry in {"path": Path("red"), "class": Path, "nothing": None}.items():
+        registry.add(name, entry)
+    for name, message in {"path": r"PosixPath\('red'\)", "class": r"pathlib\S*\.Path", "nothing": "None"}.items():
+        with pytest.raises(InputError, match=f"the colour name '{name}' is taken by {message}$"):
+            registry.add(name, 3)
 
 
 def test_a_path_is_imported_when_it_is_first_used(colours, tmp_path, monkeypatch):

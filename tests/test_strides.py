@@ -24,6 +24,15 @@ def test_a_gradient_in_another_order_comes_back_in_that_of_its_value():
     assert seen == [factor.stride(), value.stride()]
 
 
+def test_three_dimensions_are_enough_for_a_layout():
+    value = torch.randn(2, 3, 4).transpose(1, 2).requires_grad_()
+    kept = keep_strides(value)
+    seen = []
+    value.register_hook(lambda gradient: seen.append(gradient.stride()))
+    torch.autograd.grad(kept, value, torch.randn(2, 4, 3))
+    assert seen == [(12, 1, 4)]
+
+
 def test_values_without_a_layout_to_keep_are_returned_unchanged():
     matrix, image = torch.randn(2, 3, requires_grad=True), channels_last(1, 2, 3, 3)
     shown = image.unsqueeze(0).expand(4, -1, -1, -1, -1)

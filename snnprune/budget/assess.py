@@ -13,9 +13,10 @@ from ..errors import InputError
 from ..graph import geometry
 from ..options import Converted, Fraction, check, checked
 from ..probe import Batch, Batches, each_batch, inputs_of
-from ..synapses import Exclude, find_synapses
+from ..synapses import Exclude, Include, entries_of
 from .assessment import Assessment
 from .chip import CHIPS, Chip, find_chip
+from .covered import chosen, not_pruned, present
 from .energy import Cost, estimate_energy
 from .merging import NotOnChips
 from .operations import Operations, Static, count_operations
@@ -45,6 +46,8 @@ def assess(
     cost: str | Cost = "45nm-float32",
     static: Static = "once",
     exclude: Exclude = (),
+    include: Include = (),
+    layout: Any = None,
     run: Mapping[str, Any] | None = None,
 ) -> Assessment:
     """Count the operations of a network on real inputs, and place it on chips.
@@ -57,6 +60,8 @@ def assess(
         cost: as in `estimate_energy`.
         static: as in `count_operations`.
         exclude: layers that are not counted and not on the chip.
+        include: parameters to take as synapses, as in `find_synapses`; those that the connectivity names are.
+        layout: axes of the inputs, as in `count_operations`.
         run: what is known of a training: model, data, method, neuron, accuracy, dense_accuracy, evaluated_on, density,
             seed. Other keys are ignored, so that a run's summary can be passed.
 
@@ -67,20 +72,22 @@ def assess(
     """
     given = _run(run or {})
     known = _find(CHIPS.names() if chips is None else chips)
-    present = _present(network, connectivity, exclude)
+    exclude = chosen(network, connectivity, entries_of(exclude, include))
+    kept = present(network, connectivity, exclude)
     example, stream = _first(batches)
-    shapes = geometry(network, example, exclude=exclude)
-    whole = Connectivity({**dict(Connectivity.dense(network, exclude=exclude)), **present})
-    operations = count_operations(network, stream, connectivity=whole, static=static, exclude=exclude)
+    shapes = geometry(network, example, exclude=exclude, layout=layout)
+    whole = Connectivity({**dict(Connectivity.dense(network, exclude=exclude)), **kept})
+    operations = count_operations(network, stream, connectivity=whole, static=static, exclude=exclude, layout=layout)
     try:
-        layers = wire(network, example, connectivity=whole, exclude=exclude) if known else []
+        layers = wire(network, example, connectivity=whole, exclude=exclude, layout=layout) if known else []
         placed = {name: (fit(layers, chip), chip) for name, chip in known.items()}
     except NotOnChips as reason:
         layers = []
         placed = {name: (cannot(chip, [str(reason)]), chip) for name, chip in known.items()}
     content = {
         "run": given,
-        "connectivity": _connectivity(present, present.connections(shapes)),
+        "connectivity": _connectivity(kept, kept.connections(shapes)),
+        "not_pruned": not_pruned(network, kept, exclude),
         "operations": _operations(operations),
         "energy": _energy(_connectivity(whole, whole.connections(shapes)), operations, cost),
         "chips": {
@@ -109,17 +116,6 @@ def _first(batches: Iterable[Batch]) -> tuple[Tensor, Iterator[Batch]]:
     if first is None:
         raise InputError("batches must hold at least one batch of inputs, found none")
     return inputs_of(first), chain([first], stream)
-
-
-def _present(network: nn.Module, connectivity: Connectivity | None, exclude: Exclude) -> Connectivity:
-    """The synapses that exist, of layers that are not excluded."""
-    if connectivity is None:
-        return Connectivity.from_network(network, exclude=exclude)
-    connectivity.check(network)
-    names = find_synapses(network, exclude=exclude)
-    if kept := {name: mask for name, mask in connectivity.items() if name in names}:
-        return Connectivity(kept)
-    raise InputError(f"exclude takes all layers of the connectivity: it has {', '.join(connectivity)}")
 
 
 def _find(chips: str | os.PathLike[str] | Chip | Iterable[str | os.PathLike[str] | Chip]) -> dict[str, Chip]:

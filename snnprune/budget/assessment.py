@@ -41,6 +41,7 @@ class Assessment:
         )
         lines = [
             aligned(_connectivity(content["connectivity"]), left=(0, 1)),
+            *_not_pruned(content),
             f"{done:,.0f} synaptic operations a sample (dense: {dense:,.0f}) and "
             f"{operations['multiply_accumulates']:,.0f} multiplications for analog inputs, on "
             f"{operations['samples']:,} samples",
@@ -61,7 +62,8 @@ class Assessment:
             html_table(_costs(content["energy"])),
             html_table(_chips(content["chips"]), left=range(6)),
         )
-        return f"<p>{escape(_summary(content))}</p>{''.join(tables)}"
+        rest = "".join(f"<p>{escape(line)}</p>" for line in _not_pruned(content))
+        return f"<p>{escape(_summary(content))}</p>{tables[0]}{rest}{''.join(tables[1:])}"
 
 
 def _summary(content: Mapping[str, Any]) -> str:
@@ -70,6 +72,15 @@ def _summary(content: Mapping[str, Any]) -> str:
     fits = f", fits {fitting} of {len(chips)} chips by size" if chips else ""
     synapses = f"{kept['nonzero']:,} of {kept['prunable']:,} synapses"
     return f"{synapses}, {done['synaptic_operations']:,.0f} synaptic operations a sample{fits}"
+
+
+def _not_pruned(content: Mapping[str, Any]) -> list[str]:
+    """A line that lists what is not pruned, if there is anything."""
+    rest = [
+        f"{entry['name']} {'x'.join(map(str, entry['shape']))} ({entry['reason']})"
+        for entry in content.get("not_pruned", [])  # not in assessments of earlier versions
+    ]
+    return [f"not pruned: {', '.join(rest)}"] if rest else []
 
 
 def _connectivity(kept: Mapping[str, Any]) -> list[tuple[str, ...]]:

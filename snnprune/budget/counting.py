@@ -7,7 +7,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
 from ..graph.operators import arguments_of
 from ..graph.uses import Seen
 
@@ -82,10 +81,8 @@ class Counter:
         step = seen.use.step
         if "convolution" in step.name:
             return _exact_product(active.flatten(1), self._fan_out(seen, active.shape[1:], _convolved))
-        if active.dim() == 2 and step.name != "_trilinear":
+        if active.dim() == 2:
             return _exact_product(active, self._fan_out(seen, active.shape[1:], _multiplied))
-        if step.name == "_trilinear":
-            raise InputError(f"operations of the bilinear layer {self.name} cannot be counted: exclude it")
         flat = active.flatten(0, -2) if seen.other.dim() < 3 else None
         if flat is not None:
             return _exact_product(flat, self._fan_out(seen, flat.shape[1:], _multiplied))

@@ -118,11 +118,11 @@ def count_operations(
     """
     need_autograd(network)
     synapses = find_synapses(network, exclude=exclude)
-    present = connectivity if connectivity is not None else Connectivity.from_network(network)
+    present = connectivity if connectivity is not None else Connectivity.from_network(network, exclude=exclude)
     present.check(network)
     counters = {name: Counter(name, entry.parameter, present.get(name)) for name, entry in synapses.items()}
     products: dict[str, Counter] = {}
-    watched = Watched(network, layout)
+    watched = Watched(network, layout, names=synapses)
     remaining = None if lengths is None else iter(lengths)
 
     def count(seen: Seen) -> None:

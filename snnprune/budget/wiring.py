@@ -12,7 +12,7 @@ from ..connectivity import Connectivity
 from ..errors import InputError
 from ..graph.record import recorded_graph
 from ..options import checked
-from ..synapses import Exclude, find_synapses
+from ..synapses import Exclude, check_layers, find_synapses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,10 +193,11 @@ def wire(
     from .merging import populations_of
 
     synapses = find_synapses(network, exclude=exclude)
-    present = connectivity if connectivity is not None else Connectivity.from_network(network)
+    present = connectivity if connectivity is not None else Connectivity.from_network(network, exclude=exclude)
     present.check(network)
     recorded = recorded_graph(network, example, layout, mixed=True)
     if idle := [name for name in synapses if name in recorded.graph.unused]:
+        check_layers({name: synapses[name] for name in idle}, "the wiring of a chip")
         raise InputError(f"{', '.join(idle)} did not run on the example: exclude what is not to be on the chip")
     left_out = find_synapses(network).keys() - synapses.keys()
     return populations_of(network, recorded, present, left_out)

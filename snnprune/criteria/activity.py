@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import SilentLayers
 from ..graph.uses import Seen, Watched
 from ..probe import CURE, each_batch, need_autograd, weights_of, widened
 from ..synapses import Exclude, find_synapses
@@ -34,7 +34,7 @@ def visit_layers(
     """
     need_autograd(network)
     reached = dict.fromkeys(find_synapses(network, exclude=exclude), False)
-    watched = Watched(network, layout, mixed=mixed)
+    watched = Watched(network, layout, names=reached, mixed=mixed)
 
     def show(seen: Seen) -> None:
         name = seen.use.parameter
@@ -51,12 +51,13 @@ def check_reached(reached: dict[str, bool]) -> None:
     """Make sure that every layer received an input other than 0.
 
     Raises:
-        InputError: names the layers that did not.
+        SilentLayers: names the layers that did not.
     """
     if silent := [name for name, found in reached.items() if not found]:
-        raise InputError(
+        raise SilentLayers(
             f"no spike reaches {', '.join(silent)} on the given batches: the layers before are silent, and the "
-            f"scores would carry no information; {CURE}"
+            f"scores would carry no information; {CURE}",
+            silent,
         )
 
 

@@ -1,5 +1,7 @@
 """Second-order saliency with the diagonal of the empirical Fisher information."""
 
+from typing import Any
+
 from torch import nn
 
 from ..losses import Loss, mse
@@ -11,7 +13,9 @@ from .registry import Batches, Scores, register
 
 @register("fisher", needs="labels")
 @checked
-def fisher(network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: Exclude = ()) -> Scores:
+def fisher(
+    network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: Exclude = (), layout: Any = None
+) -> Scores:
     r"""Fisher: :math:`\frac{1}{2} w^2 F`, with :math:`F = \frac{1}{N} \sum_n g_n^2` over single samples.
 
     The saliency of Optimal Brain Damage (LeCun, Denker, Solla, 1990, equation 5), with the empirical Fisher information
@@ -23,14 +27,20 @@ def fisher(network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: E
 
     Args:
         network: unchanged afterwards.
-        batches: (inputs, labels), inputs [B, ...] or [T, B, ...]. The sample axis is the one with as many entries as
-            there are labels; if both have, the one whose single entry gives a single output.
+        batches: (inputs, labels).
         loss: of outputs and labels.
         exclude: as in `find_synapses`.
+        layout: of the inputs, as in `snnprune.graph.record`; None: found.
 
     Raises:
         InputError: a layer that no spike, or no gradient, reaches; or labels that do not fit the inputs.
     """
     return mean_over_batches(
-        network, batches, loss, lambda weight, slope: (weight * slope).square() / 2, exclude=exclude, one_by_one=True
+        network,
+        batches,
+        loss,
+        lambda weight, slope: (weight * slope).square() / 2,
+        exclude=exclude,
+        one_by_one=True,
+        layout=layout,
     )

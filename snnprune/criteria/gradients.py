@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, shortened
+from ..errors import InputError, SilentLayers, shortened
 from ..graph.layouts import find_layout
 from ..graph.uses import Seen
 from ..losses import Loss
@@ -88,9 +88,10 @@ def visit_gradients(
             visit(leaves, dict(zip(leaves, slopes, strict=True)))
     if unreached := [name for name, found in has_gradient.items() if not found]:
         check_reached(_reached(network, batches, unreached, exclude, layout))
-        raise InputError(
+        raise SilentLayers(
             f"no gradient reaches {', '.join(unreached)} on the given batches: the layers behind are silent, and the "
-            f"scores would all be 0; {CURE}"
+            f"scores would all be 0; {CURE}",
+            unreached,
         )
 
 

@@ -13,7 +13,7 @@ from ..options import checked
 from ..probe import Batch, Batches, Scores, batches_of, widened
 from ..registry import Registry
 from ..shapes import check_shapes, shapes_of
-from ..synapses import Exclude, entries_of, find_synapses
+from ..synapses import Exclude, Include, entries_of, find_synapses
 
 Needs = Literal["nothing", "inputs", "labels"]
 Function = TypeVar("Function", bound=Callable[..., Scores])
@@ -81,17 +81,21 @@ def score(
     *,
     loss: Loss = mse,
     exclude: Exclude = (),
+    include: Include = (),
+    layout: Any = None,
     **options: Any,
 ) -> Scores:
     """Score a network's synapses by a criterion.
 
     Args:
-        criterion: as in `find`. A function of your own takes `(network, batches)`, and any of `loss`, `exclude` and its
-            own options as keywords.
+        criterion: as in `find`. A function of your own takes `(network, batches)`, and any of `loss`, `exclude`,
+            `layout` and its own options as keywords.
         network: unchanged afterwards: weights, gradients, buffers, mode and neuron state, and the global random state.
         batches: inputs as the network takes them, or (inputs, labels) with labels [B]. All are held in memory at once.
         loss: of outputs and labels, for the criteria that take one.
         exclude: as in `find_synapses`; these synapses get no scores.
+        include: as in `find_synapses`; a criterion gets both in its `exclude`.
+        layout: axes of the inputs, "B", "TB" or "BT", for criteria that look into a run; None: found.
         options: of the criterion.
 
     Returns:
@@ -102,16 +106,16 @@ def score(
         InputError: unknown name or option, no batches or labels where they are needed, a silent network, or a function
             of your own whose scores do not match the synapses.
     """
-    found, batches, exclude = find(criterion), batches_of(batches), entries_of(exclude)
+    found, batches, exclude = find(criterion), batches_of(batches), entries_of(exclude, include)
     check_batches(found, batches)
     takes = inspect.signature(found.function).parameters
     everything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
     if not everything and (unknown := [name for name in options if name not in takes]):
-        own = [name for name in takes if name not in ("network", "batches", "loss")]
+        own = [name for name in takes if name not in ("network", "batches", "loss", "layout")]
         raise InputError(
             f"criterion {found.name} does not take {', '.join(unknown)}: it takes {', '.join(own) or 'no options'}"
         )
-    shared = {"loss": loss, "exclude": exclude}
+    shared = {"loss": loss, "exclude": exclude, **({} if layout is None else {"layout": layout})}
     options |= {name: value for name, value in shared.items() if everything or name in takes}
     return _matched(found, checked(found.function)(network, batches, **options), network, exclude)
 

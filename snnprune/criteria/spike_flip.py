@@ -48,7 +48,7 @@ def spike_flip(network: nn.Module, batches: Batches, *, exclude: Exclude = (), l
 
 def _gains(network: nn.Module, batch: Any, exclude: Exclude, layout: Any) -> Scores:
     """Return for each weight the factor of the normalisation right behind its layer."""
-    recorded = recorded_graph(network, batch, layout, mixed=True)
+    recorded = recorded_graph(network, batch, layout, names=find_synapses(network, exclude=exclude), mixed=True)
     outputs = {use.step.outputs[0]: use.parameter for use in recorded.uses if use.parameter is not None}
     gains: dict[str, Tensor] = {}
     for step in recorded.tape.steps:

@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..graph.flow import flow
 from ..options import checked
 from ..probe import first_batch, need_autograd, weights_of
-from ..synapses import Exclude
+from ..synapses import Exclude, entries_of
 from .registry import Batches, Scores, register
 
 
@@ -35,7 +35,10 @@ def synflow(network: nn.Module, batches: Batches, *, exclude: Exclude = (), layo
     Raises:
         InputError: no path of synapses leads through the network.
     """
-    weights = {name: weight.double().abs() for name, weight in weights_of(network, ()).items()}
+    weights = {
+        name: weight.double().abs()
+        for name, weight in weights_of(network, entries_of((), getattr(exclude, "include", ()))).items()
+    }
     need_autograd(network)
     slopes = flow(network, weights, first_batch(batches), layout=layout)
     chosen = weights_of(network, exclude)

@@ -16,7 +16,7 @@ from ..layout import from_rows, to_rows
 from ..options import checked
 from ..shapes import check_shapes, shapes_of
 from ..storage import Header, damaged, read_arrays, write_arrays
-from ..synapses import Synapses, find_synapses, static_geometry
+from ..synapses import Synapses, find_synapses, static_geometry, synapses_named
 
 # Part of a layer -> its types.
 _PARTS: dict[str, tuple[type, ...]] = {
@@ -49,10 +49,10 @@ def save_csr(path: str | os.PathLike[str], network: nn.Module, connectivity: Con
             synapse, or the file cannot be written.
         RuntimeError: the file read back differs from the network; `path` is unchanged.
     """
-    synapses = find_synapses(network)
     if connectivity is None:
         connectivity = Connectivity.from_network(network)
     connectivity.check(network)
+    synapses = synapses_named(network, connectivity)
     _check_lossless(connectivity, synapses)
     # In the order of the network, so that equal connectivities give equal files, however they were built.
     masks = {name: connectivity[name].cpu() for name in synapses if name in connectivity}
@@ -92,14 +92,16 @@ def restore_csr(path: str | os.PathLike[str], network: nn.Module) -> Connectivit
         InputError: as `load_csr`, a layer that the network does not have or has in another shape, or a weight that the
             network's dtype cannot hold exactly. The network is unchanged.
     """
-    synapses = find_synapses(network)
     stored = _read(path)
+    synapses = synapses_named(network, stored)
+    if synapses.keys() < stored.keys():  # the message lists the synapses
+        synapses |= find_synapses(network)
     shapes = {name: shape for name, (_, shape) in stored.items()}
     expected = shapes_of({name: entry.parameter for name, entry in synapses.items()})
     check_shapes(shapes, expected, what=f"{path}", where=type(network).__name__, partial=True)
     weights, masks = {}, {}
     for name, (matrix, _) in stored.items():
-        rows, outputs = len(matrix.indptr) - 1, static_geometry(synapses[name].module).outputs
+        rows, outputs = len(matrix.indptr) - 1, static_geometry(synapses[name]).outputs
         if rows != outputs:
             raise InputError(
                 f"{path} has {rows} rows for {name}, which has {outputs} postsynaptic units: use its own file"
@@ -113,7 +115,7 @@ def restore_csr(path: str | os.PathLike[str], network: nn.Module) -> Connectivit
 
 def _compress(synapses: Synapses, mask: Tensor) -> dict[str, np.ndarray]:
     """Return the arrays of one layer; not by scipy, which would drop existing synapses of weight 0."""
-    geometry = static_geometry(synapses.module)
+    geometry = static_geometry(synapses)
     exists = to_rows(mask, geometry).numpy()
     weights = to_rows(_widen(synapses.parameter.detach().cpu()), geometry).numpy()
     index = np.flatnonzero(exists)
@@ -129,7 +131,7 @@ def _compress(synapses: Synapses, mask: Tensor) -> dict[str, np.ndarray]:
 
 def _expand(matrix: csr_array, synapses: Synapses) -> tuple[Tensor, Tensor]:
     """Return the weight tensor and the mask of existing synapses, in the shape and dtype of the parameter."""
-    geometry, shape = static_geometry(synapses.module), synapses.parameter.shape
+    geometry, shape = static_geometry(synapses), synapses.parameter.shape
     data = torch.from_numpy(matrix.data)
     weights = data.to(synapses.parameter.dtype)
     if not torch.equal(_bits(weights.to(data.dtype)), _bits(data)):

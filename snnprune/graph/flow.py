@@ -32,12 +32,12 @@ class Flow(Domain):
 
     def outside(self, tape: Tape, index: int) -> Shadow:
         if index in tape.inputs:
-            return (torch.ones(tape.shapes[index], dtype=self.dtype),)
+            return (torch.ones(tape.shapes[index], dtype=self.dtype, device="cpu"),)
         weight = self.weights.get(tape.parameters.get(index, ""))
-        return (torch.zeros(tape.shapes[index], dtype=self.dtype) if weight is None else weight,)
+        return (torch.zeros(tape.shapes[index], dtype=self.dtype, device="cpu") if weight is None else weight,)
 
     def union(self, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
-        total = torch.zeros(shape, dtype=self.dtype)
+        total = torch.zeros(shape, dtype=self.dtype, device="cpu")
         for (part,) in parts:
             total = total + part
         return (total,)
@@ -55,7 +55,7 @@ class Flow(Domain):
     def contract(self, step: Step, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
         factors = [part for (part,) in parts]
         if sum(bool(factor.any()) for factor in factors) < 2:
-            return (torch.zeros(shape, dtype=self.dtype),)
+            return (torch.zeros(shape, dtype=self.dtype, device="cpu"),)
         return (linear_map(step, factors),)
 
     def window(self, step: Step, shadow: Shadow, shape: torch.Size) -> Shadow:

@@ -1,6 +1,7 @@
 """Axes of samples and time steps of a network's inputs: found by looking what depends on what, never guessed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +10,15 @@ from torch import Tensor, nn
 
 from ..errors import InputError, shortened
 from ..probe import Inputs, takes_inputs
-from .replay import Shadow, replay
+from .replay import Shadow, operands_of, replay
 from .stamps import Stamps, is_multi, latest, stamp_of
 from .tape import Step, Tape, record_tape
 
 # Number of samples in the runs that find out what depends on what.
-SAMPLES = 3
+SAMPLES = 2
 NAMES = ("B", "TB", "BT")
+# (layout, tape) -> what visits each step of a replay with the shadows of its inputs.
+Follow = Callable[["Layout", Tape], Callable[[Step, list[Shadow]], None]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,13 @@ class Layout:
 
 
 def find_layout(
-    network: nn.Module, inputs: Inputs, layout: Any = None, *, labels: int | None = None, mixed: bool = False
+    network: nn.Module,
+    inputs: Inputs,
+    layout: Any = None,
+    *,
+    labels: int | None = None,
+    mixed: bool = False,
+    follow: Follow | None = None,
 ) -> tuple[Layout, Tape]:
     """Find the axes of samples and time steps, by looking which outputs depend on one sample alone.
 
@@ -52,6 +61,7 @@ def find_layout(
         layout: "B", "TB" or "BT" (with or without "..." behind), one for all inputs or one each; None: find out.
         labels: number of labels that come with the inputs, if there are any; it decides where the network does not.
         mixed: samples need not be told apart; where they cannot be, no axis is named, and all of them are run.
+        follow: is given each layout that is tried with its tape, and returns what visits the replay of the tape.
 
     Returns:
         the layout, and the tape of a run with `SAMPLES` samples.
@@ -62,18 +72,20 @@ def find_layout(
     if layout is not None:
         named = _named(layout, inputs)
         tape = recorded(network, inputs.taken(named.samples, SAMPLES))
-        if reason := _misfit(tape, named, asked=True):
+        if reason := _misfit(tape, named, follow, asked=True):
             raise InputError(f"layout {', '.join(named.names())} does not fit {type(network).__name__}: {reason}")
         return named, tape
     try:
-        return _found(network, inputs, labels)
+        return _found(network, inputs, labels, follow)
     except InputError:
         if not mixed:
             raise
-    return Layout(tuple((None, None) for _ in inputs.tensors())), recorded(network, inputs)
+    unknown, tape = Layout(tuple((None, None) for _ in inputs.tensors())), recorded(network, inputs)
+    _misfit(tape, unknown, follow)
+    return unknown, tape
 
 
-def _found(network: nn.Module, inputs: Inputs, labels: int | None) -> tuple[Layout, Tape]:
+def _found(network: nn.Module, inputs: Inputs, labels: int | None, follow: Follow | None) -> tuple[Layout, Tape]:
     reasons = []
     for batch in (1, 0) if uses_steps(network) else (0, 1):
         layouts = list(_layouts(inputs, batch))
@@ -84,8 +96,12 @@ def _found(network: nn.Module, inputs: Inputs, labels: int | None) -> tuple[Layo
         except InputError as error:
             reasons.append(str(error))
             continue
-        for layout in layouts:
-            if not (reason := _misfit(tape, layout) or _unclear(network, inputs, tape, layout, labels)):
+        free = batch == 1 or _is_free(tape)
+        for layout in layouts if free else layouts[-1:]:
+            reason = _misfit(tape, layout, follow)
+            if not reason:
+                if free and layout.names()[0] == "B":
+                    _check_clear(network, inputs, tape, labels)
                 return layout, tape
             reasons.append(reason)
     raise InputError(reasons[0] if reasons else f"an input must hold samples, found {inputs.described()}")
@@ -125,10 +141,42 @@ def _named(layout: Any, inputs: Inputs) -> Layout:
     return Layout(tuple(axes))
 
 
-def _misfit(tape: Tape, layout: Layout, *, asked: bool = False) -> str:
+def _is_free(tape: Tape) -> bool:
+    """Return whether the second axis of the inputs may be one of time steps or samples: no first layer mixes it."""
+    axes = {index: (None, 1) for index in tape.inputs if len(tape.shapes[index]) > 1 and tape.shapes[index][1] > 1}
+    if not axes:
+        return False
+    mixed = False
+
+    class Found(Exception):
+        """Ends the replay at the first linear map of the inputs."""
+
+    def look(step: Step, parts: list[Shadow]) -> None:
+        nonlocal mixed
+        if step.kind == "contract" and any(bool(latest(part).any()) for part in parts):
+            made = next(index for index in step.outputs if index is not None)
+            known = dict(zip(step.inputs(), parts, strict=True))
+            _, _, _, summed = rules.contract(step, [known[index] for index in operands_of(step)], tape.shapes[made])
+            mixed = bool(summed.any())
+            raise Found
+
+    rules = Stamps(SAMPLES, axes)
+    with suppress(Found):
+        replay(tape, rules, look)
+    return not mixed
+
+
+def _misfit(tape: Tape, layout: Layout, follow: Follow | None, *, asked: bool = False) -> str:
     """Return the reason why a layout does not fit what a network does; empty if it does."""
     times = _Times(layout)
-    shadows = replay(tape, layout.stamps(tape), times.visit)
+    more = None if follow is None else follow(layout, tape)
+
+    def visit(step: Step, parts: list[Shadow]) -> None:
+        times.visit(step, parts)
+        if more is not None:
+            more(step, parts)
+
+    shadows = replay(tape, layout.stamps(tape), visit)
     samples = [stamp_of(shadows[index], SAMPLES).sample for index in tape.outputs]
     if any(bool((sample == -2).any()) for sample in samples):
         return f"samples mix in {_mixing(tape, shadows)}, so their axis cannot be found"
@@ -140,23 +188,23 @@ def _misfit(tape: Tape, layout: Layout, *, asked: bool = False) -> str:
     return f"the steps of {wrong} are not those of the axis of time" if wrong else ""
 
 
-def _unclear(network: nn.Module, inputs: Inputs, tape: Tape, layout: Layout, labels: int | None) -> str:
-    """Return the reason why another axis may be that of the samples as well; empty if none may."""
+def _check_clear(network: nn.Module, inputs: Inputs, tape: Tape, labels: int | None) -> None:
+    """Make sure that the second axis is not one of samples as well.
+
+    Raises:
+        InputError: the network treats the first two axes alike, and labels do not tell.
+    """
     first = inputs.tensors()[0]
-    if layout.names()[0] != "B" or first.dim() < 3:
-        return ""
+    if first.dim() < 3 or first.shape[1] == 1 or (labels is not None and first.shape[0] == labels != first.shape[1]):
+        return
     size = tape.shapes[tape.inputs[0]][1]
-    axes = {tape.inputs[0]: (1, None)}
-    shadows = replay(tape, Stamps(size, axes))
+    shadows = replay(tape, Stamps(size, {tape.inputs[0]: (1, None)}))
     samples = torch.cat([stamp_of(shadows[index], size).sample.flatten() for index in tape.outputs])
-    if bool((samples == -2).any()) or not bool((samples >= 0).any()) or size == 1:
-        return ""
-    if labels is not None and first.shape[0] == labels != first.shape[1]:
-        return ""
-    return (
-        f"the axis of the samples cannot be told: {type(network).__name__} treats the first two axes of "
-        f"{list(first.shape)} alike; pass layout='B', 'TB' or 'BT'"
-    )
+    if bool((samples >= 0).any()) and not bool((samples == -2).any()):
+        raise InputError(
+            f"the axis of the samples cannot be told: {type(network).__name__} treats the first two axes of "
+            f"{list(first.shape)} alike; pass layout='B', 'TB' or 'BT'"
+        )
 
 
 def _mixing(tape: Tape, shadows: Mapping[int, Shadow]) -> str:

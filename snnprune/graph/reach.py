@@ -12,7 +12,7 @@ from ..probe import Inputs, split_batch
 from ..synapses import unwrapped
 from .layouts import find_layout, recorded
 from .operators import arguments_of
-from .replay import Domain, Shadow, replay
+from .replay import Domain, Shadow, largest, replay
 from .stamps import is_causal, is_multi
 from .tape import Step, Tape
 
@@ -39,29 +39,30 @@ class Reach(Domain):
     gradient of the first number tells what can change an output.
 
     Args:
-        masks: name of a parameter -> which of its weights exist, float 0 or 1, with a gradient.
-        learned: names of all parameters; those without a mask count as other than 0.
+        tape: recorded with `keep_not_zero`.
+        masks: name of a parameter -> which of its weights exist, float 0 or 1, with a gradient; other parameters count
+            as other than 0.
     """
 
-    def __init__(self, masks: Mapping[str, Tensor], learned: Mapping[str, nn.Parameter]) -> None:
+    def __init__(self, tape: Tape, masks: Mapping[str, Tensor]) -> None:
         self.masks = masks
-        self.learned = learned
+        self.tape = tape
         self._state: dict[object, Shadow] = {}
-        self._tape: Tape | None = None
+        self._made = {index: step for step in reversed(tape.steps) if step.kind == "constant" for index in step.outputs}
 
     def outside(self, tape: Tape, index: int) -> Shadow:
-        self._tape = tape
         shape = tape.shapes[index]
         if index in tape.inputs:
-            return torch.ones(shape), torch.ones(shape)
+            return _full(shape, 1.0), _full(shape, 1.0)
         if (name := tape.parameters.get(index)) is not None:
             mask = self.masks.get(name)
-            return (torch.ones(shape) if mask is None else mask), torch.zeros(shape)
-        value = tape.outside.get(index)
-        return (torch.ones(shape) if value is None else (value != 0).float().cpu()), torch.zeros(shape)
+            return (_full(shape, 1.0) if mask is None else mask), _full(shape, 0.0)
+        made = self._made.get(index)
+        value = tape.outside[index].cpu() != 0 if made is None else tape.not_zero[made][index]
+        return value.float(), _full(shape, 0.0)
 
     def union(self, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
-        count, depends = torch.zeros(shape), torch.zeros(shape)
+        count, depends = _full(shape, 0.0), _full(shape, 0.0)
         for part in parts:
             count, depends = count + part[0], torch.maximum(depends, part[1].expand(shape))
         return count, depends
@@ -76,7 +77,7 @@ class Reach(Domain):
     def reduce(self, shadow: Shadow, dims: Sequence[int], *, keep: bool) -> Shadow:
         if not dims:
             return shadow
-        return shadow[0].sum(tuple(dims), keepdim=keep), shadow[1].amax(tuple(dims), keepdim=keep)
+        return shadow[0].sum(tuple(dims), keepdim=keep), largest(shadow[1], dims, keep=keep)
 
     def scan(self, shadow: Shadow, dim: int) -> Shadow:
         return shadow[0].cumsum(dim), shadow[1].cummax(dim).values
@@ -84,7 +85,7 @@ class Reach(Domain):
     def contract(self, step: Step, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
         values = [part[0] for part in parts]
         count = linear_map(step, values)
-        depends = torch.zeros(shape)
+        depends = _full(shape, 0.0)
         with torch.no_grad():
             for number, part in enumerate(parts):
                 if bool(part[1].any()):
@@ -109,13 +110,16 @@ class Reach(Domain):
         return shadow
 
     def finish(self, step: Step, index: int, shadow: Shadow) -> Shadow:
-        assert self._tape is not None
         count, depends = shadow
         depends = (depends > 0).float()
-        values = torch.maximum(depends, self._tape.not_zero[index].float().cpu())
+        values = torch.maximum(depends, self.tape.not_zero[step][index].float())
         if step.kind == "move" and step.operator is not None and step.operator.is_view:
             return count, shadow[1]  # the same memory as before
         return cast(Tensor, _Binary.apply(count, values)), depends
+
+
+def _full(shape: torch.Size, value: float) -> Tensor:
+    return torch.full(shape, value, dtype=torch.float32, device="cpu")  # whatever the default is
 
 
 def linear_map(step: Step, factors: Sequence[Tensor]) -> Tensor:
@@ -151,7 +155,7 @@ def pooled(step: Step, values: Tensor, shape: torch.Size) -> Tensor:
     for axis in reversed(range(axes)):
         reach = (shape[axis - axes] - 1) * stride[axis] + (size[axis] - 1) * dilation[axis] + 1
         border += [padding[axis], max(0, reach - padding[axis] - values.shape[axis - axes])]
-    kernel = torch.ones(channels, 1, *size, dtype=values.dtype)
+    kernel = values.new_ones((channels, 1, *size))
     return _ALONE[axes](F.pad(values, border), kernel, stride=stride, dilation=dilation, groups=channels)  # type: ignore[operator]
 
 
@@ -183,7 +187,7 @@ def reaching(network: nn.Module, masks: Mapping[str, Tensor], example: Any, layo
     del replaced
     leaves = {name: mask.float().cpu().requires_grad_() for name, mask in masks.items()}
     with torch.enable_grad(), torch.autograd.graph.allow_mutation_on_saved_tensors():
-        shadows = replay(tape, Reach(leaves, learned))
+        shadows = replay(tape, Reach(tape, leaves))
         ends = [shadows[index][0].sum() for index in tape.outputs if shadows[index][0].requires_grad]
         if not ends:
             return {name: torch.zeros_like(mask) for name, mask in masks.items()}

@@ -1,6 +1,6 @@
 """Record the graph of a network: what each tensor of the tape carries from which population, and by which weights."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -10,31 +10,20 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..options import checked
 from ..probe import Inputs, split_batch
-from ..synapses import find_synapses, unwrapped
+from ..synapses import Exclude, find_synapses, unwrapped
 from .graph import Graph, Operation, Population, Projection
 from .layouts import Layout, find_layout
-from .operators import ACTIVATIONS, COMPARISONS, arguments_of
-from .replay import Shadow, operands_of, replay
-from .stamps import Stamps, is_multi, latest, stamp_of
+from .operators import ACTIVATIONS, COMPARISONS, arguments_of, names_of, plain_name
+from .replay import Shadow, operands_of
+from .stamps import is_multi, latest, stamp_of
 from .tape import Step, Tape
 
 # Operators that are no more than a change of shape or type, not named between populations.
-_PLAIN = frozenset(
-    [
-        "add",
-        "sub",
-        "clone",
-        "copy",
-        "_to_copy",
-        "detach",
-        "alias",
-        "lift_fresh",
-        "cat",
-        "stack",
-        "contiguous",
-        "_unsafe_view",
-    ]
-)
+_PLAIN = names_of("add sub clone copy _to_copy detach alias lift_fresh cat stack contiguous _unsafe_view")
+
+
+# Functions of each weight by itself that leave 0 at 0.
+_KEEPS_ZEROS = names_of("div _to_copy clone detach square pow abs neg relu sign tanh sqrt where masked_fill")
 
 
 # A product of two values that both depend on the input, between populations.
@@ -106,7 +95,7 @@ class Recorded:
 
 
 @checked
-def record(network: nn.Module, example: Any, layout: Any = None) -> Graph:
+def record(network: nn.Module, example: Any, layout: Any = None, *, exclude: Exclude = ()) -> Graph:
     """Run a network on an example, and return its graph.
 
     Args:
@@ -115,38 +104,51 @@ def record(network: nn.Module, example: Any, layout: Any = None) -> Graph:
             for inputs by keyword; labels are ignored. Only shapes matter, unless the network decides on values.
         layout: axes of the inputs, "B" (samples first), "TB" (time steps, then samples), "BT", one for all or one for
             each input; None: it is found, by looking what depends on what.
+        exclude: as in `find_synapses`: weights of which nothing is asked, whatever kind they are.
 
     Raises:
         InputError: an example that the network does not take (the layer is named), samples that mix, a layout that is
             wrong or cannot be told, a network on the device "meta", or weights that act through a function of them.
     """
-    return recorded_graph(network, example, layout).graph
+    return recorded_graph(network, example, layout, names=find_synapses(network, exclude=exclude)).graph
 
 
-def recorded_graph(network: nn.Module, example: Any, layout: Any = None, *, mixed: bool = False) -> Recorded:
+def recorded_graph(
+    network: nn.Module,
+    example: Any,
+    layout: Any = None,
+    *,
+    names: Collection[str] | None = None,
+    mixed: bool = False,
+) -> Recorded:
     """Return the graph of a network with what analyses need.
 
     Args:
         network: as in `record`.
         example: as in `record`.
         layout: as in `record`.
+        names: of the tensors of synapses that are asked about; None: all.
         mixed: samples need not be told apart.
 
     Raises:
         InputError: as `record`; with `mixed`, not for samples that mix or whose axis cannot be told.
     """
     network = unwrapped(network)
+    names = list(find_synapses(network)) if names is None else list(names)
     given, labels = split_batch(example)
     inputs = Inputs.of(given)
     if any(parameter.is_meta for parameter in network.parameters()):
         raise InputError(
             'the network has no values (device "meta"): call network.to_empty(device="cpu"), and load them'
         )
-    found, tape = find_layout(network, inputs, layout, labels=_count(labels), mixed=mixed)
-    stamps = found.stamps(tape)
-    builder = _Builder(network, tape, stamps, found)
-    replay(tape, stamps, builder.visit)
-    return Recorded(builder.graph(), inputs, found, tape, tuple(builder.uses), builder.units)
+    builders: list[_Builder] = []
+
+    def follow(layout: Layout, tape: Tape) -> Callable[[Step, list[Shadow]], None]:
+        builders.append(_Builder(network, names, tape, layout))
+        return builders[-1].visit
+
+    found, tape = find_layout(network, inputs, layout, labels=_count(labels), mixed=mixed, follow=follow)
+    return Recorded(builders[-1].graph(), inputs, found, tape, tuple(builders[-1].uses), builders[-1].units)
 
 
 def _count(labels: Any) -> int | None:
@@ -195,9 +197,9 @@ class _Edge:
 class _Builder:
     """Walks along a tape, and collects populations, projections and uses."""
 
-    def __init__(self, network: nn.Module, tape: Tape, stamps: Stamps, layout: Layout) -> None:
-        self.network, self.tape, self.stamps, self.layout = network, tape, stamps, layout
-        self.names = {entry.name for entry in _synapses(network)}
+    def __init__(self, network: nn.Module, names: Sequence[str], tape: Tape, layout: Layout) -> None:
+        self.network, self.tape, self.stamps, self.layout = network, tape, layout.stamps(tape), layout
+        self.names = names
         self.populations: dict[str, Population] = {}
         self.edges: list[_Edge] = []  # one for each use
         self.skips: dict[tuple[str, str], Projection] = {}
@@ -260,6 +262,7 @@ class _Builder:
         named = (
             step.name if not (step.operator is not None and step.operator.is_view) and step.name not in _PLAIN else None
         )
+        named = plain_name(named) if named else None
         if step.kind == "product" and sum(self._carry(index).depends for index in step.inputs()) > 1:
             named = GATE
         self._assign(step, carried.through(named if carried.depends else None))
@@ -293,7 +296,7 @@ class _Builder:
             return
         others = [index for index in inputs if index != known[0]]
         constant = all(not self._carry(index).parameters and not self._carry(index).depends for index in others)
-        scaled = step.kind == "product" or step.name in ("div", "_to_copy", "clone", "detach", "where", "masked_fill")
+        scaled = step.kind == "product" or step.name in _KEEPS_ZEROS
         if (step.kind == "move" or scaled) and constant:
             name, chain = self._chains[known[0]]
             for index in step.outputs:
@@ -345,7 +348,7 @@ class _Builder:
 
     def _refuse_derived(self, step: Step, factors: list[int]) -> None:
         for index in factors:
-            derived = self._carry(index).parameters & self.names
+            derived = self._carry(index).parameters & set(self.names)
             if derived and not self._carry(index).depends:
                 raise InputError(
                     f"{min(derived)} acts through a function of it in {step.module or 'the network'}: what acts is not "
@@ -371,7 +374,7 @@ class _Builder:
     def _real(self, step: Step) -> tuple[Tensor, ...]:
         if "convolution" not in step.name:
             return ()
-        known = (sum(self._shadows[operands_of(step)[0]]) > 0).flatten(0, 1).any(0)
+        known = torch.stack(self._shadows[operands_of(step)[0]]).any(0).flatten(0, 1).any(0)
         axes = range(known.dim())
         found = tuple(known.any(tuple(a for a in axes if a != axis)) if known.dim() > 1 else known for axis in axes)
         return tuple(line if bool(line.any()) else torch.ones_like(line) for line in found)
@@ -529,7 +532,7 @@ class _Builder:
                 self._arrive(carried, name, when=None)
                 self.outputs.append(name)
         used = {use.parameter for use in self.uses}
-        unused = tuple(entry.name for entry in _synapses(self.network) if entry.name not in used)
+        unused = tuple(name for name in self.names if name not in used)
         values = any(
             step.kind == "value" and any(self._carry(i).depends for i in step.inputs()) for step in self.tape.steps
         )
@@ -574,10 +577,6 @@ def _projections(edges: Iterable[_Edge]) -> list[Projection]:
 
 def _made(tape: Tape, step: Step) -> torch.Size:
     return tape.shapes[next(index for index in step.outputs if index is not None)]
-
-
-def _synapses(network: nn.Module) -> list[Any]:
-    return list(find_synapses(network).values())
 
 
 def _is_binary(step: Step) -> bool:

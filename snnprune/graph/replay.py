@@ -28,8 +28,9 @@ class Domain:
 
     def union(self, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
         """Return that of a value that depends, element by element, on several."""
-        found = [part.expand(shape).clone(memory_format=torch.contiguous_format) for part in parts[0]] if parts else []
-        for part in parts[1:]:
+        first, *others = parts
+        found = [part.expand(shape).clone(memory_format=torch.contiguous_format) for part in first]
+        for part in others:
             found = [torch.maximum(mine, theirs.expand(shape)) for mine, theirs in zip(found, part, strict=True)]
         return tuple(found)
 
@@ -39,7 +40,7 @@ class Domain:
 
     def reduce(self, shadow: Shadow, dims: Sequence[int], *, keep: bool) -> Shadow:
         """Return that of a reduction along axes."""
-        return tuple(part.amax(tuple(dims), keepdim=keep) if dims else part for part in shadow)
+        return tuple(largest(part, dims, keep=keep) for part in shadow)
 
     def scan(self, shadow: Shadow, dim: int) -> Shadow:
         """Return that of a running sum along an axis."""
@@ -69,6 +70,15 @@ def running_maximum(values: Tensor, dim: int) -> Tensor:
     for index in range(1, values.shape[dim]):
         torch.maximum(found.select(dim, index), found.select(dim, index - 1), out=found.select(dim, index))
     return found
+
+
+def largest(values: Tensor, dims: Sequence[int], *, keep: bool) -> Tensor:
+    """Return the largest values along axes; 0 where there are none."""
+    if not dims:
+        return values
+    if not values.numel():
+        return values.sum(tuple(dims), keepdim=keep).to(values.dtype)
+    return values.amax(tuple(dims), keepdim=keep)
 
 
 def replay(tape: Tape, domain: Domain, visit: Callable[[Step, list[Shadow]], None] | None = None) -> dict[int, Shadow]:
@@ -123,8 +133,7 @@ def _outputs(tape: Tape, step: Step, domain: Domain, shadow_of: Callable[[int], 
 
 def everything(domain: Domain, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
     """Return the shadow of a value of which each element depends on all elements of all parts."""
-    whole = [domain.reduce(part, range(part[0].dim()), keep=False) for part in parts]
-    return domain.union(whole, shape) if whole else domain.union([], shape)
+    return domain.union([domain.reduce(part, range(part[0].dim()), keep=False) for part in parts], shape)
 
 
 def _move(tape: Tape, step: Step, domain: Domain, shadow_of: Any) -> list[Shadow] | None:
@@ -144,7 +153,11 @@ def _move(tape: Tape, step: Step, domain: Domain, shadow_of: Any) -> list[Shadow
         try:
             result = step.operator(*args, **kwargs)
         except RuntimeError:
-            if step.operator.is_view and len(step.outputs) == 1 and step.outputs[0] is not None:
+            if (
+                (step.operator.is_view or step.name == "_unsafe_view")
+                and len(step.outputs) == 1
+                and step.outputs[0] is not None
+            ):
                 result = args[0].reshape(tape.shapes[step.outputs[0]])  # its memory lies otherwise than the original's
             else:
                 raise
@@ -164,7 +177,8 @@ def _union(tape: Tape, step: Step, domain: Domain, shadow_of: Any) -> list[Shado
     if step.name in ("fill", "zero") and len(inputs) == 1:
         return [domain.union([tuple(torch.zeros_like(part) for part in shadow_of(inputs[0]))], tape.shapes[inputs[0]])]
     shape = _shape_of(tape, step)
-    return [domain.union([shadow_of(index) for index in inputs], shape)]
+    values = [index for index in inputs if index not in tape.parameters] or inputs  # weights by themselves add nothing
+    return [domain.union([shadow_of(index) for index in values], shape)]
 
 
 def _product(tape: Tape, step: Step, domain: Domain, shadow_of: Any) -> list[Shadow] | None:

@@ -1,5 +1,6 @@
 """How often each weight is used: counted on an example, over all places at which a network uses it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -7,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..synapses import Exclude, Geometry
+from ..synapses import Exclude, Geometry, Include
 from ..synapses import geometry as static
 from .graph import Projection
 from .record import Recorded, Use, recorded_graph
 
 
 def geometry(
-    network: nn.Module, example: Any = None, *, exclude: Exclude = (), layout: Any = None
+    network: nn.Module, example: Any = None, *, exclude: Exclude = (), include: Include = (), layout: Any = None
 ) -> dict[str, Geometry]:
     """Return the geometry of every tensor of synapses.
 
@@ -24,16 +25,21 @@ def geometry(
             counted exactly: a kernel entry that falls on the zero padding at a border is not used there; a weight that
             is used at several places, or for several tokens, counts at each.
         exclude: as in `find_synapses`.
+        include: as in `find_synapses`.
         layout: of the inputs, as in `snnprune.graph.record`; None: found.
 
     Raises:
         InputError: as `find_synapses`, an example that the network does not take, or a tensor that is not used on it.
     """
-    shapes = static(network, exclude=exclude)
-    if example is None:
-        return shapes
-    recorded = recorded_graph(network, example, layout, mixed=True)
-    uses = uses_of(recorded)
+    shapes = static(network, exclude=exclude, include=include)
+    return shapes if example is None else with_uses(network, shapes, example, layout=layout)
+
+
+def with_uses(
+    network: nn.Module, shapes: Mapping[str, Geometry], example: Any, *, layout: Any = None
+) -> dict[str, Geometry]:
+    """Return geometries with the number of uses of each weight, counted on an example; arguments as in `geometry`."""
+    uses = uses_of(recorded_graph(network, example, layout, names=shapes, mixed=True))
     if missed := [name for name in shapes if name not in uses]:
         raise InputError(f"{', '.join(missed)} did not run on the example: its uses cannot be counted; exclude it")
     return {name: replace(shape, uses=uses[name][None, None]) for name, shape in shapes.items()}

@@ -9,6 +9,9 @@ from torch import Tensor
 from .replay import Domain, Shadow, running_maximum
 from .tape import Step, Tape
 
+# Numbers of samples and of time steps; float32 would take twice the time.
+DTYPE = torch.int16
+
 
 class Stamp(NamedTuple):
     """Samples and steps of the elements of a tensor.
@@ -41,20 +44,26 @@ class Stamps(Domain):
 
     def outside(self, tape: Tape, index: int) -> Shadow:
         shape = tape.shapes[index]
-        late, early, step, summed = (torch.zeros(shape) for _ in range(4))
+        if index in tape.parameters:  # weights depend on nothing, and may be large
+            return (torch.zeros((), dtype=DTYPE, device="cpu").expand(shape),) * 4
+        late, early, step, summed = (torch.zeros(shape, dtype=DTYPE, device="cpu") for _ in range(4))
         batch, time = self.axes.get(index, (None, None))
         if batch is not None:
-            late += _along(torch.arange(1, shape[batch] + 1), batch, len(shape))
-            early += _along(torch.arange(shape[batch], 0, -1), batch, len(shape))
+            late += _along(_count(1, shape[batch]), batch, len(shape))
+            early += _along(_count(1, shape[batch]).flip(0), batch, len(shape))
         if time is not None:
-            step += _along(torch.arange(1, shape[time] + 1), time, len(shape))
+            step += _along(_count(1, shape[time]), time, len(shape))
         return late, early, step, summed
 
     def reduce(self, shadow: Shadow, dims: Sequence[int], *, keep: bool) -> Shadow:
+        if dims and shadow[0].numel() and not any(shadow[0].stride()):  # one number for all, as for weights
+            chosen = {dim % shadow[0].dim() for dim in dims}
+            at = tuple((slice(1) if keep else 0) if dim in chosen else slice(None) for dim in range(shadow[0].dim()))
+            return tuple(part[at] for part in shadow)
         late, early, step, summed = super().reduce(shadow, dims, keep=keep)
         if not dims or not bool(shadow[2].any()):
             return late, early, step, summed
-        first = torch.where(shadow[2] > 0, shadow[2], torch.inf).amin(tuple(dims), keepdim=keep)
+        first = torch.where(shadow[2] > 0, shadow[2], torch.iinfo(DTYPE).max).amin(tuple(dims), keepdim=keep)
         several = first < step
         return late, early, torch.where(several, 0, step), torch.where(several, torch.maximum(step, summed), summed)
 
@@ -80,14 +89,14 @@ class Stamps(Domain):
 
     def neuron(self, step: Step, shadow: Shadow, shape: torch.Size) -> Shadow:
         late, early = shadow[:2]
-        nothing = torch.zeros(shape)
+        nothing = torch.zeros(shape, dtype=DTYPE, device="cpu")
         if is_multi(step):
             if not is_causal(step):
                 late, early = (part.amax(0, keepdim=True).expand(part.shape) for part in (late, early))
             late, early = (running_maximum(part, 0) for part in (late, early))
             if shape != late.shape:  # the last potential, or the like, of all steps
-                return late[-1], early[-1], torch.full(shape, float(len(late))), nothing
-            return late, early, nothing + _along(torch.arange(1, len(late) + 1), 0, late.dim()), nothing
+                return late[-1], early[-1], torch.full(shape, len(late), dtype=DTYPE, device="cpu"), nothing
+            return late, early, nothing + _along(_count(1, len(late)), 0, late.dim()), nothing
         time = latest(shadow).clamp(min=1)
         if (before := self._states.get(step.neuron)) is not None:
             late, early = torch.maximum(late, before[0]), torch.maximum(early, before[1])
@@ -116,6 +125,10 @@ def stamp_of(shadow: Shadow, samples: int) -> Stamp:
     late, early, step, summed = (part.long() for part in shadow)
     single = late + early == samples + 1
     return Stamp(torch.where(late == 0, -1, torch.where(single, late - 1, -2)), torch.where(step > 0, step, summed) - 1)
+
+
+def _count(first: int, last: int) -> Tensor:
+    return torch.arange(first, last + 1, dtype=DTYPE, device="cpu")
 
 
 def _along(values: Tensor, axis: int, rank: int) -> Tensor:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import FrameType
 from typing import Any
 
@@ -44,7 +45,7 @@ class Step:
         neuron: the module, for a neuron.
     """
 
-    kind: Kind | str
+    kind: Kind
     name: str
     operator: OpOverload | None
     args: tuple[Any, ...]
@@ -57,6 +58,10 @@ class Step:
 
     def inputs(self) -> list[int]:
         """Return the numbers of its input tensors, in their order."""
+        return self._inputs
+
+    @cached_property
+    def _inputs(self) -> list[int]:
         leaves, _ = tree_flatten((self.args, dict(self.kwargs)))
         return [leaf.index for leaf in leaves if isinstance(leaf, Ref)]
 
@@ -73,7 +78,7 @@ class Tape:
         parameters: number of a tensor -> name of the parameter that it is.
         inputs: numbers of the network's inputs.
         outputs: numbers of the network's outputs.
-        not_zero: where each tensor was not 0, by number; empty unless it was asked for.
+        not_zero: where each output of each step was not 0, in the order of the steps; empty unless it was asked for.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -82,7 +87,7 @@ class Tape:
     parameters: dict[int, str] = field(default_factory=dict)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
-    not_zero: dict[int, Tensor] = field(default_factory=dict)
+    not_zero: dict[Step, dict[int, Tensor]] = field(default_factory=dict)
 
 
 class Recorder(TorchDispatchMode):
@@ -130,11 +135,12 @@ class Recorder(TorchDispatchMode):
     def _refs(self, tree: Any) -> Any:
         return tree_map(lambda leaf: Ref(self.number(leaf)) if isinstance(leaf, Tensor) else leaf, tree)
 
-    def _note_values(self, outputs: tuple[int | None, ...], leaves: list[Any]) -> None:
-        if self._keep:
-            for index, leaf in zip(outputs, leaves, strict=True):
-                if index is not None:
-                    self.tape.not_zero[index] = leaf != 0
+    def _note(self, step: Step, leaves: list[Any]) -> None:
+        self.tape.steps.append(step)
+        if self._keep:  # at this step: an operator in place may change a tensor later
+            self.tape.not_zero[step] = {
+                index: (leaf != 0).cpu() for index, leaf in zip(step.outputs, leaves, strict=True) if index is not None
+            }
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -158,8 +164,7 @@ class Recorder(TorchDispatchMode):
         within = self._position(sys._getframe(1))
         needed = kind == "contract" or name in ACTIVATIONS or name in COMPARISONS
         site = () if not needed or self.where[-1] in self._recurrent else (*_site(), within)
-        self.tape.steps.append(Step(kind, name, func, refs, named, outputs, mutated, self.where[-1], site))
-        self._note_values(outputs, leaves)
+        self._note(Step(kind, name, func, refs, named, outputs, mutated, self.where[-1], site), leaves)
         return result
 
     def _position(self, frame: FrameType) -> int:
@@ -179,8 +184,7 @@ class Recorder(TorchDispatchMode):
         step = Step(
             "neuron", type(module).__name__, None, refs, named, outputs, (), self.where[-1], _site(), neuron=module
         )
-        self.tape.steps.append(step)
-        self._note_values(outputs, leaves)
+        self._note(step, leaves)
         return result
 
 

@@ -1,6 +1,6 @@
 """Real values at every use of every tensor of weights, while a network runs on batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -65,6 +65,8 @@ class Seen:
 
     def map(self, values: Tensor, weights: Tensor) -> Tensor:
         """Return what the operator makes of other factors, without bias."""
+        if self._bilinear:
+            return torch.matmul(values, weights)
         return linear_map(self.use.step, [values, weights] if self._values_first else [weights, values])
 
     def ones(self, values: Tensor) -> Tensor:
@@ -123,6 +125,11 @@ class Seen:
         return self.use.weights == 1 or self.use.parameter is None
 
     @property
+    def _bilinear(self) -> bool:
+        """Whether values are products of two inputs, [rows, pairs], and weights are a matrix of them."""
+        return self.use.step.name == "_trilinear"
+
+    @property
     def _convolution(self) -> dict[str, Any] | None:
         step = self.use.step
         return arguments_of(step.operator, step.args, step.kwargs) if "convolution" in step.name else None  # type: ignore
@@ -130,6 +137,8 @@ class Seen:
     def to_parameter(self, factor: Tensor) -> Tensor:
         """Return values of the weights where they are in the parameter; those that are used twice are summed."""
         shape = self.use.shape
+        if self._bilinear:
+            return factor.T.reshape(shape)
         moves = [step for step in self.use.chain if step.kind == "move"]
         if not moves:
             return factor
@@ -141,7 +150,8 @@ class Seen:
 
     def weights_of(self, parameter: Tensor) -> Tensor:
         """Return the factor that a tensor of the parameter's shape leads to, by the views between them."""
-        return factor_of(self.use, parameter)
+        found = factor_of(self.use, parameter)
+        return found.flatten(1).T if self._bilinear else found
 
 
 def factor_of(use: Use, parameter: Tensor) -> Tensor:
@@ -201,13 +211,16 @@ class Watched:
     Args:
         network: left as it was.
         layout: of the inputs; None: found on the first batch.
+        names: of the tensors of synapses that are asked about; None: all.
         mixed: samples need not be told apart.
     """
 
-    def __init__(self, network: nn.Module, layout: Any = None, *, mixed: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, layout: Any = None, *, names: Collection[str] | None = None, mixed: bool = False
+    ) -> None:
         self.network = unwrapped(network)
         self.layout = layout
-        self.mixed = mixed
+        self.names, self.mixed = names, mixed
         self.first: Recorded | None = None
         self._known: dict[Any, Recorded] = {}
         self.timesteps: list[int] = []  # of each batch
@@ -221,7 +234,7 @@ class Watched:
             if known is not None:
                 return replace(known, inputs=inputs)
         layout = self.layout if self.first is None or self.mixed else self.first.layout.names()
-        found = recorded_graph(self.network, batch, layout, mixed=self.mixed)
+        found = recorded_graph(self.network, batch, layout, names=self.names, mixed=self.mixed)
         self.first = self.first or found
         self._known[_key(inputs, self.first.layout)] = found
         return found
@@ -267,6 +280,10 @@ _CHANGED = (
 
 def _seen(use: Use, step: Step, args: tuple[Any, ...], samples: int, number: int) -> Seen:
     position = 1 if step.name in ("addmm", "baddbmm", "addmv") else 0
+    if step.name == "_trilinear":
+        first, weights, second = args[:3]
+        pairs = (first.detach().unsqueeze(-1) * second.detach().unsqueeze(-2)).flatten(-2)
+        return Seen(use, pairs, weights.detach().flatten(1).T, samples, number)
     factors = args[position : position + 2]
     values, other = (
         (factors[1], factors[0]) if use.parameter is not None and use.weights == 0 else (factors[0], factors[1])

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..options import Share, Steps, checked
-from ..synapses import Exclude
+from ..synapses import EXPECTED, Exclude, Include, entries_of, shown_unpruned, unpruned
 from . import clipping, exact
 from .attachment import Trained
 from .saved import Phase, Saved
@@ -43,6 +43,7 @@ class Method(Saved):
         density: share of the synapses to end with, in (0, 1], if there is such a target.
         steps: optimizer steps of the whole training, if the method depends on it.
         exclude: synapses to leave dense, as in `find_synapses`.
+        include: parameters to take as synapses, as in `find_synapses`; its entries travel with those of `exclude`.
 
     Attributes:
         network: the argument.
@@ -80,11 +81,13 @@ class Method(Saved):
         density: Share | None = None,
         steps: Steps | None = None,
         exclude: Exclude = (),
+        include: Include = (),
     ) -> None:
-        super().__init__(network, optimizer, density=density, steps=steps, exclude=exclude)
+        super().__init__(network, optimizer, density=density, steps=steps, exclude=entries_of(exclude, include))
         self._result: Connectivity | None = None
         self._check_target()
         self._attach()
+        self._warn_unpruned()
 
     # --- To be overridden
 
@@ -277,6 +280,12 @@ class Method(Saved):
             self._findings.report_foreign()
 
     # --- Checks of the arguments
+
+    def _warn_unpruned(self) -> None:
+        """Log which parameters of two or more axes are not pruned although nobody has excluded them."""
+        every = unpruned(self.network, exclude=self.exclude)
+        if left := {name: entry for name, entry in every.items() if entry.reason not in EXPECTED}:
+            logger.warning("%s does not prune %s", type(self).__name__, shown_unpruned(left))
 
     def _check_target(self) -> None:
         if self.target_density is not None:

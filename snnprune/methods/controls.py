@@ -11,7 +11,7 @@ from ..connectivity import Connectivity
 from ..errors import InputError
 from ..options import Seed, checked
 from ..seeding import generator
-from ..synapses import Exclude
+from ..synapses import Exclude, Include, entries_of
 from .base import Method, Phase, Trained
 from .masked import Masked
 from .registry import register
@@ -21,8 +21,10 @@ from .registry import register
 class Dense(Method):
     """Dense training: every synapse exists. The network that all others are compared with."""
 
-    def __init__(self, network: nn.Module, optimizer: Optimizer, *, exclude: Exclude = ()) -> None:
-        super().__init__(network, optimizer, exclude=exclude)
+    def __init__(
+        self, network: nn.Module, optimizer: Optimizer, *, exclude: Exclude = (), include: Include = ()
+    ) -> None:
+        super().__init__(network, optimizer, exclude=entries_of(exclude, include))
 
     def _start(self) -> None:
         self.phase = Phase.FIXED
@@ -55,6 +57,7 @@ class Fixed(Masked):
         shuffle: draw the same number of synapses in each layer at random instead.
         seed: of that draw.
         exclude: synapses to leave dense; the connectivity must not name them.
+        include: parameters to take as synapses, as in `find_synapses`.
 
     Raises:
         InputError: the connectivity is of another network, or as `Method`.
@@ -69,10 +72,11 @@ class Fixed(Masked):
         shuffle: bool = False,
         seed: Seed = 0,
         exclude: Exclude = (),
+        include: Include = (),
     ) -> None:
         given = connectivity if isinstance(connectivity, Connectivity) else Connectivity.load(connectivity)
         given.check(network)
-        super().__init__(network, optimizer, exclude=exclude)
+        super().__init__(network, optimizer, exclude=entries_of(exclude, include))
         if excluded := [name for name in given if name not in self.parameters]:
             raise InputError(f"the connectivity has {', '.join(excluded)}, which exclude leaves out: drop it from one")
         self.given = shuffled(given, seed) if shuffle else given

@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 # Options that a saved state need not agree with: what they decide is in the state itself, or is no value.
-_NOT_COMPARED = ("network", "optimizer", "batches", "loss", "connectivity", "exclude", "density")
+_NOT_COMPARED = ("network", "optimizer", "batches", "loss", "connectivity", "exclude", "include", "density")
 
 
 def parameters_of(method: type) -> dict[str, inspect.Parameter]:

@@ -107,7 +107,7 @@ class SameNetwork:
     def _remember_modules(self) -> None:
         self._modules = _identities(self.network)
         found = find_synapses(self.network, exclude=self.exclude)
-        self._layers = [(entry.module, entry.parameter) for entry in found.values()]
+        self._places = [(entry.module, entry.attribute, entry.parameter) for entry in found.values()]
 
     def remember_kinds(self) -> None:
         """Note shapes, dtypes and devices, which must not change from now on."""
@@ -124,7 +124,7 @@ class SameNetwork:
                 the message names both sides.
         """
         # Quick: the same modules with the same weights; only otherwise the synapses are looked for again.
-        same = all(module._parameters.get("weight") is parameter for module, parameter in self._layers)
+        same = all(module._parameters.get(name) is parameter for module, name, parameter in self._places)
         if not same or _identities(self.network) != self._modules:
             self._check_synapses(what)
         for name, kind in self._kinds.items():

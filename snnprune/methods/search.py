@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from ..connectivity import Connectivity
 from ..options import Share, Steps
 from ..schedules import Polynomial, interval
-from ..synapses import Exclude
+from ..synapses import Exclude, Include, entries_of
 from .base import Phase
 from .masked import Masked, present_at_start
 
@@ -29,6 +29,7 @@ class Search(Masked):
         settle: share of `steps` after which the search ends, in (0, 1]; None: it never does.
         ramp: share of the search after which the schedule reaches the density; it is then constant.
         exclude: synapses to leave dense.
+        include: parameters to take as synapses, as in `find_synapses`.
 
     Attributes:
         settled_at: step after which the search ends, or None.
@@ -45,8 +46,10 @@ class Search(Masked):
         settle: Share | None,
         ramp: Share = 1.0,
         exclude: Exclude = (),
+        include: Include = (),
     ) -> None:
-        super().__init__(network, optimizer, density=density, steps=steps, exclude=exclude)
+        chosen = entries_of(exclude, include)
+        super().__init__(network, optimizer, density=density, steps=steps, exclude=chosen)
         self.settled_at = None if settle is None else max(1, round(settle * (steps or 0)))
         self.schedule: Polynomial | None = None
         if density is not None and self.settled_at is not None:

@@ -10,7 +10,7 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from .. import methods
 from ..errors import InputError
-from ..synapses import find_synapses, probing
+from ..synapses import places, probing
 from ..training import Data
 from .config import Config
 from .repository import load_typed, repository_models
@@ -112,7 +112,8 @@ def build_network(config: Config, classes: int) -> nn.Module:
         raise InputError(f"--model {config.model[:100]} cannot be made: {reason}") from error
     if not isinstance(network, nn.Module):
         raise InputError(f"--model {config.model} must return a torch module, found {type(network).__name__}")
-    find_synapses(network)
+    if not places(network):
+        raise InputError(f"{type(network).__name__} has no synapses, and --model must return a network that has some")
     return network
 
 

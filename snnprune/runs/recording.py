@@ -12,7 +12,7 @@ from ..connectivity import Connectivity
 from ..errors import InputError
 from ..layout import to_rows
 from ..report import Footage, image_layer, layer_label
-from ..synapses import geometry
+from ..synapses import geometry_named
 from ..training import Trainer
 
 _BINS = 640  # of a histogram on each side of 0
@@ -36,7 +36,7 @@ class Recorder:
         self.method = trainer.method
         self.title = title
         self.layer = _find(layer, list(self.method.parameters))
-        self.geometry = geometry(trainer.network)[self.layer]
+        self.geometry = geometry_named(trainer.network, [self.layer])[self.layer]
         self.frames: list[dict[str, Any]] = []
         self.signs: Mapping[str, Tensor] | None = None
         self.quantity = "weight"

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from ..connectivity import Connectivity
 from ..errors import InputError
 from ..export import save_csr
-from ..graph import geometry
+from ..graph.sizes import with_uses
 from ..paths import effective_connectivity, units_without_synapse
 from ..report import plot_run
+from ..synapses import geometry_named
 from ..training import RunFolder, Trainer
 from .chips import placement_of
 from .parts import example_of
@@ -102,7 +103,7 @@ def finish(
         metrics=rows,
         connectivity=connectivity,
         image_shape=trainer.data.image_shape,
-        geometries=geometry(network),
+        geometries=geometry_named(network, connectivity),
     )
     summary = {
         "accuracy": accuracy,
@@ -126,7 +127,7 @@ def finish(
 def _connections(network: nn.Module, connectivity: Connectivity, example: Tensor) -> dict[str, Any]:
     """Existing and possible pairs of neurons; None for a network with a convolution that does not run."""
     try:
-        counts = connectivity.connections(geometry(network, example)).values()
+        counts = connectivity.connections(with_uses(network, geometry_named(network, connectivity), example)).values()
     except InputError as error:
         logger.warning("connections are not counted: %s", error)
         return {"connections": None, "possible_connections": None}

@@ -1,140 +1,120 @@
 """The weight tensors of a network: found, named and excluded."""
 
-import fnmatch
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
-from torch.optim.swa_utils import AveragedModel
+from torch import nn
+from torch.nn.parameter import is_lazy
 
-from ..errors import InputError, shortened
+from ..errors import InputError
+from .acting import zeros_act
+from .entries import Exclude, Include, entries_of
+from .kinds import KNOWN, is_layer
+from .places import Place, excluded, matrices_of, places
 
 # Types of weights: those of which torch computes gradients and comparisons.
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
-# Modules that hold a network as their attribute `module`.
-_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
-
-Exclude = str | type[nn.Module] | Iterable[str | type[nn.Module]]
-
 
 @dataclass(frozen=True)
 class Synapses:
-    """One tensor of synapses: the weight of a linear layer or a convolution.
+    """One tensor of synapses: the weight of a layer, or a parameter that `include` names.
 
     Attributes:
         name: the parameter's name in the plain network's `named_parameters()`, such as "fc1.weight"; wrappers
             (torch.compile, data parallel, averaged models) add nothing to it.
-        parameter: the weight; (out, in) for Linear, (out, in / groups, *kernel) for convolutions,
-            (in, out / groups, *kernel) for transposed ones.
-        module: the layer that holds it.
+        parameter: the weight; (out, in / groups, *kernel) for convolutions, (in, out / groups, *kernel) for transposed
+            ones, and (out, *in) for all others: (out, in) for Linear, (out, in1, in2) for Bilinear. The outputs of
+            `in_proj_weight` are those of query, key and value, one below the other, and those of a recurrent weight
+            its gates.
+        module: the module that holds it.
+        attribute: its name there, such as "weight".
     """
 
     name: str
     parameter: nn.Parameter
-    module: nn.Linear | _ConvNd
+    module: nn.Module
+    attribute: str = "weight"
+
+    @property
+    def of_layer(self) -> bool:
+        """Whether this is the weight of a linear layer or a convolution."""
+        return self.attribute == "weight" and is_layer(self.module)
 
 
-def find_synapses(network: nn.Module, *, exclude: Exclude = ()) -> dict[str, Synapses]:
+def find_synapses(network: nn.Module, *, exclude: Exclude = (), include: Include = ()) -> dict[str, Synapses]:
     """Return the synapses of a network, in the order of its modules.
 
-    Synapses are the weights of Linear, Conv1d/2d/3d and ConvTranspose1d/2d/3d and of their subclasses, SpikingJelly's
-    included. Biases, normalisation and neuron parameters are not. A weight shared by two layers counts once.
+    Synapses are the weights of Linear, Bilinear, Conv1d/2d/3d and ConvTranspose1d/2d/3d, MultiheadAttention, LSTM, GRU,
+    RNN and their cells, of SpikingJelly's layers and cells, and of subclasses of these. Biases, embeddings,
+    normalisation and neuron parameters are not. A weight shared by two layers counts once. A weight without elements (a
+    layer with no inputs or no outputs) has no synapses and is left out.
 
     Args:
         network: any module.
         exclude: entries to leave out, one or several: parameter names ("fc2.weight"), module names ("fc2"), globs
-            ("head.*"), or module types (`nn.Conv2d`).
-
-    A weight without elements (a layer with no inputs or no outputs) has no synapses and is left out.
+            ("head.*"), or module types (`nn.Conv2d`), each of the module that holds the weight itself.
+        include: entries of the same kinds: parameters of two or more axes to be taken as synapses as well. The first
+            axis counts outputs, the others inputs.
 
     Raises:
-        InputError: not a module; no synapses (left); an entry of `exclude` that matches nothing; a weight that is
-            parametrized, pruned by torch.nn.utils, or not initialised yet (lazy layers, the device "meta"), or whose
-            numbers are not float16, bfloat16, float32 or float64, one beside the other (no sparse or nested tensors).
+        InputError: not a module; no synapses (left); an entry of `exclude` or `include` that matches nothing; a weight
+            that is parametrized, pruned by torch.nn.utils, or not initialised yet (lazy layers, the device "meta");
+            whose numbers are not float16, bfloat16, float32 or float64, one beside the other (no sparse or nested
+            tensors); or that acts where it is 0, as in weight standardisation. `exclude` leaves such weights alone.
     """
-    if not isinstance(network, nn.Module):
-        raise InputError(f"network must be a torch module, found {type(network).__name__}")
-    found: dict[str, Synapses] = {}
-    seen: set[int] = set()
-    for module_name, module in named_plain_modules(network):
-        if not isinstance(module, nn.Linear | _ConvNd):
-            continue
-        name = f"{module_name}.weight".lstrip(".")
-        parameter = _plain_weight(name, module)
-        if id(parameter) not in seen and parameter.numel():
-            seen.add(id(parameter))
-            found[name] = Synapses(name, parameter, module)
-    kept = _without(found, entries_of(exclude))
+    entries = entries_of(exclude, include)
+    found = places(network, entries.include)
+    taken = excluded(found, entries)
+    kept = {place.name: _synapses(place) for place in found if place.name not in taken}
     if not kept:
         raise InputError(
             f"{type(network).__name__} has no synapses"
-            + (f" left: exclude takes all of {', '.join(found)}" if found else "")
-            + "; synapses are the weights of Linear and convolution layers"
+            + (f" left: exclude takes all of {', '.join(taken)}" if taken else "")
+            + f"; synapses are {KNOWN}"
         )
     return kept
 
 
-def named_plain_modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield all modules with their names as in the plain network, each once, as `named_modules` does.
+def synapses_named(network: nn.Module, names: Collection[str]) -> dict[str, Synapses]:
+    """Return the synapses of a network with these names, in the order of its modules; unknown names are left out.
 
-    A wrapper (torch.compile, DataParallel, DistributedDataParallel, AveragedModel) is left out and adds nothing to the
-    names of the modules in it, so that files and options fit the network with and without it.
-    """
-    seen: set[int] = set()
-
-    def walk(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-        if id(module) in seen:
-            return
-        seen.add(id(module))
-        inner = unwrapped(module)
-        if inner is not module:
-            yield from walk(name, inner)
-            return
-        yield name, module
-        for own_name, child in module.named_children():
-            yield from walk(f"{name}.{own_name}" if name else own_name, child)
-
-    return walk("", network)
-
-
-def unwrapped(network: nn.Module) -> nn.Module:
-    """Return the network that is inside one wrapper or more, or the network itself."""
-    while True:
-        if "_orig_mod" in network._modules:  # torch.compile, whose class is not imported unless it is used
-            network = cast(nn.Module, network._modules["_orig_mod"])
-        elif isinstance(network, _WRAPPERS):
-            network = network.module
-        else:
-            return network
-
-
-def entries_of(exclude: Exclude) -> tuple[str | type[nn.Module], ...]:
-    """Return the entries of an `exclude`, which may be a single one, as a tuple.
+    Other weights are not looked at, and any parameter of two or more axes can be named.
 
     Raises:
-        InputError: no list, or an entry that is neither a name nor a type of modules.
+        InputError: not a module, or as `find_synapses` for one of these weights.
     """
-    several = isinstance(exclude, Iterable) and not isinstance(exclude, str | type | nn.Module | Tensor)
-    if isinstance(exclude, Mapping | bytes):
-        raise InputError(f"exclude must be a name, a module type, or a list of these, found {shortened(exclude)}")
-    entries = tuple(exclude) if several else (exclude,)  # type: ignore[arg-type]
-    if wrong := [entry for entry in entries if not isinstance(entry, str | type)]:
-        raise InputError(f"exclude takes names and module types, found an object of type {type(wrong[0]).__name__}")
-    return entries  # type: ignore[return-value]
+    if not isinstance(network, nn.Module):
+        raise InputError(f"network must be a torch module, found {type(network).__name__}")
+    every = [place for place in matrices_of(network) if place.name in names]
+    return {place.name: _synapses(place) for place in every}
 
 
-def _plain_weight(name: str, module: nn.Module) -> nn.Parameter:
-    weight = module._parameters.get("weight")
+def check_layers(synapses: Mapping[str, Synapses], what: str, *, cure: str = "name them in exclude") -> None:
+    """Make sure that synapses are weights of linear layers and convolutions, for what reads the input of a layer.
+
+    Args:
+        synapses: by name.
+        what: is done with them, for the message.
+        cure: the end of the message.
+
+    Raises:
+        InputError: a weight of another kind; all are named.
+    """
+    if others := [f"{n} ({type(entry.module).__name__})" for n, entry in synapses.items() if not entry.of_layer]:
+        raise InputError(f"{what} needs weights of Linear and convolution layers, found {', '.join(others)}: {cure}")
+
+
+def _synapses(place: Place) -> Synapses:
+    name, weight = place.name, place.parameter
     if weight is None:
         raise InputError(
             f"{name} is not a plain parameter (parametrized, or pruned by torch.nn.utils.prune): "
-            "remove the parametrization first"
+            "remove the parametrization first, or name it in exclude"
         )
-    if isinstance(weight, nn.parameter.UninitializedParameter):
+    if is_lazy(weight):
         raise InputError(f"{name} has no shape yet (a lazy layer): run the network once first")
     if weight.is_nested or weight.layout is not torch.strided:
         raise InputError(f"{name} is a sparse or nested tensor: make it a plain one, with weight.to_dense()")
@@ -143,23 +123,9 @@ def _plain_weight(name: str, module: nn.Module) -> nn.Parameter:
         raise InputError(f"{name} holds {weight.dtype}, synapses are {known}: call network.float() before")
     if weight.is_meta:
         raise InputError(f'{name} has no values (device "meta"): call network.to_empty(device="cpu"), and load them')
-    return cast(nn.Parameter, weight)
-
-
-def _without(found: dict[str, Synapses], exclude: tuple[str | type[nn.Module], ...]) -> dict[str, Synapses]:
-    kept = dict(found)
-    for entry in exclude:
-        matched = [name for name, synapses in found.items() if _matches(synapses, entry)]
-        if not matched:
-            shown = entry if isinstance(entry, str) else entry.__name__
-            raise InputError(f"exclude {shown!r} matches no synapses; the network has {', '.join(found) or 'none'}")
-        for name in matched:
-            kept.pop(name, None)
-    return kept
-
-
-def _matches(synapses: Synapses, entry: str | type[nn.Module]) -> bool:
-    if isinstance(entry, type):
-        return isinstance(synapses.module, entry)
-    module_name = synapses.name.rpartition(".")[0]
-    return any(fnmatch.fnmatchcase(name, entry) for name in (synapses.name, module_name))
+    if place.attribute == "weight" and is_layer(place.module) and zeros_act(place.module):
+        raise InputError(
+            f"{name} acts where it is 0: {type(place.module).__name__} computes with a function of its weight (such as "
+            "weight standardisation), so that no synapse could be absent; use a plain layer, or name it in exclude"
+        )
+    return Synapses(name, cast(nn.Parameter, weight), place.module, place.attribute)

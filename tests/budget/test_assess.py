@@ -1,6 +1,7 @@
 """`budget.assess`: a network and inputs, no run folder."""
 
 import json
+import re
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from snnprune import Connectivity, InputError, budget
 from snnprune.budget import assess, count_operations, find_chip, fit, wire
+from snnprune.report import save_page
 
 CHIPS = Path(budget.__file__).parent / "chips"
 
@@ -52,6 +54,26 @@ def test_it_can_be_printed_and_shown_in_a_notebook(network):
     assert "the same spikes, all synapses" in page
     assert "<script" not in page
     assert "fits by size" in page
+
+
+def sides(html: str) -> list[str]:
+    """To which side each column of each table is aligned, by the initials; heads and cells alike."""
+    found = []
+    for table in html.split("</table>")[:-1]:
+        rows = [re.findall(r"<t([hd]) style='text-align:(l|r)", row) for row in table.split("</tr>")[:-1]]
+        assert [kind for row in rows for kind, _ in row] == ["h"] * len(rows[0]) + ["d"] * len(rows[0]) * (
+            len(rows) - 1
+        )
+        (sides,) = {"".join(side for _, side in row) for row in rows}
+        found.append(sides)
+    return found
+
+
+def test_words_are_to_the_left_and_numbers_to_the_right(network):
+    result = assess(network, BATCHES[0], chips=["odin", "speck"])
+    assert sides(result._repr_html_()) == ["llrrrrrl", "lr", "llllll"]
+    assert sides(fit(wire(network, BATCHES[0]), find_chip("odin"))._repr_html_()) == ["llll"]
+    assert sides(Connectivity.from_network(network)._repr_html_()) == ["llrrr"]
 
 
 def test_the_parts_can_be_shown_too(network):
@@ -99,6 +121,41 @@ def test_a_connectivity_of_some_layers_counts_the_others_as_dense(network):
     # layers that are excluded are left out of a connectivity, too
     without = assess(network, BATCHES, connectivity=Connectivity(rest), exclude="2", chips="odin").to_json()
     assert list(without["connectivity"]["by_layer"]) == list(without["operations"]["by_layer"]) == ["0.weight"]
+
+
+def test_what_is_not_pruned_is_listed_with_the_reason(network, tmp_path):
+    network.register_parameter("place", nn.Parameter(torch.zeros(2, 6)))
+    some = Connectivity({"0.weight": torch.eye(5, 6, dtype=torch.bool)})
+    result = assess(network, BATCHES, connectivity=some, chips="odin")
+    assert result.to_json()["not_pruned"] == [
+        {"name": "2.weight", "shape": [3, 5], "reason": "not in the connectivity"},
+        {"name": "place", "shape": [2, 6], "reason": "other parameter: name it in include="},
+    ]
+    line = "not pruned: 2.weight 3x5 (not in the connectivity), place 2x6 (other parameter: name it in include=)"
+    assert line in str(result).splitlines()
+    assert f"<p>{line}</p>" in result._repr_html_()
+    save_page(result, tmp_path / "page.html")
+    assert "<h3>Not pruned</h3>" in (tmp_path / "page.html").read_text()
+    excluded = assess(network, BATCHES, exclude="2", chips="odin").to_json()["not_pruned"]
+    assert [entry["reason"] for entry in excluded] == ["other parameter: name it in include=", "excluded"]
+
+
+def test_nothing_is_listed_where_all_is_pruned(network, tmp_path):
+    result = assess(network, BATCHES, chips="odin")
+    assert result.to_json()["not_pruned"] == []
+    assert "not pruned" not in str(result)
+    save_page(result, tmp_path / "page.html")
+    assert "Not pruned" not in (tmp_path / "page.html").read_text()
+
+
+def test_parameters_that_are_included_or_in_the_connectivity_are_not_counted_in_silence(network):
+    network.register_parameter("place", nn.Parameter(torch.zeros(2, 6)))
+    kept = Connectivity.dense(network, include="place")
+    for options in ({"connectivity": kept}, {"include": "place"}):
+        with pytest.raises(InputError, match=r"place did not run on the example"):
+            assess(network, BATCHES, chips="odin", **options)
+    left = assess(network, BATCHES, connectivity=kept, exclude="place", chips="odin").to_json()["not_pruned"]
+    assert [entry["reason"] for entry in left] == ["excluded"]
 
 
 def test_normalisation_is_named_by_whether_it_can_be_folded(tmp_path):

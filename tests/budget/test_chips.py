@@ -71,6 +71,27 @@ def test_a_chip_of_ones_own_is_a_file(tmp_path):
     assert find_chip(written(tmp_path, MINE.replace("value = 4,", "value = 5,"))).limit("fan_in") == 5
 
 
+def test_what_a_chip_says_of_itself_by_hand(tmp_path):
+    fast = MINE.replace("value = 16", "value = 1024") + "[energy]\nsynaptic_operation = {"
+    fast += " value = 23.6, source = 'there', verified = false }\n"
+    assert find_chip(written(tmp_path, fast)).explain().splitlines() == [
+        "Mine (Me), --chip mine",
+        "",
+        "A chip for tests.",
+        "",
+        f"Synapses in memory: {ENCODINGS['lists']} (here).",
+        "",
+        "limit                    value              source",
+        "cores of a chip              2              here",
+        "neurons on a core        1,024              here",
+        "inputs of a neuron           4  unverified  a guess",
+        "bits of a weight          4, 8              here",
+        "pJ a synaptic operation   23.6  unverified  there",
+    ]
+    doubtful = MINE.replace('"lists", source = "here", verified = true', '"lists", source = "here", verified = false')
+    assert "(unverified; here)." in find_chip(written(tmp_path, doubtful)).explain()
+
+
 def test_the_example_of_the_documentation_is_a_chip(tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "chips.md").read_text()
     assert read_chip(written(tmp_path, page.split("```toml\n")[1].split("```")[0])).limit("fan_in") == 64

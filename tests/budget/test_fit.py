@@ -18,7 +18,9 @@ from snnprune import Connectivity, InputError, criteria
 from snnprune.budget import CHIPS, find_chip
 from snnprune.budget.chip import Chip, Fact
 from snnprune.budget.placement.fit import fit
+from snnprune.budget.placement.neurons import by_common_inputs
 from snnprune.budget.placement.result import Placement
+from snnprune.budget.placement.tiles import Sheet
 from snnprune.budget.wiring import Source, Wired, linked, wire
 from tests.graph.networks import CASES
 
@@ -274,6 +276,58 @@ def test_loihis_lists_by_hand():
     assert tile.load.synapses == 135
 
 
+# Two output channels of 2 x 4 neurons, with 3 + 1 and 2 + 0 taps of a kernel of 1 x 3 on two input channels.
+KERNELS = np.array([[[[1, 1, 1]], [[0, 1, 0]]], [[[1, 0, 1]], [[0, 0, 0]]]], bool)
+FEW_TAPS = Wired(name="w", kernels=KERNELS, inputs=(2, 2, 6), outputs=(2, 2, 4), convolution=True)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "convolution", "bits"),
+    [
+        ("crossbar", "replicated", 6 * 8 * 4),  # six taps of 8 bits, at four positions
+        ("crossbar", "shared", 6 * 8),
+        ("padded-rows", "replicated", 2 * 5 * 32 * 4),  # as long as the longest, in words of 32 bits
+        ("padded-rows", "shared", 2 * 5 * 32),
+        ("blocks-of-64", "replicated", 320 + 128),  # 20 and 4 targets of 8 + 6 bits, and 10 bits more, in words of 64
+        ("blocks-of-64", "shared", 4 * (128 + 64)),  # 5 and 1 of them, stored four times
+    ],
+)
+def test_the_load_of_a_convolution_by_hand(encoding, convolution, bits):
+    mine = replace(chip("loihi1"), encoding=Fact(encoding, "here", True), convolution=convolution)
+    sheet = Sheet(FEW_TAPS, mine, 8, np.ones((2, 2, 4), np.int64))
+    load = sheet.load(0, 2, (2, 2))
+    assert load._asdict() == {
+        "neurons": 2 * 4,
+        "input_axons": 2 * 2 * 4,
+        "output_axons": 8,
+        "synapses": 6 if convolution == "shared" else 6 * 4,
+        "synapse_bits": bits,
+    }
+    assert sheet.load(1, 2, (1, 4)).input_axons == 6  # the second input channel has no synapse there
+
+
+def test_neurons_that_are_copied_count_as_often_with_their_inputs():
+    targets = np.ones((2, 2, 4), np.int64)
+    targets[0] = 2
+    load = Sheet(FEW_TAPS, chip("truenorth", target_cores=1), 8, targets).load(0, 2, (2, 2))
+    assert (load.neurons, load.output_axons) == (2 * 4 + 4, 2 * 4 + 4)
+    assert load.synapses == (2 * 4 + 2) * 4
+
+
+def test_the_fewest_cores_of_a_layer_by_the_number_of_its_neurons():
+    sheet = Sheet(FEW_TAPS, chip("loihi1", core_neurons=5), 8, np.ones((2, 2, 4), np.int64))
+    assert sheet._least((2, 2)) == 2 * 2  # two patches of 8 neurons
+    assert sheet._least((1, 3)) == 4 * 2  # four of 6
+    assert sheet._least((1, 1)) == 8 * 1
+    assert Sheet(FEW_TAPS, chip("loihi1"), 8, np.ones((2, 2, 4), np.int64))._least((2, 2)) == 2
+
+
+def test_weights_that_are_stored_with_their_zeros_take_as_many_cores_as_they_fill():
+    placement = fit(network(0.2), chip("akida1000", cores=9, core_synapse_bits=100), bits=4)
+    assert placement.by_layer == {"0": 5, "1": 2}  # 12 * 9 * 4 = 432 bits, and 9 * 4 * 4 = 144
+    assert (placement.cores, placement.reasons) == (7, ("takes 7 of 9 cores",))
+
+
 def test_fewer_bits_are_offered_where_they_save_chips():
     layers = network(sizes=(64, 64, 64))
     placement = fit(layers, chip("loihi1", cores=2, core_neurons=64, core_synapse_bits=20_000))
@@ -327,7 +381,8 @@ def test_sizes_that_a_chip_of_layers_does_not_have():
 def test_all_on_one_core():
     layers = network(0.3, sizes=(16, 60, 8))
     placement = fit(layers, find_chip("xylo-audio-3"))
-    assert (placement.verdict, placement.cores) == ("fits", 1)
+    assert (placement.verdict, placement.cores, placement.chips) == ("fits", 1, 1)
+    assert placement.by_layer == {"0": 0, "1": 0}  # both on the first core
     assert "60 of 992 neurons that are not outputs" in placement.reasons[0]
     wide = fit(network(sizes=(20, 60, 8)), find_chip("xylo-audio-2"))
     assert (wide.verdict, wide.reasons) == ("cannot", ("20 inputs of the network, the limit is 16",))
@@ -366,6 +421,13 @@ def test_what_would_help_on_one_core():
     assert fit(layers, crowded).changes == (
         "leave 144 synapses behind the first layer: removes 11.1% of the synapses",
         "connect inputs to 9 neurons only: removes 13.9% of the synapses",
+    )
+
+
+def test_synapses_that_are_too_many_for_a_mean_fan_out():
+    layers = network(sizes=(20, 12, 12, 4))  # 12 * 12 + 12 * 4 = 192 behind the first layer
+    assert fit(layers, chip("xylo-audio-3", hidden_neurons=24, mean_fan_out=3)).changes == (
+        "leave 72 synapses behind the first layer: removes 27.8% of the synapses",  # 120 of 432
     )
 
 
@@ -431,6 +493,16 @@ def test_neurons_with_common_inputs_share_cores_that_have_few():
     assert placement.order == {"0.weight": (0, 2, 1, 3)}
     assert [(tile.first, tile.last) for tile in placement.tiles] == [(0, 2), (2, 4)]
     assert fit([layer], chip("dynap-se2", cores=4, core_neurons=4, core_input_axons=6)).order == {}
+
+
+def test_the_order_in_which_neurons_fill_cores_by_hand():
+    inputs = [[0, 1, 2], [3], [4, 5, 6], [0, 1]]
+    kernels = np.array([[index in heard for index in range(7)] for heard in inputs])[:, :, None, None]
+    assert by_common_inputs(kernels, axons=None, neurons=None).tolist() == [0, 3, 1, 2]  # by the fewest new inputs
+    assert by_common_inputs(kernels, axons=3, neurons=None).tolist() == [0, 3, 2, 1]  # 3 + 1 would be too many
+    assert by_common_inputs(kernels, axons=4, neurons=None).tolist() == [0, 3, 1, 2]
+    assert by_common_inputs(kernels, axons=None, neurons=1).tolist() == [0, 2, 3, 1]  # by the most inputs
+    assert by_common_inputs(kernels, axons=7, neurons=2).tolist() == [0, 3, 2, 1]
 
 
 def test_errors_of_placements():

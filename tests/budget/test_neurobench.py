@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 
@@ -52,3 +53,23 @@ def test_neurobench_counts_the_same(make, density):
     assert ours.synaptic_operations == theirs["Effective_ACs"]
     assert ours.multiply_accumulates == theirs["Effective_MACs"]
     assert (ours.synaptic_operations > 0) == (make is spiking)
+
+
+def test_where_neurobench_stops_the_count_goes_on():
+    """It hooks modules: a layer that is called as a function costs nothing there."""
+
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(6, 5), nn.Linear(5, 4)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return F.linear(self.first(inputs).relu(), self.second.weight)
+
+    network, inputs = Functional().eval(), torch.rand(3, 6)
+    model = neurobench.TorchModel(network)
+    model.register_hooks()
+    theirs = workload.SynapticOperations()(model, model(inputs), (inputs, None))
+    ours = count_operations(network, [inputs])
+    assert theirs["Effective_MACs"] == ours.layers["first.weight"].mean
+    assert ours.layers["second.weight"].mean > 0

@@ -33,9 +33,10 @@ def report(run: Path, *options: str | Path) -> int:
 def test_a_report_of_a_run(run, tmp_path, capsys):
     assert report(run, "--chip", "dynap-se2", "xylo-audio-2", "--out", tmp_path, "--samples", "200") == 0
     content = json.loads((tmp_path / "report.json").read_text())
-    assert set(content) == {"run", "connectivity", "operations", "energy", "chips"}
+    assert set(content) == {"run", "connectivity", "not_pruned", "operations", "energy", "chips"}
     assert content["run"]["accuracy"] == json.loads((run / "summary.json").read_text())["accuracy"]
     assert content["connectivity"]["nonzero"] == content["connectivity"]["connections"] == 947
+    assert content["not_pruned"] == []
     operations = content["operations"]
     assert (operations["samples"], operations["timesteps"]) == (200, 3)
     assert operations["by_layer"]["fc1.weight"]["kind"] == "multiply-accumulates"
@@ -124,6 +125,22 @@ def test_a_summary_may_know_the_dense_accuracy(run, tmp_path):
     assert report(known, "--chip", "odin", "--samples", "5") == 0
     assert json.loads((known / "report" / "report.json").read_text())["run"]["dense_accuracy"] == 0.875
     assert "(dense 87.50%)" in (known / "report" / "report.html").read_text()
+
+
+def test_a_run_to_compare_with_must_be_dense_finished_and_on_the_same_data(run, tmp_path, capsys):
+    given = ["report", str(run), "--samples", "5", "--out", str(tmp_path / "out"), "--dense"]
+    assert cli.main([*given, str(run)]) == 2
+    assert (
+        "must be a run with density 1, data digits, evaluated_on test, found density 0.09998,"
+        in capsys.readouterr().err
+    )
+    assert cli.main([*given, str(tmp_path)]) == 2
+    assert f"--dense {tmp_path} is no finished run: it has no summary.json" in capsys.readouterr().err
+    other = {"density": 1.0, "data": "mnist", "evaluated_on": "test", "accuracy": 0.98, "nonzero": 5, "prunable": 5}
+    (tmp_path / "summary.json").write_text(json.dumps(other))
+    assert cli.main([*given, str(tmp_path)]) == 2
+    assert "found density 1, data mnist, evaluated_on test" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_wrong_options(run, tmp_path, capsys, monkeypatch):

@@ -408,6 +408,31 @@ def test_a_wrong_file_is_reported_by_name(text, message, tmp_path, capsys):
     assert "p.toml" in error
 
 
+def test_runs_and_tables_are_below_the_current_folder_where_nothing_is_said(tmp_path, monkeypatch):
+    (tmp_path / "small.toml").write_text(PROTOCOL)
+    monkeypatch.chdir(tmp_path)
+
+    def carry_out(runs, _options) -> list[str]:
+        for run in runs:
+            run.folder.mkdir(parents=True)
+            summary = {
+                "accuracy": 0.5,
+                "density": 0.1,
+                "nonzero": 1,
+                "prunable": 10,
+                "seconds": 1.0,
+                "evaluated_on": "test",
+            }
+            (run.folder / "summary.json").write_text(json.dumps(summary))
+        return []
+
+    monkeypatch.setattr(grid_of_runs, "run_all", carry_out)
+    assert call(compare, "small.toml") == 0
+    below = sorted(path.name for path in (tmp_path / "runs" / "small").iterdir())
+    assert below == ["ann", "results-accuracy.png", "results.csv", "results.md", "snn"]
+    assert (tmp_path / "runs" / "small" / "snn" / "gmp-20-0" / "summary.json").is_file()
+
+
 def test_a_missing_file_and_no_jobs(tmp_path, capsys):
     assert call(compare, tmp_path / "none.toml") == 2
     assert "does not exist: give a protocol file" in capsys.readouterr().err
@@ -500,7 +525,8 @@ def test_a_transfer_is_judged_by_the_margin_and_not_with_one_seed():
 
 def test_layers_and_masks_are_drawn_from_three_methods_on(tmp_path):
     made = results(a=[90.0, 91.0], b=[90.0, 91.0], c=[90.0, 91.0])
-    made = [replace(result, folder=tmp_path / f"{result.method}{result.seed}") for result in made]
+    # densities as they come from files: equal, and each a number of its own
+    made = [replace(r, folder=tmp_path / f"{r.method}{r.seed}", density=float(str(r.density))) for r in made]
     for result in made:
         result.folder.mkdir()
         Connectivity({"fc.weight": torch.rand(5, 5) < 0.3}).save(result.folder / "connectivity.safetensors")

@@ -1,9 +1,13 @@
+from collections.abc import Mapping
+
 import pytest
 import torch
 from torch import nn
 from torch.optim import LBFGS, SGD, Adam
 
 from snnprune import Connectivity, Dense, GradR, InputError, Method, methods
+from snnprune.methods.masked import existing_first
+from snnprune.methods.registry import _options_of
 
 
 def pair() -> tuple[nn.Sequential, Adam]:
@@ -47,6 +51,39 @@ def test_unknown_names_and_options_list_the_known_ones():
         methods.create("gradr", network, optimizer, steps=1, beta=3)
     with pytest.raises(InputError, match="dense does not take density: it takes exclude"):
         methods.create("dense", network, optimizer, steps=1, density=0.5, alpha=None)
+
+
+IMP = {"begin": 0.0, "rate": 0.25, "rewind": 0.2, "early_bird": False, "early_time": False}
+HIDDEN = {"settle": 0.65, "scope": "global", "draw_zero_signs": True}
+MOVING = {"fraction": 0.3, "end": 0.75}
+# Pruning begins at once where nothing else is said.
+DEFAULTS: dict[str, Mapping[str, object]] = {
+    "admm": {"begin": 0.2, "rho": 1e-4, "period": 0.02},
+    "deepr": {"alpha": 0.1, "temperature": 0.0, "settle": 0.8, "scope": "layer", "allocation": "uniform"},
+    "dense": {},
+    "drop": {"begin": 0.0, "p_out": 0.5, "p_in": 0.02},
+    "esl": MOVING,
+    "espn": {"begin": 0.3, "pressure": 1e-6},
+    "fixed": {"shuffle": False},
+    "gradr": {**HIDDEN, "power": 0.5},
+    "imp": IMP,
+    "ndsnn": MOVING,
+    "rigl": MOVING,
+    "set": MOVING,
+    "softdeepr": {**HIDDEN, "temperature": 1e-6},
+    "squisher": {"begin": 0.0, "power": 0.5},
+    "stds": {"growth": "sine", "settle": 0.65},
+    "upr": {"settle": 0.8},
+    "uticket": IMP,
+}
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_the_defaults_of_every_method(name):
+    options = _options_of(methods.find(name)).items()
+    found = {option: taken.default for option, taken in options if isinstance(taken.default, int | float | str)}
+    assert found.pop("seed", 0) == 0
+    assert found == DEFAULTS.get(name, {"begin": 0.0})
 
 
 def test_closures_are_refused_with_a_reason():
@@ -118,6 +155,19 @@ def test_a_state_of_another_network_is_refused_and_nothing_is_loaded(change, mes
     assert set(method.state) == {"hidden", "sign"}
 
 
+def test_of_what_is_drawn_existing_synapses_come_first():
+    def chosen(weights: list[float], drawn: list[int], scores: list[float]) -> list[int]:
+        names = {"w": torch.tensor(drawn) > 0}
+        kept = existing_first(names, {"w": torch.tensor(scores)}, {"w": nn.Parameter(torch.tensor(weights))})["w"]
+        return kept.int().tolist()
+
+    # those that exist, whatever was drawn and however large their numbers are
+    assert chosen([1.0, -1.0, 0.0, 0.0], [0, 0, 1, 1], [0.0, 0.0, 0.9, 0.9]) == [1, 1, 0, 0]
+    # of those the drawn ones, and then those with the largest numbers
+    assert chosen([1.0, 1.0, 1.0, 0.0], [0, 1, 0, 1], [0.5, 0.0, 0.9, 0.9]) == [0, 1, 1, 0]
+    assert chosen([1.0, 0.0, 0.0, 0.0], [0, 1, 1, 0], [0.0, 0.1, 0.2, 0.9]) == [1, 0, 1, 0]
+
+
 def test_dense_leaves_training_alone():
     network, optimizer = pair()
     method = Dense(network, optimizer)
@@ -179,6 +229,21 @@ def test_a_state_of_a_training_to_another_density_is_refused():
         with pytest.raises(InputError, match=message):
             other.load_state_dict(state)
         other.detach()
+
+
+@pytest.mark.parametrize(("name", "steps"), [("set", 1), ("gmp", 1), ("imp", 1), ("gradr", 4), ("stds", 4), ("upr", 4)])
+def test_a_state_must_have_masks_from_when_on_the_method_has_them(name, steps):
+    network, optimizer = pair()
+    method = methods.create(name, network, optimizer, steps=4, density=0.5)
+    method.load_state_dict(method.state_dict())  # before the first step it has none
+    for _ in range(steps):
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+    state = method.state_dict()
+    method.load_state_dict(state)
+    with pytest.raises(InputError, match=rf"the state of {type(method).__name__} \(\w+\) lacks mask"):
+        method.load_state_dict({key: value for key, value in state.items() if not key.startswith("mask/")})
 
 
 def test_a_finalized_method_has_no_state():

@@ -155,6 +155,31 @@ def test_the_path_of_other_devices_trains_the_same(name, options, optimizer, mon
     assert same(twin.state_dict(), method.state_dict())
 
 
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int8, torch.int64]
+)
+def test_equal_weights_are_equal_bit_for_bit(dtype, fast, monkeypatch):
+    if not fast:  # as where the C library is not at hand
+        monkeypatch.setattr(exact, "_memcmp", None)
+    values = torch.arange(-12, 12).view(2, 3, 2, 2).to(dtype)
+    if dtype.is_floating_point:
+        values[0, 0, 0] = torch.tensor([torch.nan, 0.0], dtype=dtype)
+    layouts = {
+        "plain": values,
+        "channels last": values.to(memory_format=torch.channels_last),
+        "transposed": values.transpose(0, 1).contiguous().transpose(0, 1),
+        "a part": torch.cat([values, values], dim=3)[..., :2],
+    }
+    for first in layouts.values():
+        for second in layouts.values():
+            assert exact.same_bits(first, second)
+            for place in ((0, 0, 0, 1), (1, 2, 1, 1)):
+                changed = second.clone()
+                changed[place] = -changed[place] if dtype.is_floating_point else changed[place] + 1
+                assert not exact.same_bits(first, changed)
+
+
 # --- Weights that are changed from outside
 
 

@@ -45,13 +45,16 @@ TESTS = {
     "compiling": ["tests/training/test_compiling.py"],
     "losses": ["tests/training"],
     "probe": ["tests/criteria"],
-    "text": ["tests/test_connectivity.py", "tests/budget"],
+    "text": ["tests/test_text.py", "tests/test_connectivity.py", "tests/budget"],
     "export": ["tests/export", "tests/storage/test_array_files.py"],
     "errors": ["tests/storage", "tests/options"],
     "cli": ["tests/budget/test_report.py", "tests/budget/test_chips.py"],
     "shapes": ["tests/test_shapes.py", "tests/test_connectivity.py"],
+    "synapses": [f"tests/test_{name}.py" for name in ("synapses", "synapse_kinds", "acting", "unpruned")],
     "paths": ["tests/test_paths.py", "tests/criteria"],
 }
+# Tests that look at all rooms, and take a second.
+EVERYWHERE = ["tests/test_signatures.py"]
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,7 @@ def _try(mutant: Mutant) -> str:
 
 
 def _tests_of(room: str) -> list[str]:
-    return TESTS.get(room, [f"tests/{room}", f"tests/test_{room}.py"])
+    return [*TESTS.get(room, [f"tests/{room}", f"tests/test_{room}.py"]), *EVERYWHERE]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

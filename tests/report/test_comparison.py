@@ -16,8 +16,8 @@ from matplotlib.markers import CARETDOWN
 
 from snnprune import Connectivity, InputError
 from snnprune.report import plot_comparison, plot_kept, plot_similarity, similarity
-from snnprune.report.comparison.lines import line_styles
-from snnprune.report.comparison.scale import robust_floor
+from snnprune.report.comparison.lines import _spread, line_styles
+from snnprune.report.comparison.scale import Scale, robust_floor
 from snnprune.report.style import BLUE, ORANGE
 
 ACCURACIES = {"gmp": (0.98, 0.96), "set": (0.975, 0.95), "gmp-shuffled": (0.97, 0.93)}
@@ -106,6 +106,13 @@ def test_the_bars_of_one_density_are_side_by_side():
     places = [container.lines[0].get_xdata()[0] for container in axes.containers]
     assert len(set(places)) == 3
     assert max(places) / min(places) < 1.3
+
+
+def test_names_are_a_row_apart_within_the_panel_and_close_to_their_lines():
+    scale = Scale(floor=0, top=10, row=1, below=[])
+    assert _spread([4.0, 4.0, 8.0], scale).tolist() == [3.5, 4.5, 8.0]
+    assert _spread([0.0, 0.1, 0.2], scale).tolist() == [0.5, 1.5, 2.5]
+    assert _spread([9.9, 9.9], scale).tolist() == [9.0, 10.0]
 
 
 def test_controls_are_grey_and_dashed_and_no_two_lines_are_alike():
@@ -278,6 +285,16 @@ def test_the_similarity_of_each_pair_is_its_jaccard_excess():
     masks |= {"none": random(0), "like 0.1": masks["0.1"]}
     expected = [[one.jaccard_excess(other) for other in masks.values()] for one in masks.values()]
     assert similarity(masks) == pytest.approx(np.array(expected), abs=1e-12)
+
+
+@pytest.mark.parametrize(("count", "inches"), [(3, 4.4), (24, 6.0)])
+@pytest.mark.parametrize("name", ["a", "a-method-with-a-very-long-name"])
+def test_a_matrix_is_about_square_and_of_one_size_whatever_its_names_are(name: str, count: int, inches: float):
+    figure = plot_similarity({"snn": {f"{name}{i} 0": random(0.2) for i in range(count)}})
+    figure.canvas.draw()
+    width, height = figure.axes[0].bbox.size / figure.dpi
+    assert width == pytest.approx(inches, rel=0.1)
+    assert height == pytest.approx(width, rel=0.1)
 
 
 def test_the_similarity_of_a_layer_larger_than_a_chunk_is_exact():

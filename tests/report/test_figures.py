@@ -71,6 +71,31 @@ def test_the_map_of_a_large_layer_shows_densities(tmp_path: Path, images: list[n
     assert images[0].sum() == 0.75
 
 
+def test_the_axes_of_a_map_count_units_and_the_last_blocks_reach_beyond_them():
+    small = plot_connectivity(mask(3, 8), name="fc1").axes[0]
+    assert small.images[0].get_extent() == [-0.5, 7.5, 2.5, -0.5]
+    large = plot_connectivity(mask(701, 1399), name="fc1").axes[0]  # 234 rows of 3 x 4 blocks, 350 columns of them
+    assert large.images[0].get_extent() == [-0.5, 1399.5, 701.5, -0.5]
+    assert (large.get_xlim(), large.get_ylim()) == ((-0.5, 1398.5), (700.5, -0.5))
+
+
+def test_fans_are_drawn_beside_the_map_as_means_of_its_blocks():
+    which = torch.zeros(3, 703, dtype=torch.bool)
+    which[0] = True
+    which[1, :6] = True
+    _, above, beside, *_ = plot_connectivity(which, name="fc1").axes
+    (fan_out,), (fan_in,) = above.patches, beside.patches
+    values, edges, _ = fan_out.get_data()
+    assert values.tolist() == [2.0] * 2 + [1.0] * 233  # three inputs each, the last one alone
+    assert edges[[0, 1, -2, -1]].tolist() == [-0.5, 2.5, 701.5, 702.5]
+    values, edges, _ = fan_in.get_data()
+    assert (values.tolist(), edges.tolist()) == ([703, 6, 0], [-0.5, 0.5, 1.5, 2.5])
+    assert above.get_ylim() == pytest.approx((0, 2.16))
+    assert beside.get_xlim() == pytest.approx((0, 1.08 * 703))
+    empty = plot_connectivity(which & False, name="fc1").axes
+    assert empty[1].get_ylim() == empty[2].get_xlim() == pytest.approx((0, 1.08))
+
+
 def test_a_sparse_map_uses_the_whole_range_of_colours_and_its_scale_is_labelled():
     figure = plot_connectivity(torch.rand(2000, 3000) < 0.001, name="fc1")
     picture, bar = figure.axes[0].images[0], figure.axes[3]
@@ -129,6 +154,14 @@ def test_training_is_drawn(tmp_path: Path, metrics: list[dict]):
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
+@pytest.mark.parametrize(("last", "expected"), [(0.02, [2, 5, 10, 20, 50, 100]), (0.001, [0.1, 1, 10, 100])])
+def test_a_density_of_few_decades_has_more_numbers(last: float, expected: list[float]):
+    upper = plot_training([{**METRICS[0]}, {**METRICS[0], "epoch": 2, "density": last}]).axes[0]
+    low, high = upper.get_ylim()
+    assert (low, high) == pytest.approx((100 * last / 1.7, 150))
+    assert [tick for tick in upper.get_yticks() if low <= tick <= high] == pytest.approx(expected)
+
+
 def test_the_course_of_training_shows_held_out_accuracy_where_it_is_known():
     lower = plot_training(METRICS).axes[1]
     train, held_out = lower.get_lines()
@@ -177,6 +210,18 @@ def test_equal_input_gives_equal_bytes_and_other_input_another_picture(tmp_path:
     assert first != third
     assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[suffix])
     assert not re.search(rb"matplotlib (v|version|\d)|creationdate|<dc:date>|software", first.lower())
+
+
+@pytest.mark.parametrize("kind", DRAW)
+def test_the_title_stands_above_its_numbers_and_these_above_the_panels(kind: str):
+    figure = DRAW[kind](None, False)
+    figure.canvas.draw()
+    title, numbers = (text.get_window_extent() for text in figure.texts[:2])
+    assert figure.bbox.y1 > title.y1
+    assert title.y0 >= numbers.y1
+    assert numbers.y0 >= max(axes.get_tightbbox().y1 for axes in figure.axes)
+    assert 0 < title.x0 == pytest.approx(numbers.x0, abs=2)
+    assert max(title.x1, numbers.x1) < figure.bbox.x1
 
 
 @pytest.mark.parametrize("kind", DRAW)

@@ -17,7 +17,7 @@ from snnprune.report.film.film import palette
 from snnprune.report.film.footage import ABSENT, CAME, STAYED, TRIED, WENT
 from snnprune.report.film.gif import _paletted, make_palette, write_gif
 from snnprune.report.film.hidden import _cropped
-from snnprune.report.film.scenes import COLORS, choose_neurons, pixels, tiles, whole_map
+from snnprune.report.film.scenes import COLORS, WORDS, choose_neurons, pixels, tiles, whole_map
 from snnprune.report.film.screen import Screen, progress
 from snnprune.report.film.turnover import short
 
@@ -270,11 +270,105 @@ def test_all_frames_have_the_same_place_for_everything():
     assert np.array_equal(screen.show(0), first)
 
 
+def test_colours_of_the_palette_are_not_changed():
+    corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [254, 255, 255], [255, 254, 255], [255, 255, 254]])
+    others = np.random.default_rng(0).integers(256, size=(200, 3))
+    colors = np.unique(np.concatenate([corners, others]), axis=0).astype(np.uint8)
+    assert np.array_equal(np.array(_paletted(colors[None], colors).convert("RGB"))[0], colors)
+
+
 def test_the_nearest_colour_is_exact():
     colors = make_palette(["#000000", "#D55E00"], np.array([[1.0, 1.0, 1.0]]))
     frame = np.array([[[255, 255, 255], [254, 255, 255], [213, 94, 0], [3, 1, 0]]], dtype=np.uint8)
     shown = np.array(_paletted(frame, colors).convert("RGB"))
     assert shown.tolist() == [[[255, 255, 255], [255, 255, 255], [213, 94, 0], [0, 0, 0]]]
+
+
+def test_the_words_of_a_frame_by_hand():
+    counts = {"survived": 1, "pruned": 2, "regrown": 3, "tried": 1024}
+    film = replace(by_hand(), **{name: np.full((2, 2), count) for name, count in counts.items()})
+    screen = Screen(film)
+    screen.show(1)
+    title, progress_, caption, tiles_caption, *legend = [text.get_text() for text in screen.figure.texts]
+    assert title == r"fc1: a \$method\$ trains a_net on data"
+    assert progress_ == progress(film, 1)
+    assert caption == "Synapses of each pixel: white 0, dark 1"
+    assert tiles_caption == "Receptive fields of 2 neurons (1 of 2 end with none)"
+    assert legend == [
+        f"{WORDS[kind]}  {count}" for kind, count in ((STAYED, 1), (CAME, 3), (WENT, 2), (TRIED, "1,024"))
+    ]
+    whole = Screen(footage(image=(), shape=(500, 1300)))
+    whole.show(0)
+    assert whole.caption.get_text() == "500 outputs from top to bottom, 1,300 inputs from left to right"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_lies_on_another_thing_or_beyond_the_margins(kind: str):
+    screen = Screen(KINDS[kind])
+    screen.show(0)
+    parts = [text.get_window_extent() for text in screen.figure.texts if text.get_text()]
+    parts += [axes.bbox for axes in screen.figure.axes]
+    parts += [patch.get_window_extent() for patch in screen.figure.artists]
+    for number, part in enumerate(parts):
+        assert part.x0 >= 27.5
+        assert part.x1 <= 1010 - 27.5
+        assert 0 < part.y0 < part.y1 <= 690 - 15
+        for other in parts[:number]:
+            assert part.x1 <= other.x0 or other.x1 <= part.x0 or part.y1 <= other.y0 or other.y1 <= part.y0
+
+
+@pytest.mark.parametrize(("side", "expected"), [(28, 344), (90, 270), (150, 300), (400, 344)])
+def test_pixels_that_are_few_pixels_wide_are_all_of_one_size(side: int, expected: int):
+    box = Screen(footage(shape=(2, side**2), image=(1, side, side))).figure.axes[0].bbox
+    assert (box.width, box.height) == pytest.approx((expected, expected))
+
+
+def test_a_strip_shows_nine_neurons_below_the_pixels():
+    film = footage(shape=(12, 12))
+    axes = plot_strip(film).axes
+    assert len(axes) == 8  # two rows of four frames
+    for frame, (above, below) in enumerate(zip(axes[:4], axes[4:], strict=True)):
+        assert np.array_equal(above.images[0].get_array(), pixels(film, frame)[0])
+        assert np.array_equal(below.images[0].get_array(), tiles(film, frame, choose_neurons(film, 9), 3))
+
+
+def test_the_dead_zone_has_a_border_on_either_side():
+    figure = plot_hidden(KINDS["zone"])
+    _, upper, lower, *_ = figure.axes[0].get_lines()  # after the line at 0
+    assert upper.get_ydata()[:3].tolist() == [0, 0.1, 0.2]
+    assert lower.get_ydata()[:3].tolist() == [0, -0.1, -0.2]
+
+
+@pytest.mark.parametrize("frame", [0, 2, 3])
+def test_of_the_course_all_that_is_still_to_come_is_covered(frame: int):
+    screen = Screen(FILM)
+    screen.show(frame)
+    course, cover = screen.figure.axes[-1], screen.future
+    now = course.transData.transform((FILM.epochs[frame], 1))[0]
+    covered, panel = cover.get_window_extent(), course.bbox
+    assert covered.x0 == pytest.approx(now)
+    assert covered.x1 >= panel.x1
+    assert covered.y0 <= panel.y0
+    assert covered.y1 >= panel.y1
+    assert cover.zorder > max(line.zorder for line in course.get_lines())
+
+
+@pytest.mark.parametrize(("layers", "panel"), [(1, 0), (2, 0), (3, 0), (4, 1), (5, 1)])
+def test_the_legend_is_above_the_upper_right_panel(layers: int, panel: int):
+    axes = plot_turnover(footage(layers=layers)).axes
+    assert [number for number, found in enumerate(axes) if found.get_legend()] == [panel]
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(60, [1, 2, 5, 10, 20, 50]), (999, [1, 2, 5, 10, 20, 50, 100, 200, 500]), (4000, [1, 10, 100, 1000])],
+)
+def test_a_scale_of_few_decades_has_more_numbers(most: int, expected: list[int]):
+    counts = np.zeros_like(FILM.counts)
+    counts[0, 0, BINS] = most
+    bar = plot_hidden(replace(FILM, counts=counts)).axes[-1]
+    low, high = bar.get_ylim()
+    assert [round(tick) for tick in bar.get_yticks() if low <= tick <= high] == expected
 
 
 def test_the_progress_of_the_training_in_one_line():

@@ -128,23 +128,6 @@ def test_the_lead_says_verdicts_cost_and_the_dense_accuracy(page, tmp_path):
     assert json.loads((tmp_path / "out" / "report.json").read_text())["run"]["dense_accuracy"] == accuracy
 
 
-def test_a_run_to_compare_with_must_be_dense_finished_and_on_the_same_data(page, tmp_path, capsys):
-    run = page.parents[1] / "run"
-    given = ["report", str(run), "--samples", "5", "--out", str(tmp_path / "out"), "--dense"]
-    assert cli.main([*given, str(run)]) == 2
-    assert (
-        "must be a run with density 1, data digits, evaluated_on test, found density 0.09998,"
-        in capsys.readouterr().err
-    )
-    assert cli.main([*given, str(tmp_path)]) == 2
-    assert f"--dense {tmp_path} is no finished run: it has no summary.json" in capsys.readouterr().err
-    other = {"density": 1.0, "data": "mnist", "evaluated_on": "test", "accuracy": 0.98, "nonzero": 5, "prunable": 5}
-    (tmp_path / "summary.json").write_text(json.dumps(other))
-    assert cli.main([*given, str(tmp_path)]) == 2
-    assert "found density 1, data mnist, evaluated_on test" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
 def test_maps_of_a_run_are_not_drawn_anew(page, tmp_path, monkeypatch):
     run = page.parents[1] / "run"
     before = (run / "figures" / "connectivity-fc1.png").read_bytes()

@@ -37,3 +37,16 @@ def test_a_combination_means_the_method_pruning(parser):
     given = vars(parser.parse_args(["--criterion", "taylor", "--method", "gmp"]))
     assert config_fields(given) == {"criterion": "taylor", "method": "gmp"}
     assert runtime_of(vars(parser.parse_args(["--quiet"])), out="here") == Runtime(out="here", quiet=True)
+
+
+def test_the_settings_where_nothing_is_said():
+    assert Config().to_json() == {
+        **{"model": "mnist-mlp", "data": "mnist", "images": 0, "method": "gradr", "density": None, "alpha": None},
+        **{"criterion": None, "allocation": None, "schedule": None, "chip": None, "calibration": 512, "options": {}},
+        **{"epochs": 15, "batch_size": 128, "lr": 0.001, "hold": 0.8, "weight_decay": 0.0, "loss": "mse"},
+        **{"timesteps": 8, "neuron": "lif", "augment": "default", "precision": "fp32", "validation": 0, "seed": 0},
+    }
+    assert vars(Runtime()) == {
+        **{"out": "runs/train", "resume": False, "device": "auto", "data_root": None, "no_download": False},
+        **{"compile": "auto", "quiet": False, "tensorboard": False, "stop_after": None},
+    }

@@ -1,6 +1,8 @@
 """`runs.train`: a network and data of one's own, with what the script has."""
 
+import inspect
 import json
+from dataclasses import fields
 
 import pytest
 import torch
@@ -53,6 +55,16 @@ def test_it_trains_writes_a_run_folder_and_returns_the_finished_run(tmp_path):
     assert "FinishedRun" in repr(done)
     assert [row["epoch"] for row in done.rows] == list(range(1, 9))
     assert next(iter(done.batches(3))).shape == (3, 64)
+
+
+def test_what_is_not_given_is_as_it_is_for_the_script():
+    takes = inspect.signature(runs.train).parameters
+    known = {entry.name: entry.default for entry in (*fields(runs.Config), *fields(runs.Runtime))}
+    given = {name: entry.default for name, entry in takes.items() if entry.default is not entry.empty}
+    shared = given.keys() & known.keys()
+    assert {name: given[name] for name in shared} == {name: known[name] for name in shared}
+    assert given.keys() - shared == {"optimizer", "classes"}
+    assert given["optimizer"] is given["classes"] is None
 
 
 def test_a_stopped_run_goes_on_to_the_same_result(tmp_path):

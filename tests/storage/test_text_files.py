@@ -109,6 +109,8 @@ def test_size_and_bytes_of_a_text(tmp_path):
         ("[" * 10**5, f"is nested more than {DEEPEST} levels deep"),
         ("[" * (DEEPEST + 2) + "]" * (DEEPEST + 2), f"is nested more than {DEEPEST} levels deep"),
         ("[" + "[]," * MOST_VALUES + "[]]", f"more than {MOST_VALUES:,} values"),
+        ("{" + '"a":0,' * MOST_VALUES + '"a":0}', f"more than {MOST_VALUES:,} values"),
+        ('{"a":' * (MOST_VALUES + 1), f"more than {MOST_VALUES:,} values"),
     ],
 )
 def test_json_that_is_refused(text, message):
@@ -255,6 +257,12 @@ def test_a_message_survives_another_process_and_stays_short():
     long = str(InputError("x" * 10**6 + "end"))
     assert len(long) < 2_100
     assert long.endswith("xend")
+
+
+def test_a_long_line_is_shortened_in_its_middle():
+    parts = "a" * 1400, "b" * 101, "c" * 500
+    assert str(InputError("".join(parts))) == f"{parts[0]} [...] {parts[2]}"
+    assert str(InputError("a" * 2000, "b\n")) == "a" * 2000 + "\nb\\n"
 
 
 def test_printable_keeps_what_is_asked_for():

@@ -18,6 +18,7 @@ from snnprune.training import (
     Split,
     Trainer,
     check_config,
+    checkpoint,
     load_checkpoint,
     load_network,
     save_checkpoint,
@@ -316,6 +317,23 @@ def test_a_method_whose_loading_fails_half_way_is_as_before(forge, monkeypatch):
     with pytest.raises(InputError, match=r"holds a state that GradR cannot load \(KeyError\('sign'\)\)"):
         load_checkpoint(path, present)
     assert state_of(present) == before
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda", "meta", "mps"])
+def test_random_states_are_those_of_the_processor_and_of_a_gpu_of_cuda(kind, monkeypatch):
+    device, gpu, given = torch.device(kind), torch.arange(3, dtype=torch.uint8), []
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda of: gpu if of == device else None)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, of: given.append((state, of)))
+    states = checkpoint._random_state(device)
+    assert torch.equal(states.pop("cpu"), torch.get_rng_state())
+    assert states == ({"cuda": gpu} if kind == "cuda" else {})
+    other = torch.Generator().manual_seed(5).get_state()
+    with torch.random.fork_rng(devices=[]):
+        checkpoint._set_random_state({"cpu": other, "cuda": gpu}, device)
+        assert torch.equal(torch.get_rng_state(), other)
+        assert given == ([(gpu, device)] if kind == "cuda" else [])
+        checkpoint._set_random_state({"cpu": other}, device)  # of a training without a GPU
+        assert len(given) == (kind == "cuda")
 
 
 # --- The config and the rows

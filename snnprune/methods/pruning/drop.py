@@ -51,14 +51,15 @@ class DropPruning(Pruning):
         self._findings.check_ranked(
             {n: torch.where(present[n], score, 0) for n, score in scores.items()}, self.steps_done
         )
+        silent = {name: mask for name, mask in present.items() if name not in scores}
         target = max(1, round(density * sum(mask.numel() for mask in present.values())))
         share = self.p_in * (density - self.density) / (1 - self.density) if density > self.density else 0.0
-        returning = self._draw({name: ~mask for name, mask in present.items()}, round(share * target))
+        returning = self._draw({name: ~present[name] for name in scores}, round(share * target))
         surplus = _count(present) + _count(returning) - target
         last = density <= self.density
         candidates = _smallest(scores, present, surplus if last else math.ceil(surplus / self.p_out))
         dropped = self._draw(candidates, surplus)
-        self._keep({name: (mask | returning[name]) & ~dropped[name] for name, mask in present.items()})
+        self._keep(silent | {name: (present[name] | returning[name]) & ~dropped[name] for name in scores})
 
     def _draw(self, among: dict[str, Tensor], count: int) -> dict[str, Tensor]:
         """Draw `count` of these synapses; the same ones for the same step, so that a resumed run repeats them."""

@@ -1,8 +1,9 @@
 """Pruning while training, by a criterion, an allocation and a schedule."""
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,15 +13,17 @@ from ... import allocation as allocations
 from ... import criteria, schedules
 from ...allocation import Allocation
 from ...criteria import Batches, Scores
-from ...errors import InputError, shortened
+from ...errors import InputError, SilentLayers, shortened
 from ...losses import Loss, mse
 from ...options import Count, Seed, Share, ShareOfSteps, Steps
 from ...probe import batches_of
 from ...schedules import Schedule
-from ...synapses import Exclude, entries_of, geometry
+from ...synapses import Exclude, Include, entries_of, geometry
 from ..base import Phase
 from ..masked import Masked
 from ..registry import register
+
+logger = logging.getLogger(__name__)
 
 
 @register("pruning")
@@ -29,7 +32,9 @@ class Pruning(Masked):
 
     At each update of the schedule the criterion scores the existing synapses, the allocation keeps the best, and the
     weights and the optimizer's moments of the others are cleared. In between absent synapses get no gradient and stay
-    at exactly 0. The named methods (`gmp`, `snip`, ...) are this class with other defaults; see `presets`.
+    at exactly 0. Layers that fall silent on the way, so that the criterion can say nothing of them, stay as they are,
+    with a warning, and the others meet the density of all. The named methods (`gmp`, `snip`, ...) are this class with
+    other defaults; see `presets`.
 
     Args:
         network: any module with synapses; see `find_synapses`.
@@ -46,6 +51,8 @@ class Pruning(Masked):
         loss: of outputs and labels, for criteria that take one.
         seed: for criteria that draw random numbers.
         exclude: synapses to leave dense.
+        include: parameters to take as synapses, as in `find_synapses`.
+        layout: axes of the batches, for criteria that look into a run: "B", "TB" or "BT"; None: found.
 
     Raises:
         InputError: an unknown name, a value outside its range, no batches or labels for a criterion that needs them,
@@ -77,6 +84,8 @@ class Pruning(Masked):
         loss: Loss = mse,
         seed: Seed = 0,
         exclude: Exclude = (),
+        include: Include = (),
+        layout: Any = None,
     ) -> None:
         for name, given in {"criterion": criterion, "allocation": allocation, "schedule": schedule}.items():
             if name in self.BUILT_IN and given is not None:
@@ -94,8 +103,10 @@ class Pruning(Masked):
         self.batches = batches_of(batches)
         criteria.check_batches(self.criterion, self.batches)
         self.network = network
-        self.exclude = entries_of(exclude)
+        self._silent: set[str] = set()  # layers of which a warning was logged
+        self.exclude = entries_of(exclude, include)
         self.loss = loss
+        self.layout = layout
         self.seed = seed
         super().__init__(network, optimizer, density=density, steps=steps, exclude=self.exclude)
         self.density = density
@@ -130,18 +141,51 @@ class Pruning(Masked):
         return self._existing().density
 
     def _scores(self) -> Scores:
-        """Return the criterion's scores of the network in its current state."""
+        """Return the criterion's scores of the network in its current state, without layers that have fallen silent."""
         function = self.criterion.function
-        own = {"seed": self.seed} if "seed" in inspect.signature(function).parameters else {}
-        return criteria.score(function, self.network, self.batches, loss=self.loss, exclude=self.exclude, **own)
+        own: dict[str, Any] = {"seed": self.seed} if "seed" in inspect.signature(function).parameters else {}
+        silent: tuple[str, ...] = ()
+        while True:
+            exclude = entries_of([*self.exclude, *silent], self.exclude.include)
+            try:
+                return criteria.score(
+                    function, self.network, self.batches, loss=self.loss, exclude=exclude, layout=self.layout, **own
+                )
+            except SilentLayers as error:
+                if self._existing().density == 1 or len(silent) + len(error.names) == len(self.parameters):
+                    raise  # it was silent before anything was pruned, or is silent as a whole
+                if new := [name for name in error.names if name not in self._silent]:
+                    logger.warning("%s stay as they are, %s cannot score them: %s", new, self.criterion.name, error)
+                    self._silent.update(new)
+                silent += error.names
 
     def _choose(self, scores: Scores, density: float) -> dict[str, Tensor]:
         """Return the masks that the allocation chooses from the existing synapses."""
         present = {name: mask != 0 for name, mask in self.state["mask"].items()}
+        kept = {name: mask for name, mask in present.items() if name not in scores}
+        if kept:
+            density = self._density_of_others(kept, density)
         ranked = {name: torch.where(present[name], score, 0) for name, score in scores.items()}
         self._findings.check_ranked(ranked, self.steps_done)
         eligible = {name: torch.where(present[name], score, -torch.inf) for name, score in scores.items()}
-        return dict(self.allocation(eligible, density, geometry(self.network, exclude=self.exclude)))
+        shapes = geometry(self.network, exclude=entries_of([*self.exclude, *kept], self.exclude.include))
+        return {**kept, **dict(self.allocation(eligible, density, shapes))}
+
+    def _density_of_others(self, kept: Mapping[str, Tensor], density: float) -> float:
+        """Return the density of the other layers at which the network has the given one.
+
+        Raises:
+            InputError: the layers that stay as they are have more synapses than the whole network may have.
+        """
+        total = sum(parameter.numel() for parameter in self.parameters.values())
+        here = sum(int(mask.sum()) for mask in kept.values())
+        left = (round(density * total) - here) / (total - sum(mask.numel() for mask in kept.values()))
+        if left <= 0:
+            raise InputError(
+                f"density {density:g} cannot be reached: {', '.join(kept)} cannot be scored, stay as they are, and "
+                f"have {here:,} of {round(density * total):,} synapses; exclude them, or lower thresholds"
+            )
+        return min(1.0, left)
 
     # --- The end
 

@@ -16,7 +16,7 @@ from ...compiling import compiled
 from ...criteria import random
 from ...options import NonNegative, Seed, Share, Steps
 from ...seeding import generator, uniform
-from ...synapses import Exclude, entries_of, geometry
+from ...synapses import Exclude, Include, entries_of, geometry
 from ..base import Phase, Trained
 from ..checks import find_layerwise
 from ..masked import Masked, existing_first
@@ -61,6 +61,7 @@ class DeepR(Masked):
             each layer, or a function.
         seed: of all random numbers.
         exclude: synapses to leave dense.
+        include: parameters to take as synapses, as in `find_synapses`.
 
     Raises:
         InputError: a value outside its range, or as `Method`.
@@ -80,8 +81,9 @@ class DeepR(Masked):
         allocation: str | Mapping[str, float] | Allocation = "uniform",
         seed: Seed = 0,
         exclude: Exclude = (),
+        include: Include = (),
     ) -> None:
-        self.exclude = entries_of(exclude)
+        self.exclude = entries_of(exclude, include)
         self.allocation = find_layerwise(allocation)
         super().__init__(network, optimizer, density=density, steps=steps, exclude=self.exclude)
         self.network = network

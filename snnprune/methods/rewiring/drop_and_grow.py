@@ -17,7 +17,7 @@ from ...options import Count, Fraction, Seed, Share, Steps
 from ...schedules import Polynomial, interval
 from ...seeding import generator, uniform
 from ...selection import keep_largest
-from ...synapses import Exclude, entries_of, geometry
+from ...synapses import Exclude, Include, entries_of, geometry
 from ..base import Phase, Trained
 from ..checks import find_layerwise
 from ..masked import Masked, existing_first
@@ -55,6 +55,7 @@ class DropAndGrow(Masked):
             "erk", "er", "uniform", a density for each layer, or a function.
         seed: of all random numbers.
         exclude: synapses to leave dense.
+        include: parameters to take as synapses, as in `find_synapses`.
 
     Raises:
         InputError: a value outside its range, an unknown name, or as `Method`.
@@ -83,10 +84,11 @@ class DropAndGrow(Masked):
         allocation: str | Mapping[str, float] | Allocation | None = None,
         seed: Seed = 0,
         exclude: Exclude = (),
+        include: Include = (),
     ) -> None:
         self.drop = drop or self.DROP
         self.grow = grow or self.GROW
-        self.exclude = entries_of(exclude)
+        self.exclude = entries_of(exclude, include)
         self.allocation = find_layerwise(self.ALLOCATION if allocation is None else allocation)
         self.annealed = self.ANNEALED if annealed is None else annealed
         self.initial_density = density if initial_density is None else initial_density

@@ -12,7 +12,7 @@ from ...allocation import Allocation
 from ...connectivity import Connectivity
 from ...errors import InputError
 from ...options import NonNegative, Seed, Share, Steps
-from ...synapses import Exclude, entries_of, geometry
+from ...synapses import Exclude, Include, entries_of, geometry
 from ..base import Phase, Trained
 from ..registry import register
 from .closed_loop import Choice, ClosedLoop
@@ -64,6 +64,7 @@ class GradR(HiddenStrength):
             the published rule. False keeps the published behaviour. Unused with a density, where signs are free.
         seed: of those signs.
         exclude: synapses to leave dense.
+        include: parameters to take as synapses, as in `find_synapses`.
 
     Raises:
         InputError: a value outside its range, `density` with `alpha` or `sparsity`, `density` without `steps`,
@@ -88,11 +89,12 @@ class GradR(HiddenStrength):
         draw_zero_signs: bool = True,
         seed: Seed = 0,
         exclude: Exclude = (),
+        include: Include = (),
     ) -> None:
         check_sparsity_options(alpha, sparsity, density, steps)
         if allocation is not None and (density is None or scope != "global"):
             raise InputError("allocation needs a density and replaces scope: give density, and leave scope out")
-        exclude = entries_of(exclude)
+        exclude = entries_of(exclude, include)
         self.rule: PublishedRule | ClosedLoop
         if density is None:
             self.rule = PublishedRule(

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from ...compiling import compiled
 from ...options import Interval, Seed, Share, Steps
 from ...seeding import generator
-from ...synapses import Exclude
+from ...synapses import Exclude, Include, entries_of
 from ..base import Phase, Trained
 from ..optimizer_state import prior_step
 from ..registry import register
@@ -56,7 +56,7 @@ class SoftDeepR(HiddenStrength):
             alone, whose stationary distribution is exp(-alpha theta / T) above the floor. p is `sparsity`, or
             1 - `density`. With a density there is no prior: alpha is 0.01 in this formula, and the floor only limits
             how far below 0 a dormant strength can be, to a few hundred steps of the noise.
-        alpha, sparsity, density, steps, settle, scope, draw_zero_signs, exclude: as `GradR`.
+        alpha, sparsity, density, steps, settle, scope, draw_zero_signs, exclude, include: as `GradR`.
         seed: of the noise and of random signs.
 
     Raises:
@@ -81,6 +81,7 @@ class SoftDeepR(HiddenStrength):
         draw_zero_signs: bool = True,
         seed: Seed = 0,
         exclude: Exclude = (),
+        include: Include = (),
     ) -> None:
         check_sparsity_options(alpha, sparsity, density, steps)
         super().__init__(
@@ -89,7 +90,7 @@ class SoftDeepR(HiddenStrength):
             density=density,
             steps=steps,
             settle=None if density is None else settle,
-            exclude=exclude,
+            exclude=entries_of(exclude, include),
         )
         pressure = 1e-2 if alpha is None else alpha
         dormant = (sparsity or 0.95) if density is None else 1 - density

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from ...errors import InputError
 from ...options import Positive, Share, Steps
 from ...selection import keep_share
-from ...synapses import Exclude
+from ...synapses import Exclude, Include, entries_of
 from .. import exact
 from ..base import Phase, Trained
 from ..registry import register
@@ -47,6 +47,7 @@ class STDS(Search):
         density: share of the synapses to end with, in (0, 1].
         settle: share of `steps` after which the closed loop ends, in (0, 1].
         exclude: synapses to leave dense.
+        include: parameters to take as synapses, as in `find_synapses`.
 
     Raises:
         InputError: a value outside its range, neither or both of `width` and `density`, or as `Method`.
@@ -65,6 +66,7 @@ class STDS(Search):
         density: Share | None = None,
         settle: Share = 0.65,
         exclude: Exclude = (),
+        include: Include = (),
     ) -> None:
         if (width is None) == (density is None):
             found = "neither" if width is None else "both"
@@ -75,7 +77,7 @@ class STDS(Search):
             density=density,
             steps=steps,
             settle=None if density is None else settle,
-            exclude=exclude,
+            exclude=entries_of(exclude, include),
         )
         self.final_width = width
         self.growth = growth

@@ -14,7 +14,7 @@ from ...options import NonNegative, Share, Steps
 from ...probe import each_batch, inputs_of
 from ...selection import keep_share
 from ...shapes import check_shapes, shapes_of
-from ...synapses import Exclude, entries_of, find_synapses
+from ...synapses import Exclude, Include, entries_of, places
 from ..base import Phase, Trained
 from ..registry import register
 from ..search import Search
@@ -79,6 +79,7 @@ class UPR(Search):
         settle: share of `steps` after which the connectivity is fixed, in (0, 1].
         batches: inputs, with or without labels; needed for convolutions, whose connections must be counted.
         exclude: synapses to leave dense.
+        include: parameters to take as synapses, as in `find_synapses`.
 
     Raises:
         InputError: a value outside its range, a convolution without batches, or as `Method`.
@@ -98,8 +99,9 @@ class UPR(Search):
         settle: Share = 0.8,
         batches: Batches = (),
         exclude: Exclude = (),
+        include: Include = (),
     ) -> None:
-        first, exclude = next(each_batch(batches), None), entries_of(exclude)
+        first, exclude = next(each_batch(batches), None), entries_of(exclude, include)
         example = None if first is None else inputs_of(first)
         shapes = geometry(network, example, exclude=exclude)
         if unknown := [name for name, shape in shapes.items() if shape.uses is None]:
@@ -110,7 +112,7 @@ class UPR(Search):
         super().__init__(network, optimizer, density=density, steps=steps, settle=settle, ramp=RAMP, exclude=exclude)
         uses = {n: shape.uses.to(self.parameters[n]) for n, shape in shapes.items() if shape.uses is not None}
         # Name -> axis of the weight that counts presynaptic neurons, for the layers that have neuron gates.
-        first_layer = next(iter(find_synapses(network)))
+        first_layer = places(network, exclude.include)[0].name
         self.gated = {n: 1 - shape.output_axis for n, shape in shapes.items() if n != first_layer and shape.groups == 1}
         # Costs of an open synapse gate and of an open neuron gate: price times the connections behind it.
         self.costs = {

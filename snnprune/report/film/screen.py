@@ -18,6 +18,7 @@ from .turnover import draw_turnover
 # All in pixels from the upper left.
 _DPI, _WIDTH, _HEIGHT = 100, 1010, 690
 _LEFT, _GAP, _TOP, _TALL = 28, 32, 114, 344
+_CAPTION = 344  # of the first panel; its numbers have five digits at most
 _COLUMNS, _ROWS = 5, 3  # of tiles
 _LEGEND = {STAYED: 0, CAME: 190, WENT: 370, TRIED: 550}  # pixels from the left to each colour's explanation
 
@@ -87,7 +88,7 @@ class Screen:
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set(color=FAINT, linewidth=0.8)
             panels.append(axes)
-            left += math.ceil(size[0]) + _GAP
+            left += math.ceil(max(size[0], _CAPTION)) + _GAP
         return panels
 
     def _legend(self, kind: int, left: int) -> Text:

@@ -62,7 +62,7 @@ def render(content: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
         f"<h1>{escape(title)}</h1>{_lead(content)}",
         "<h2>Does it fit?</h2>" + _chips(content["chips"]),
         _useless(content["chips"]),
-        "<h2>What each layer keeps</h2>" + _layers(content),
+        "<h2>What each layer keeps</h2>" + _layers(content) + _not_pruned(content),
         "<h2>Operations and energy of one sample</h2>" + _costs(content),
         "<h2>Connectivity</h2>" + _pictures(pictures) if pictures else "",
         "<h2>What this assumes</h2>" + _assumptions(content),
@@ -146,6 +146,17 @@ def _layers(content: Mapping[str, Any]) -> str:
         rows.append([Cell(escape(name)), Cell(shape), *counts, density, *costs])
     heads = ["layer", "shape", "synapses", "of", "density", "connections", "operations a sample", "kind"]
     return table(heads, rows, name="Layers")
+
+
+def _not_pruned(content: Mapping[str, Any]) -> str:
+    rest = content.get("not_pruned", [])  # not in assessments of earlier versions
+    if not rest:
+        return ""
+    rows = [
+        [Cell(escape(entry["name"])), Cell("x".join(map(str, entry["shape"]))), Cell(escape(entry["reason"]))]
+        for entry in rest
+    ]
+    return "<h3>Not pruned</h3>" + table(["parameter", "shape", "why"], rows, name="Not pruned")
 
 
 def _costs(content: Mapping[str, Any]) -> str:

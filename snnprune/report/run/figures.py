@@ -37,7 +37,7 @@ def plot_run(
         image_shape: (channels, height, width) of the network's input; the first layer with as many inputs gets a
             picture of them.
         geometries: from `synapses.geometry(network)`; needed for transposed convolutions, whose axes are the other way
-            round.
+            round, and for bilinear layers, whose inputs are pairs.
 
     Returns:
         paths of the files, all PNG, in the order above.
@@ -70,7 +70,7 @@ def plot_maps(
     paths = {}
     for name in layers:
         mask, label = connectivity[name], layer_label(name)
-        if geometries is not None and geometries[name].output_axis == 1:
+        if geometries is not None:
             mask = to_rows(mask, geometries[name]).unflatten(1, (-1, *geometries[name].kernel))
         paths[name] = map_path(folder, name)
         plot_connectivity(mask, name=label, image_shape=image_shape if name == images else None, path=paths[name])

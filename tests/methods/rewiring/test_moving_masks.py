@@ -94,6 +94,18 @@ def test_ndsnn_begins_with_a_third_of_the_synapses_by_default():
         assert (method.initial_density, method.density) == (first, density)
 
 
+@pytest.mark.parametrize(("kind", "options", "steps"), [(SET, {}, 1), (NDSNN, {"initial_density": 0.5}, 3)])
+def test_a_method_that_has_its_density_is_finalized_without_a_warning(kind, options, steps, caplog):
+    network, optimizer = single([float(size) for size in range(1, 17)], lr=0.01)
+    method = kind(network, optimizer, density=0.25, steps=4, every=1, **options)
+    for _ in range(steps):
+        step(network, optimizer)
+    before = method.connectivity()
+    with caplog.at_level(logging.WARNING):
+        assert method.finalize() == before
+    assert "finalize()" not in caplog.text
+
+
 def test_ndsnn_finalized_early_is_pruned_to_its_density(caplog):
     network, optimizer = single([float(size) for size in range(1, 17)], lr=0.01)
     method = NDSNN(network, optimizer, density=0.25, initial_density=1.0, steps=100)

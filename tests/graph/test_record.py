@@ -1,0 +1,302 @@
+"""Graphs of small networks, written out by hand; and every input that is refused."""
+
+import xml.etree.ElementTree as ElementTree
+from typing import Any
+
+import pytest
+import torch
+from networks import CASES, multi, spikes
+from spikingjelly.activation_based import layer, neuron
+from torch import Tensor, nn
+
+from snnprune import Connectivity, InputError, criteria, effective_connectivity, geometry
+from snnprune.budget import count_operations
+from snnprune.graph import Graph, record, save_picture, to_svg
+from snnprune.graph.record import recorded_graph
+
+
+def of(name: str) -> Graph:
+    return record(CASES[name].make(), CASES[name].example())
+
+
+def units(graph: Graph) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {name: (population.kind, population.shape) for name, population in graph.populations.items()}
+
+
+def links(graph: Graph) -> list[tuple[str, tuple[str, ...], str, int]]:
+    return [(p.name, p.sources, p.target, p.delay) for p in graph.projections]
+
+
+def test_two_projections_lead_into_one_population():
+    graph = of("TwoIntoOne")
+    assert units(graph) == {"input": ("input", (20,)), "n": ("neuron", (7,)), "output": ("output", (3,))}
+    assert links(graph) == [
+        ("a.weight", ("input",), "n", 0),
+        ("b.weight", ("input",), "n", 0),
+        ("c.weight", ("n",), "output", 0),
+    ]
+    assert graph.into("n")[1].between == ("rsub",)
+
+
+def test_a_recurrent_container_reads_itself_one_step_later():
+    graph = of("recurrent_container")
+    recurrent = graph.into("1.sub_module")[0]
+    assert (recurrent.sources, recurrent.delays, recurrent.inputs) == (("0:out", "1.sub_module"), (0, 1), (10,))
+    assert units(graph)["0:out"] == ("virtual", (5,))
+    assert graph.timesteps == 4
+
+
+def test_neurons_of_ones_own_are_populations_and_recurrent():
+    graph = of("HandWritten")
+    assert units(graph) == {"input": ("input", (6,)), "gt": ("comparison", (8,)), "output": ("output", (3,))}
+    assert ("r.weight", ("gt",), "gt", 1) in links(graph)
+    assert graph.outputs == ("output",)
+
+
+def test_tokens_are_positions_that_share_weights():
+    graph = of("tokens")
+    assert units(graph)["1"] == ("neuron", (9, 6))
+    assert graph.populations["1"].size == 54
+    assert (graph.projections[0].inputs, graph.projections[0].positions, graph.projections[0].steps) == ((8, 9), 9, 4)
+
+
+def test_tied_weights_and_second_calls_are_projections_of_their_own():
+    assert [name for name, *_ in links(of("Tied"))] == ["a.weight", "a.weight#2"]
+    called = of("CalledTwice")
+    assert links(called) == [("a.weight", ("input",), "n", 0), ("a.weight#2", ("n",), "k", 0)]
+    assert called.timesteps == 5
+
+
+def test_convolutions_have_their_geometry_and_what_lies_between():
+    graph = of("geometry_of_every_kind")
+    first, second, transposed, head = graph.projections
+    assert (first.groups, first.padding, first.inputs, first.outputs) == (2, (1, 1), (2, 8, 8), (4, 8, 8))
+    assert (second.stride, second.dilation, second.between) == ((2, 1), (1, 2), ("max_pool2d",))
+    assert transposed.operation == "transposed"
+    assert (head.inputs, head.between) == ((12,), ("adaptive_avg_pool2d",))
+
+
+def test_a_residual_sum_is_a_connection_without_weights():
+    class Shortcut(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.n, self.k = nn.Linear(3, 3), nn.Linear(3, 3), spikes(), spikes()
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.n(self.a(x))
+            return self.k(x + self.b(x))
+
+    graph = record(Shortcut(), torch.rand(2, 3))
+    skip = graph.projections[-1]
+    assert (skip.operation, skip.parameter, skip.sources, skip.target) == ("identity", None, ("n",), "k")
+
+
+def test_a_layer_that_is_not_called_is_named():
+    network = nn.Sequential(nn.Linear(3, 2))
+    network.register_module("spare", nn.Identity())
+    network.spare.fc = nn.Linear(2, 2)
+    graph = record(network, torch.rand(2, 3))
+    assert graph.unused == ("spare.fc.weight",)
+    assert "not used: spare.fc.weight" in str(graph)
+
+
+def test_an_operator_without_a_rule_is_named_and_hides_nothing():
+    class Strange(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 4), nn.Linear(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(torch.fft.rfft(self.a(x)).real)
+
+    network, inputs = Strange(), torch.rand(2, 4)
+    with pytest.raises(InputError, match="samples mix in _fft_r2c in the network"):
+        count_operations(network, [inputs])
+    graph = recorded_graph(network, inputs, mixed=True).graph
+    assert graph.opaque == ("_fft_r2c in Strange",)
+    assert "not known, everything through it counts as connected: _fft_r2c in Strange" in str(graph)
+    masks = dict(Connectivity.dense(network))
+    masks["a.weight"][1:] = False
+    assert effective_connectivity(network, Connectivity(masks), inputs) == Connectivity(masks)
+
+
+def test_a_decision_on_a_value_is_said_and_a_count_that_finds_another_branch_is_refused():
+    class Deciding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(self.a(x)) if bool(x.sum() > 0) else self.a(x)
+
+    assert "decides on values" in record(Deciding(), torch.ones(2, 3)).notes[0]
+    with pytest.raises(InputError, match="computes other operators on this batch than on its first run"):
+        count_operations(Deciding(), [torch.ones(2, 3), -torch.ones(2, 3)])
+
+
+# --- Axes
+
+
+def test_labels_decide_where_the_network_treats_two_axes_alike():
+    network, inputs = nn.Linear(4, 3), torch.rand(5, 6, 4)
+    with pytest.raises(InputError, match=r"treats the first two axes of \[5, 6, 4\] alike; pass layout='B'"):
+        record(network, inputs)
+    assert record(network, (inputs, torch.zeros(5, dtype=torch.long))).layout == ("B",)
+    assert record(network, inputs, "TB").layout == ("TB",)
+    counts = count_operations(network, [torch.ones(5, 6, 4)], layout="TB")
+    assert (counts.samples, counts.timesteps, counts.layers["weight"].mean) == (6, 5, 60)
+
+
+def test_several_inputs_have_a_layout_each():
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 2), nn.Linear(4, 2)
+
+        def forward(self, first: Tensor, second: Tensor) -> Tensor:
+            return self.a(first) + self.b(second)
+
+    pair, network = (torch.ones(5, 3), torch.ones(5, 4)), Two()
+    for example in ((pair, None), {"first": pair[0], "second": pair[1]}):
+        assert record(network, example).layout == ("B", "B")
+    assert list(record(network, (pair, None)).populations) == ["input0", "input1", "output"]
+    assert count_operations(network, [(pair, torch.zeros(5))]).layers["b.weight"].per_sample.tolist() == [8] * 5
+    named = record(network, {"first": pair[0], "second": pair[1]}, {"first": "B", "second": "B"})
+    assert named.layout == ("B", "B")
+    shared = record(network, {"first": pair[0], "second": torch.ones(1, 4)}, ("B", ""))
+    assert shared.layout == ("B", "")
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ("BT", "layout BT does not fit Sequential: samples mix in LIFNode in 1"),
+        ("XB", "layout must be 'B', 'TB' or 'BT' for .*, found 'XB'"),
+        (3, "layout must be 'B', 'TB' or 'BT' for .*, found 3"),
+        (("TB", "TB"), r"layout must name the axes of 1 inputs"),
+    ],
+)
+def test_a_wrong_layout_is_refused(layout: Any, message: str):
+    with pytest.raises(InputError, match=message):
+        record(CASES["tokens"].make(), CASES["tokens"].example(), layout)
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        (torch.rand(2, 4), r"Sequential does not take inputs \[2, 4\], torch.float32 \(in 0\): mat1 and mat2"),
+        (torch.rand(0, 3), "must hold samples, found one of shape"),
+        (torch.tensor(1.0), r"must hold samples, found one of shape \[\]"),
+        ("text", "each batch must be a tensor of inputs or a pair"),
+        ({}, "each batch must be a tensor of inputs or a pair"),
+        ([torch.rand(2, 3), None, None], r"found \(Tensor, NoneType, NoneType\)"),
+    ],
+)
+def test_an_example_of_no_use_is_named(example: Any, message: str):
+    network = nn.Sequential(nn.Linear(3, 2))
+    for look in (record, geometry):
+        with pytest.raises(InputError, match=message):
+            look(network, example)
+
+
+def test_a_network_without_values_is_refused():
+    with pytest.raises(InputError, match="meta"):
+        record(nn.Linear(3, 2, device="meta"), torch.rand(1, 3))
+    norm = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2, device="meta"))
+    with pytest.raises(InputError, match=r'the network has no values \(device "meta"\): call network\.to_empty'):
+        record(norm, torch.rand(2, 3))
+
+
+def test_weights_that_act_through_a_function_are_refused_unless_they_are_excluded():
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            weight = self.a.weight - self.a.weight.mean()
+            return self.b(nn.functional.linear(x, weight))
+
+    with pytest.raises(InputError, match=r"a\.weight acts through a function of it in the network"):
+        record(Normed(), torch.rand(2, 3))
+    graph = record(Normed(), torch.rand(2, 3), exclude="a")
+    assert [p.parameter for p in graph.projections] == [None, "b.weight"]
+
+
+# --- Counts
+
+
+def test_padding_counts_as_nothing():
+    network = multi(layer.Linear(2, 3, bias=False), neuron.IFNode(v_threshold=0.1), layer.Linear(3, 2))
+    network[0].weight.data.fill_(1.0)
+    batch = torch.ones(4, 2, 2)
+    found = count_operations(network, [batch], lengths=[[4, 2]])
+    assert found.layers["0.weight"].per_sample.tolist() == [24, 12]
+    assert found.layers["2.weight"].per_sample.tolist() == [24, 12]
+    longer = count_operations(network, [batch, torch.ones(6, 2, 2)], lengths=[[4, 2], [6, 1]])
+    assert longer.layers["0.weight"].per_sample.tolist() == [24, 12, 36, 6]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        ([], "found fewer of them than batches"),
+        ([[4, 4], [4, 4]], "found more of them than batches"),
+        ([[4, 5]], r"from 1 to 4, found \[4, 5\]"),
+        ([[0, 4]], r"from 1 to 4, found \[0, 4\]"),
+        ([[0.5, 4.0]], "lengths must be whole numbers"),
+        ([3], "lengths must be whole numbers"),
+    ],
+)
+def test_lengths_of_no_use_are_named(lengths: list, message: str):
+    network = multi(layer.Linear(2, 3), neuron.IFNode())
+    with pytest.raises(InputError, match=message):
+        count_operations(network, [torch.ones(4, 2, 2)], lengths=lengths)
+
+
+def test_products_and_kinds_of_inputs_are_named_apart():
+    case = CASES["Attention"]
+    found = count_operations(case.make(), [case.example()])
+    assert list(found.products) == ["network.bmm", "network.bmm#2"]
+    assert found.layers["q.weight"].inputs == "analog"
+    sums = multi(nn.Identity(), layer.Linear(2, 2))
+    assert count_operations(sums, [torch.full((3, 1, 2), 2.0)]).layers["1.weight"].inputs == "integer"
+    assert count_operations(sums, [torch.ones(3, 1, 2)]).layers["1.weight"].inputs == "binary"
+
+
+def test_excluded_layers_are_not_asked_about():
+    network = nn.Sequential(nn.Linear(3, 3), nn.utils.parametrizations.weight_norm(nn.Linear(3, 3)), nn.Linear(3, 2))
+    inputs = torch.ones(2, 3)
+    assert list(count_operations(network, [inputs], exclude="1").layers) == ["0.weight", "2.weight"]
+    assert list(criteria.wanda(network, [inputs], exclude="1")) == ["0.weight", "2.weight"]
+    kept = Connectivity.dense(network, exclude="1")
+
+    assert effective_connectivity(network, kept, inputs) == kept
+
+
+# --- Pictures
+
+
+@pytest.mark.parametrize("name", ["recurrent_container", "spikformer_small", "ms_resnet_small", "HandWritten"])
+def test_a_picture_shows_every_population_and_every_projection(name):
+    graph = of(name)
+    root = ElementTree.fromstring(to_svg(graph))
+    space = "{http://www.w3.org/2000/svg}"
+    boxes = [one for one in root.iter(f"{space}rect") if one.get("rx")]
+    arrows = [one for one in root.iter(f"{space}path") if one.get("marker-end")]
+    assert len(boxes) == len(graph.populations)
+    assert len(arrows) == sum(len(p.sources) for p in graph.projections)
+    width, height = float(root.get("width") or 0), float(root.get("height") or 0)
+    for box in boxes:
+        assert float(box.get("x") or 0) + float(box.get("width") or 0) <= width
+        assert float(box.get("y") or 0) + float(box.get("height") or 0) <= height
+
+
+def test_a_picture_is_an_svg_file(tmp_path):
+    graph = of("Tied")
+    path = save_picture(graph, tmp_path / "graph.svg")
+    assert path.read_text() == to_svg(graph)
+    with pytest.raises(InputError, match=r"is an \.svg file, found .*graph\.png"):
+        save_picture(graph, tmp_path / "graph.png")
+    assert "populations" in repr(graph)
+    assert "<table>" in graph._repr_html_()
