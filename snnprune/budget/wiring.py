@@ -195,7 +195,7 @@ def wire(
     synapses = find_synapses(network, exclude=exclude)
     present = connectivity if connectivity is not None else Connectivity.from_network(network, exclude=exclude)
     present.check(network)
-    recorded = recorded_graph(network, example, layout, mixed=True)
+    recorded = recorded_graph(network, example, layout, mixed=layout is None)
     if idle := [name for name in synapses if name in recorded.graph.unused]:
         check_layers({name: synapses[name] for name in idle}, "the wiring of a chip")
         raise InputError(f"{', '.join(idle)} did not run on the example: exclude what is not to be on the chip")
