@@ -18,8 +18,11 @@ from .assessment import Assessment
 from .chip import CHIPS, Chip, find_chip
 from .covered import chosen, not_pruned, present
 from .energy import Cost, estimate_energy
+from .merging import NotOnChips
 from .operations import Operations, Static, count_operations
 from .placement import Placement, fit
+from .placement.loads import core_loads
+from .placement.result import cannot
 from .unchecked import not_checked
 from .wiring import wire
 
@@ -64,7 +67,8 @@ def assess(
 
     Raises:
         InputError: no batches, an unknown chip, a connectivity of another network, a network that does not take the
-            inputs or cannot be counted or placed, or an accuracy outside [0, 1].
+            inputs or cannot be counted, or an accuracy outside [0, 1]. A network that no chip here can be described for
+            "cannot" be placed on each, with the reason.
     """
     given = _run(run or {})
     known = _find(CHIPS.names() if chips is None else chips)
@@ -74,8 +78,12 @@ def assess(
     shapes = geometry(network, example, exclude=exclude, layout=layout)
     whole = Connectivity({**dict(Connectivity.dense(network, exclude=exclude)), **kept})
     operations = count_operations(network, stream, connectivity=whole, static=static, exclude=exclude, layout=layout)
-    layers = wire(network, example, connectivity=whole, exclude=exclude)
-    placed = {name: (fit(layers, chip), chip) for name, chip in known.items()}
+    try:
+        layers = wire(network, example, connectivity=whole, exclude=exclude, layout=layout) if known else []
+        placed = {name: (fit(layers, chip), chip) for name, chip in known.items()}
+    except NotOnChips as reason:
+        layers = []
+        placed = {name: (cannot(chip, [str(reason)]), chip) for name, chip in known.items()}
     content = {
         "run": given,
         "connectivity": _connectivity(kept, kept.connections(shapes)),
@@ -83,7 +91,11 @@ def assess(
         "operations": _operations(operations),
         "energy": _energy(_connectivity(whole, whole.connections(shapes)), operations, cost),
         "chips": {
-            name: {**_placement(placement, chip), "not_checked": not_checked(network, operations, chip)}
+            name: {
+                **_placement(placement, chip),
+                "cores_load": core_loads(layers, placement, operations),
+                "not_checked": not_checked(network, operations, chip),
+            }
             for name, (placement, chip) in placed.items()
         },
     }

@@ -51,6 +51,7 @@ class Assessment:
         for name, chip in content["chips"].items():
             lines.append(f"{name}: {VERDICTS[chip['verdict']]}; {'; '.join(chip['reasons'])}")
             lines += [f"    {change}" for change in chip["changes"]]
+            lines += [f"    {chip['cores_load']['text']}"] if chip["cores_load"] else []
             lines += [f"    not checked: {', '.join(chip['not_checked'])}"] if chip["verdict"] != "cannot" else []
         return "\n".join(lines)
 

@@ -16,7 +16,12 @@ from .limits import ENCODINGS, LIMITS, REQUIRED, Convolution, PlacementKind, Zer
 
 # Entries of each part of a chip file.
 _TEXTS = ("name", "maker", "about", "placement", "convolution", "zeros")
-_PARTS = {"limits": tuple(LIMITS), "weights": ("bits", "encoding"), "energy": ("synaptic_operation",)}
+_PARTS = {
+    "limits": tuple(LIMITS),
+    "weights": ("bits", "encoding"),
+    "energy": ("synaptic_operation",),
+    "spikes": ("graded",),
+}
 _CHOICES: dict[str, Collection[str]] = {
     "placement": get_args(PlacementKind),
     "convolution": get_args(Convolution),
@@ -57,6 +62,7 @@ class Chip:
         weight_bits: allowed bits of a weight, in ascending order.
         encoding: how synapses lie in memory, one of `limits.ENCODINGS`.
         energy: picojoules for a synaptic operation, or None; not to be compared between chips.
+        graded: whether a spike carries a value, or a neuron sends several in a step; None if it is not known.
     """
 
     key: str
@@ -70,6 +76,7 @@ class Chip:
     weight_bits: Fact
     encoding: Fact
     energy: Fact | None
+    graded: Fact | None = None
 
     def limit(self, name: str) -> int | None:
         """A limit that is one number, or None where there is none that is known."""
@@ -81,6 +88,7 @@ class Chip:
         facts = [(LIMITS[name].meaning, fact) for name, fact in self.limits.items()]
         facts += [("bits of a weight", self.weight_bits)]
         facts += [("pJ a synaptic operation", self.energy)] if self.energy else []
+        facts += [("graded spikes", self.graded)] if self.graded else []
         rows += [(what, _shown(fact.value), "" if fact.verified else "unverified", fact.source) for what, fact in facts]
         memory = f"Synapses in memory: {ENCODINGS[self.encoding.value]}"
         doubt = "" if self.encoding.verified else "unverified; "
@@ -133,6 +141,7 @@ def read_chip(path: str | os.PathLike[str]) -> Chip:
         weight_bits=parts["weights"]["bits"],
         encoding=parts["weights"]["encoding"],
         energy=parts["energy"].get("synaptic_operation"),
+        graded=parts["spikes"].get("graded"),
     )
 
 
@@ -184,6 +193,9 @@ class _Reader:
         elif key == "synaptic_operation":
             if type(value) not in (int, float) or not value > 0:
                 self.fail(key, f"{where} must be a number above 0, found {value!r}")
+        elif key == "graded":
+            if not isinstance(value, bool):
+                self.fail(key, f"{where} must be true or false, found {value!r}")
         else:
             several = key == "bits" or LIMITS[key].several
             numbers = value if several and isinstance(value, list) else [value]
@@ -200,6 +212,8 @@ class _Reader:
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(_shown, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

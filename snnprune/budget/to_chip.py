@@ -1,7 +1,8 @@
 """Pruning to a chip: an allocation that gives no neuron more than the chip can hold."""
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -16,7 +17,10 @@ from ..selection import keep_largest
 from ..synapses import Geometry
 from .chip import Chip
 from .placement.channels import channels_that_fit
-from .wiring import Wired
+from .placement.fans import consumers
+from .placement.layers import beyond_chains
+from .placement.single import parts_of
+from .wiring import Source, Wired, linked
 
 # (scores, geometry) -> rank of each synapse among those that share a limit, 0 for the largest score.
 Rank = Callable[[Tensor, Geometry], Tensor]
@@ -25,13 +29,15 @@ Rank = Callable[[Tensor, Geometry], Tensor]
 class Cap(NamedTuple):
     """A limit of a chip: its layers, the ranking of synapses there, and the number that is allowed.
 
-    `listener` is the layer after it, which needs no synapses from channels beyond the limit.
+    `listener` is the layer after it, which needs no synapses from channels beyond the limit. Ranks are those in each
+    tensor, or `together` among all of them, which then lead to the same neurons, or come from the same.
     """
 
     names: Collection[str]
     rank: Rank
     allowed: int
     listener: str | None = None
+    together: bool = False
 
 
 @checked
@@ -51,6 +57,7 @@ def to_chip(layers: Sequence[Wired], chip: Chip, *, density: Share) -> Allocatio
     Raises:
         InputError: a chip without limits for neurons or channels, or one for which no number of channels is small.
     """
+    layers = linked(layers)
     caps = _caps(layers, chip)
     if not caps and "kernel_words" not in chip.limits:
         raise InputError(
@@ -81,34 +88,87 @@ def to_chip(layers: Sequence[Wired], chip: Chip, *, density: Share) -> Allocatio
 
 def _caps(layers: Sequence[Wired], chip: Chip) -> list[Cap]:
     """Limits of the chip for these layers."""
-    names = [layer.name for layer in layers]
-    linear = [layer.name for layer in layers if not layer.convolution]
-    known: list[tuple[str, Collection[str], Rank]] = [
-        ("fan_in", names, _among_inputs),
-        ("core_input_axons", linear, _among_inputs),  # a neuron must find all of its inputs on one core
-        ("fan_out", names[1:], _among_targets),  # the inputs of the network are no neurons of the chip
-        ("input_targets", names[:1], lambda score, _: _among_neurons(score, 0)),
-        ("output_sources", names[-1:], lambda score, _: _among_neurons(score, 1)),
-    ]
-    caps = [Cap(where, rank, limit) for name, where, rank in known if (limit := chip.limit(name)) is not None]
-    mean, hidden = chip.limit("mean_fan_out"), chip.limit("hidden_neurons")
-    if mean is not None and hidden is not None and len(names) > 1:
-        # The limit is on the mean over all neurons: its total is divided among the layers by their size.
-        share = {name: layer.kernels.size for name, layer in zip(names[1:], layers[1:], strict=True)}
-        for name, size in share.items():
-            caps.append(Cap([name], _among_all, max(1, mean * hidden * size // sum(share.values()))))
+    parts = parts_of(layers)
+    hidden = {layer.population for layer in parts.hidden}
+    outside = {layer.name: _outside(layer, layers) for layer in layers}
+    caps: list[Cap] = []
+    for layer in layers:
+        for name in ("fan_in", "core_input_axons"):
+            # A neuron must find all of its inputs on one core; those of a patch of positions are more than its own.
+            if (limit := chip.limit(name)) is not None and not (name == "core_input_axons" and layer.convolution):
+                caps += _among(_tensors(layer.sources, layer), _among_inputs, limit, _fixed(layer))
+    if (limit := chip.limit("fan_out")) is not None:
+        for layer in layers:
+            heard = consumers(layers)[layer.population]
+            sources = [source for _, source in heard]
+            fixed = sum(source.parameter is None for source in sources)
+            caps += _among(_tensors(sources), _among_targets, limit, fixed)
+    if (limit := chip.limit("input_targets")) is not None:
+        names = [name for layer in layers if layer.population in hidden for name in outside[layer.name]]
+        caps += [Cap([name], _reached, max(1, limit // len(names))) for name in names]
+    if (limit := chip.limit("output_sources")) is not None:
+        last = [layer for layer in parts.outputs for _ in layer.parts]
+        names = [name for layer in parts.outputs for name in layer.parts]
+        caps += [Cap([name], _heard, max(1, limit // len(last))) for name in dict.fromkeys(names)]
+    mean, most = chip.limit("mean_fan_out"), chip.limit("hidden_neurons")
+    inner = [(layer, name) for layer in layers for name in layer.parts if name not in outside[layer.name]]
+    if mean is not None and most is not None and inner:
+        # The limit is on the mean over all neurons: its total is divided among the layers by their connections.
+        size = [_dense(layer, name) for layer, name in inner]
+        for (layer, name), mine in zip(inner, size, strict=True):
+            uses = len(layer.parts[name]) * prod(layer.outputs[1:])
+            caps.append(Cap([name], _among_all, max(1, mean * most * mine // sum(size) // uses)))
     if "kernel_words" in chip.limits:
         caps += _caps_of_channels(layers, chip)
     return caps
 
 
+def _outside(layer: Wired, layers: Sequence[Wired]) -> list[str]:
+    """Tensors of a layer that read inputs of the network."""
+    names = {one.population for one in layers}
+    if not layer.sources:
+        return [layer.name]
+    found = [source.parameter for source in layer.sources if source.population not in names]
+    return [name for name in dict.fromkeys(found) if name is not None]
+
+
+def _tensors(sources: Sequence[Source], layer: Wired | None = None) -> dict[str, int]:
+    """Tensors of these connections, and how often each is there."""
+    found: dict[str, int] = {}
+    for source in sources:
+        if source.parameter is not None:
+            found[source.parameter] = found.get(source.parameter, 0) + 1
+    return found or ({layer.name: 1} if layer is not None and not sources else {})
+
+
+def _fixed(layer: Wired) -> int:
+    """Inputs of a neuron that no pruning takes away."""
+    return sum(source.parameter is None for source in layer.sources)
+
+
+def _among(tensors: Mapping[str, int], rank: Rank, limit: int, fixed: int) -> list[Cap]:
+    """A limit for all tensors that lead to the same neurons, or come from them."""
+    if not tensors:
+        return []
+    allowed = max(1, (limit - fixed) // max(tensors.values()))
+    return [Cap(tuple(tensors), rank, allowed, together=len(tensors) > 1)]
+
+
+def _dense(layer: Wired, name: str) -> int:
+    return (
+        sum(part.stop - part.start for part in layer.parts[name]) * prod(layer.outputs) * prod(layer.kernels.shape[2:])
+    )
+
+
 def _caps_of_channels(layers: Sequence[Wired], chip: Chip) -> list[Cap]:
     """Limits on the number of output channels."""
+    if forks := beyond_chains(layers, chip):
+        raise InputError(forks[0])
     outputs = channels_that_fit(layers, chip)
     if outputs is None:
         raise InputError(f"no number of channels of this network is small enough for {chip.name}: make it smaller")
     return [
-        Cap([layer.name], lambda score, _: _among_neurons(score, 0), count, after.name)
+        Cap(list(layer.parts), _reached, count, next(iter(after.parts)))
         for layer, after, count in zip(layers, layers[1:], outputs, strict=False)
         if count < layer.outputs[0]
     ]
@@ -118,15 +178,33 @@ def _levels(scores: Scores, geometries: Geometries, caps: Sequence[Cap]) -> dict
     """Level of each synapse: its rank divided by the allowed number; 0 is within all limits."""
     levels = {name: torch.zeros_like(score) for name, score in scores.items()}
     for cap in caps:
-        for name in scores.keys() & cap.names:
-            # A synapse beyond one limit does not count towards another.
-            left = torch.where(levels[name] == 0, scores[name], -math.inf)
-            beyond = torch.div(cap.rank(left, geometries[name]), cap.allowed, rounding_mode="floor")
+        names = [name for name in cap.names if name in scores]
+        # A synapse beyond one limit does not count towards another.
+        left = {name: torch.where(levels[name] == 0, scores[name], -math.inf) for name in names}
+        ranks = _ranks_together(left, geometries, cap) if cap.together else None
+        for name in names:
+            rank = ranks[name] if ranks is not None else cap.rank(left[name], geometries[name])
+            beyond = torch.div(rank, cap.allowed, rounding_mode="floor")
             levels[name] = torch.maximum(levels[name], beyond.to(levels[name]))
             if cap.listener is not None and cap.listener in scores:
                 channels, heard = levels[name].flatten(1).amin(1), levels[cap.listener]
                 levels[cap.listener] = torch.maximum(heard, _from_channels(channels, heard, geometries[cap.listener]))
     return levels
+
+
+def _ranks_together(scores: Scores, geometries: Geometries, cap: Cap) -> dict[str, Tensor]:
+    """Rank of each synapse among those of all tensors at the same neuron."""
+    to, back = (to_rows, from_rows) if cap.rank is _among_inputs else (to_columns, from_columns)
+    matrices = {name: to(score, geometries[name]) for name, score in scores.items()}
+    if len({len(matrix) for matrix in matrices.values()}) > 1:  # neurons that are read pooled, or in parts
+        share = max(1, len(matrices))
+        return {name: cap.rank(score, geometries[name]) * share for name, score in scores.items()}
+    ranks = ranks_in_rows(torch.cat(list(matrices.values()), dim=1))
+    parts = ranks.split([matrix.shape[1] for matrix in matrices.values()], dim=1)
+    return {
+        name: back(part.contiguous(), geometries[name], scores[name].shape)
+        for name, part in zip(matrices, parts, strict=True)
+    }
 
 
 def _from_channels(channels: Tensor, heard: Tensor, shape: Geometry) -> Tensor:
@@ -158,6 +236,14 @@ def _among_targets(score: Tensor, shape: Geometry) -> Tensor:
 
 def _among_all(score: Tensor, _shape: Geometry) -> Tensor:
     return ranks_in_rows(score.reshape(1, -1)).view(score.shape)
+
+
+def _reached(score: Tensor, _shape: Geometry) -> Tensor:
+    return _among_neurons(score, 0)
+
+
+def _heard(score: Tensor, _shape: Geometry) -> Tensor:
+    return _among_neurons(score, 1)
 
 
 def _among_neurons(score: Tensor, axis: int) -> Tensor:

@@ -19,7 +19,8 @@ def not_checked(network: nn.Module, operations: Operations, chip: Chip) -> list[
         chip: its weight bits are named.
     """
     first, *later = operations.layers.items()
-    graded = [name.removesuffix(".weight") for name, layer in later if not layer.spiking]
+    able = None if chip.graded is None else chip.graded.value
+    graded = [] if able else [name.removesuffix(".weight") for name, layer in later if layer.inputs != "binary"]
     found = [
         f"weights rounded to {chip.weight_bits.value[-1]} bits",
         f"the neuron model ({', '.join(_neurons(network)) or 'none found'})",
@@ -29,12 +30,19 @@ def not_checked(network: nn.Module, operations: Operations, chip: Chip) -> list[
         found.append(f"normalisation folded into weights ({', '.join(batch)})")
     if other := sorted(name for name, module in kinds.items() if not isinstance(module, _BatchNorm)):
         found.append(f"normalisation at run time ({', '.join(other)})")
-    if not first[1].spiking:
+    if first[1].inputs == "analog" or (first[1].inputs == "integer" and not able):
         found.append(f"analog inputs of {first[0].removesuffix('.weight')}")
     if graded:
-        others = f" and {len(graded) - _NAMED} other layers" if len(graded) > _NAMED else ""
-        found.append(f"graded spikes into {', '.join(graded[:_NAMED])}{others}")
+        doubt = " (not known whether this chip has them)" if able is None else " (this chip has none)"
+        found.append(f"graded spikes into {_listed(graded, 'other layers')}{doubt}")
+    if operations.products:
+        found.append(f"products of values of neurons ({_listed(list(operations.products), 'others')})")
     return found
+
+
+def _listed(names: list[str], more: str) -> str:
+    others = f" and {len(names) - _NAMED} {more}" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{others}"
 
 
 def _neurons(network: nn.Module) -> list[str]:

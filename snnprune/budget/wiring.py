@@ -1,33 +1,67 @@
-"""Layers of a network as a chip has them: which inputs lead to which neurons."""
+"""Populations of a network as a chip has them: which inputs lead to which neurons."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..connectivity import Connectivity
 from ..errors import InputError
+from ..graph.record import recorded_graph
 from ..options import checked
-from ..probe import run
-from ..synapses import Exclude, Synapses, check_layers, find_synapses, probing
+from ..synapses import Exclude, find_synapses, unpruned
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A population whose values a part of the input channels of a layer are.
+
+    Attributes:
+        population: its name.
+        first: the first input channel.
+        last: one more than the last.
+        shape: (C, H, W) of the population; empty if it is not known.
+        read: (c, h, w) as which the values of these input channels are read from it, pooled or with a stride; None if
+            it is not known which unit leads where.
+        channels: channel of the population for each of the c channels; empty: all, in their order.
+        rows: the first and the last row of the population that lead to each of the h rows.
+        columns: the first and the last column that lead to each of the w columns.
+        delay: time steps between the population and the layer.
+        parameter: name of the tensor of weights; None for a connection without weights.
+    """
+
+    population: str
+    first: int
+    last: int
+    shape: tuple[int, ...] = ()
+    read: tuple[int, int, int] | None = None
+    channels: tuple[int, ...] = ()
+    rows: tuple[tuple[int, int], ...] = ()
+    columns: tuple[tuple[int, int], ...] = ()
+    delay: int = 0
+    parameter: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wired:
-    """One layer of neurons and the synapses that lead to it.
+    """One population of neurons and all synapses that lead to it.
 
-    Everything has two spatial axes; those of a Linear layer are 1 x 1.
+    Everything has two spatial axes; those of a plain matrix are 1 x 1, those of tokens (tokens, 1). Several projections
+    into the population, and several populations that one reads, lie beside each other along the input channels.
 
     Attributes:
-        name: of the tensor of synapses.
+        name: of the tensor of synapses; of several, joined by " + ".
         kernels: which exist, bool [C_out, C_in, kernel height, kernel width], also for groups; on the CPU.
-        inputs: (C_in, H, W) of what one sample sends to the layer at a time step.
+        inputs: (C_in, H, W) of what one sample sends to the population at a time step.
         outputs: (C_out, H, W) of its neurons.
         stride, padding, dilation: (height, width).
         convolution: whether one kernel serves many positions.
+        population: its name; that of the tensor if it is left out.
+        sources: where the input channels come from; empty: from the layer before it.
+        virtual: whether it is a sum that no neuron reads, and has a unit for each value of its own.
     """
 
     name: str
@@ -38,6 +72,27 @@ class Wired:
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     convolution: bool = False
+    population: str = ""
+    sources: tuple[Source, ...] = ()
+    virtual: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.population:
+            object.__setattr__(self, "population", self.name)
+
+    @property
+    def parts(self) -> dict[str, list[slice]]:
+        """Input channels that each tensor of weights serves."""
+        found: dict[str, list[slice]] = {}
+        for source in self.sources:
+            if source.parameter is not None:
+                found.setdefault(source.parameter, []).append(slice(source.first, source.last))
+        return found or {self.name: [slice(0, self.kernels.shape[1])]}
+
+    @property
+    def connections(self) -> int:
+        """Number of its connections; borders ignored."""
+        return int(self.kernels.sum()) * prod(self.outputs[1:])
 
     @property
     def neurons(self) -> int:
@@ -47,7 +102,7 @@ class Wired:
     @property
     def label(self) -> str:
         """Its name without ".weight"."""
-        return self.name.removesuffix(".weight")
+        return " + ".join(part.removesuffix(".weight") for part in self.name.split(" + "))
 
     @property
     def fan_in(self) -> np.ndarray:
@@ -85,93 +140,66 @@ class Wired:
         return heard
 
 
+def read_of(source: Source, read: tuple[int, int, int]) -> Source:
+    """Return a source that is read whole, pooled by whole factors to `read` (c, h, w)."""
+    windows = []
+    for size, small in zip(source.shape[1:], read[1:], strict=True):
+        ends = [-(-size * (index + 1) // small) for index in range(small)]
+        windows.append(tuple(zip([0, *ends], (end - 1 for end in ends), strict=False)))
+    return replace(source, read=read, rows=windows[0], columns=windows[1])
+
+
+def linked(layers: Sequence[Wired]) -> list[Wired]:
+    """Return the layers with their sources; those that have none come from the layer before."""
+    found: list[Wired] = []
+    for layer in layers:
+        if not layer.sources and found:
+            before = found[-1]
+            pooled = pooled_shape(prod(layer.inputs), before.outputs)
+            source = Source(
+                population=before.population,
+                first=0,
+                last=layer.inputs[0],
+                shape=before.outputs,
+                parameter=layer.name,
+            )
+            layer = replace(layer, sources=(source if pooled is None else read_of(source, pooled),))
+        found.append(layer)
+    return found
+
+
 @checked
 def wire(
-    network: nn.Module, example: Tensor, *, connectivity: Connectivity | None = None, exclude: Exclude = ()
+    network: nn.Module,
+    example: Any,
+    *,
+    connectivity: Connectivity | None = None,
+    exclude: Exclude = (),
+    layout: Any = None,
 ) -> list[Wired]:
-    """The layers of a network in the order in which they run.
+    """The populations of a network that synapses lead to, in the order in which they are computed.
 
     Args:
         network: left as it was.
         example: one input batch, as the network takes it.
         connectivity: which synapses exist; None: those whose weight is not 0.
         exclude: layers that are not to be on the chip.
+        layout: axes of the example, as in `snnprune.graph.record`; None: found.
 
     Raises:
-        InputError: a connectivity of another network, a layer that does not run, or one that no chip here can express.
+        InputError: a connectivity of another network, a layer that does not run, or a connection that no chip here can
+            express, with the populations between which it lies.
     """
+    from .merging import populations_of
+
     synapses = find_synapses(network, exclude=exclude)
-    check_layers(synapses, "the wiring of a chip")
     present = connectivity if connectivity is not None else Connectivity.from_network(network, exclude=exclude)
     present.check(network)
-    sizes = _trace(network, synapses, example)
-    if idle := [name for name in synapses if name not in sizes]:
+    recorded = recorded_graph(network, example, layout, names=synapses, mixed=layout is None)
+    if idle := recorded.graph.unused:
         raise InputError(f"{', '.join(idle)} did not run on the example: exclude what is not to be on the chip")
-    layers = []
-    for name, (inputs, outputs) in sizes.items():
-        entry = synapses[name]
-        mask = present[name] if name in present else torch.ones_like(entry.parameter, dtype=torch.bool)
-        layers.append(_wired(name, entry.module, mask.cpu(), inputs, outputs))
-    return layers
-
-
-def _wired(name: str, module: nn.Module, mask: Tensor, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Wired:
-    if isinstance(module, nn.Linear):
-        kernels = mask.numpy()[:, :, None, None]
-        return Wired(name=name, kernels=kernels, inputs=(inputs[0], 1, 1), outputs=(outputs[0], 1, 1))
-    if (
-        not isinstance(module, nn.Conv1d | nn.Conv2d)
-        or module.padding_mode != "zeros"
-        or isinstance(module.padding, str)
-    ):
-        raise InputError(
-            f"{name} is a {type(module).__name__} that no chip here can be described for: use Linear, and Conv1d or "
-            "Conv2d with zeros as padding, given in numbers; exclude it, or replace it by an equal layer of these"
-        )
-    flat = isinstance(module, nn.Conv1d)
-
-    def pair(values: tuple[int, ...], filler: int) -> tuple[int, int]:
-        return (filler, values[0]) if flat else (values[0], values[1])
-
-    kernels = mask.numpy()[:, :, None] if flat else mask.numpy()
-    return Wired(
-        name=name,
-        kernels=_ungrouped(kernels, module.groups),
-        inputs=(inputs[0], *pair(inputs[1:], 1)),
-        outputs=(outputs[0], *pair(outputs[1:], 1)),
-        stride=pair(module.stride, 1),
-        padding=pair(module.padding, 0),
-        dilation=pair(module.dilation, 1),
-        convolution=True,
-    )
-
-
-def _ungrouped(kernels: np.ndarray, groups: int) -> np.ndarray:
-    """Kernels over all input channels; those of other groups do not exist."""
-    if groups == 1:
-        return kernels
-    out, width = kernels.shape[0] // groups, kernels.shape[1]
-    whole = np.zeros((kernels.shape[0], width * groups, *kernels.shape[2:]), bool)
-    for group in range(groups):
-        rows = slice(group * out, (group + 1) * out)
-        whole[rows, group * width : (group + 1) * width] = kernels[rows]
-    return whole
-
-
-def _trace(
-    network: nn.Module, synapses: Mapping[str, Synapses], example: Tensor
-) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Input and output shapes of one sample at one time step, in the order in which layers run first."""
-    names: dict[nn.Module, str] = {entry.module: name for name, entry in synapses.items()}
-    sizes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        features = 1 if isinstance(module, nn.Linear) else len(module.kernel_size) + 1  # type: ignore[arg-type]
-        sizes[names[module]] = (tuple(inputs[0].shape[-features:]), tuple(output.shape[-features:]))
-
-    with torch.no_grad(), torch.random.fork_rng(), probing(network, lambda module: note if module in names else None):
-        run(network, example, of=network)
-    return sizes
+    left_out = {name for name, entry in unpruned(network, exclude=exclude).items() if entry.reason == "excluded"}
+    return populations_of(network, recorded, present, left_out)
 
 
 def pooled_shape(size: int, before: tuple[int, int, int]) -> tuple[int, int, int] | None:

@@ -134,7 +134,7 @@ def _named(layout: Any, inputs: Inputs) -> Layout:
         raise InputError(f"layout must name the axes of {len(tensors)} inputs, found {shortened(layout)}")
     axes = []
     for entry, tensor in zip(several, tensors, strict=True):
-        plain = entry.rstrip(". ") if isinstance(entry, str) else entry
+        plain = entry.rstrip(". ") if isinstance(entry, str) else "?"
         if plain not in (*NAMES, "") or len(plain) > tensor.dim():
             raise InputError(f"layout must be 'B', 'TB' or 'BT' for {list(tensor.shape)}, found {shortened(entry)}")
         axes.append((plain.index("B") if "B" in plain else None, plain.index("T") if "T" in plain else None))

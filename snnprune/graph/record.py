@@ -1,7 +1,8 @@
 """Record the graph of a network: what each tensor of the tape carries from which population, and by which weights."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +26,10 @@ _PLAIN = names_of("add sub clone copy _to_copy detach alias lift_fresh cat stack
 
 # Functions of each weight by itself that leave 0 at 0.
 _KEEPS_ZEROS = names_of("div _to_copy clone detach square pow abs neg relu sign tanh sqrt where masked_fill")
+
+
+# A product of two values that both depend on the input, between populations.
+GATE = "mul of two values"
 
 
 class Rows(NamedTuple):
@@ -82,6 +87,7 @@ class Recorded:
         layout: of the inputs.
         tape: of a run with `SAMPLES` samples.
         uses: in the order in which they ran.
+        units: number of a tensor -> the population whose values it holds, nothing else and in their order.
     """
 
     graph: Graph
@@ -89,6 +95,7 @@ class Recorded:
     layout: Layout
     tape: Tape
     uses: tuple[Use, ...]
+    units: Mapping[int, str] = field(default_factory=dict)
 
 
 @checked
@@ -145,7 +152,7 @@ def recorded_graph(
         return builders[-1].visit
 
     found, tape = find_layout(network, inputs, layout, labels=_count(labels), mixed=mixed, follow=follow)
-    return Recorded(builders[-1].graph(), inputs, found, tape, tuple(builders[-1].uses))
+    return Recorded(builders[-1].graph(), inputs, found, tape, tuple(builders[-1].uses), builders[-1].units)
 
 
 def _count(labels: Any) -> int | None:
@@ -205,6 +212,7 @@ class _Builder:
         self.notes: dict[str, None] = {}
         self.steps = 1
         self.outputs: list[str] = []
+        self.units: dict[int, str] = {}
         self._carried: dict[int, _Carried] = {}
         self._root: dict[int, int] = {}
         self._chains: dict[int, tuple[str, tuple[Step, ...]]] = {
@@ -225,6 +233,7 @@ class _Builder:
             shape = [size for axis, size in enumerate(self.tape.shapes[index]) if axis not in axes]
             self.populations[name] = Population(name=name, kind="input", shape=tuple(shape), graded=True)
             self._carried[index] = _Carried({name: ()})
+            self.units[index] = name
         for index, name in self.tape.parameters.items():
             self._carried[index] = _Carried(parameters=frozenset({name}))
 
@@ -257,7 +266,10 @@ class _Builder:
         named = (
             step.name if not (step.operator is not None and step.operator.is_view) and step.name not in _PLAIN else None
         )
-        self._assign(step, carried.through(plain_name(named) if named and carried.depends else None))
+        named = plain_name(named) if named else None
+        if step.kind == "product" and sum(self._carry(index).depends for index in step.inputs()) > 1:
+            named = GATE
+        self._assign(step, carried.through(named if carried.depends else None))
         self._follow_weights(step)
 
     def _assign(self, step: Step, carried: _Carried) -> None:
@@ -322,7 +334,7 @@ class _Builder:
                 rows,
                 call,
                 shape,
-                weights is not None and self._is_batched(factors[weights], chain, shape),
+                weights is not None and self._is_batched(step, factors[weights], chain, shape),
                 self._real(step),
                 _made(self.tape, step),
             )
@@ -333,6 +345,8 @@ class _Builder:
             found = self._sources(index)
             sources += found
             between = between or next(iter(found.values()), ())
+            if GATE not in between and any(GATE in way for way in found.values()):
+                between = (*between, GATE)
         projection = self._projection(step, shown, name, tuple(dict.fromkeys(sources)), between, rows, factors, weights)
         self.edges.append(_Edge(projection, tuple(self._made.get(source) for source in projection.sources)))
         return number
@@ -362,11 +376,11 @@ class _Builder:
             rows = self.stamps.reduce(shadow, [-1 if which == 0 or step.name == "linear" else -2], keep=False)
         return rows_from(rows, self.stamps.samples)
 
-    def _is_batched(self, factor: int, chain: tuple[Step, ...], shape: torch.Size) -> bool:
+    def _is_batched(self, step: Step, factor: int, chain: tuple[Step, ...], shape: torch.Size) -> bool:
         """Return whether a factor holds several matrices: torch also repeats one, depending on strides."""
         if len(self.tape.shapes[factor]) != 3 or not chain:
             return False
-        places = through(chain, torch.arange(shape.numel(), device="cpu").view(shape))
+        places = through(chain, step, torch.arange(shape.numel(), device="cpu").view(shape))
         return bool((places != places[:1]).any())
 
     def _real(self, step: Step) -> tuple[Tensor, ...]:
@@ -482,13 +496,14 @@ class _Builder:
         for index in step.outputs:
             if index is not None:
                 self._carried[self._root.get(index, index) if index in step.mutated else index] = _Carried({name: ()})
+                self.units[index] = name
 
     def _plain_shape(self, step: Step) -> tuple[int, ...]:
         """Return the shape of what a step reads, without samples and time steps."""
         index = step.inputs()[0]
         shadow = self._shadows[index]
         if step.kind == "neuron" and is_multi(step):
-            shadow = tuple(part[0] for part in shadow)
+            shadow = tuple(part[-1] for part in shadow)  # the last step: a delay leaves the first ones empty
         return plain_shape(shadow, self.stamps.samples)
 
     def _arrive(self, carried: _Carried, target: str, when: int | None) -> None:
@@ -572,12 +587,15 @@ def _projections(edges: Iterable[_Edge]) -> list[Projection]:
     return list(found.values())
 
 
-def through(chain: Iterable[Step], parameter: Tensor) -> Tensor:
-    """Return what the views of a chain make of a tensor of the parameter's shape."""
-    for step in chain:
-        if step.kind == "move" and step.operator is not None:  # others leave every element where it is
-            args, kwargs = (_with(parameter, tree) for tree in (step.args, dict(step.kwargs)))
-            parameter = step.operator(*args, **kwargs)
+def through(chain: Sequence[Step], end: Step, parameter: Tensor) -> Tensor:
+    """Return what the views of a chain make of a tensor of the parameter's shape, for the step that they end at."""
+    for step, after in pairwise((*chain, end)):
+        if step.kind != "move" or step.operator is None:
+            continue  # a constant factor or a type: the same elements at the same places
+        made = step.operator(*_with(parameter, step.args), **_with(parameter, dict(step.kwargs)))
+        if not isinstance(made, Tensor):  # parts, of which one goes on
+            made = next(part for part, index in zip(made, step.outputs, strict=True) if index in after.inputs())
+        parameter = made
     return parameter
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .replay import Domain, Shadow
+from .replay import Domain, Shadow, running_maximum
 from .tape import Step, Tape
 
 # Numbers of samples and of time steps; float32 would take twice the time.
@@ -93,7 +93,7 @@ class Stamps(Domain):
         if is_multi(step):
             if not is_causal(step):
                 late, early = (part.amax(0, keepdim=True).expand(part.shape) for part in (late, early))
-            late, early = (part.cummax(0).values for part in (late, early))
+            late, early = (running_maximum(part, 0) for part in (late, early))
             if shape != late.shape:  # the last potential, or the like, of all steps
                 return late[-1], early[-1], torch.full(shape, len(late), dtype=DTYPE, device="cpu"), nothing
             return late, early, nothing + _along(_count(1, len(late)), 0, late.dim()), nothing

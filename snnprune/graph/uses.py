@@ -148,10 +148,15 @@ class Seen:
 
     def weights_of(self, parameter: Tensor) -> Tensor:
         """Return the factor that a tensor of the parameter's shape leads to, by the views between them."""
-        found = through(self.use.chain, parameter)
+        found = factor_of(self.use, parameter)
         if self._bilinear:
             return found.flatten(1).T
         return found[0] if found.dim() == 3 and not self.use.batched and self._convolution is None else found
+
+
+def factor_of(use: Use, parameter: Tensor) -> Tensor:
+    """Return the factor of a use that a tensor of its parameter's shape leads to, by the views between them."""
+    return through(use.chain, use.step, parameter)
 
 
 def _backward(

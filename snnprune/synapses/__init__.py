@@ -1,7 +1,7 @@
 """The synapses of a network: its weight tensors, how each connects neurons, and runs that find that out."""
 
 from .entries import Exclude, Include, entries_of
-from .find import DTYPES, Synapses, check_layers, find_synapses, synapses_named
+from .find import DTYPES, Synapses, find_synapses, synapses_named
 from .geometries import Geometry, geometry, geometry_named, static_geometry
 from .modules import named_plain_modules, unwrapped
 from .places import places
@@ -16,7 +16,6 @@ __all__ = [
     "Include",
     "Synapses",
     "Unpruned",
-    "check_layers",
     "entries_of",
     "find_synapses",
     "geometry",

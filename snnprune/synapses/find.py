@@ -1,6 +1,6 @@
 """The weight tensors of a network: found, named and excluded."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import cast
 
@@ -90,21 +90,6 @@ def synapses_named(network: nn.Module, names: Collection[str]) -> dict[str, Syna
         raise InputError(f"network must be a torch module, found {type(network).__name__}")
     every = [place for place in matrices_of(network) if place.name in names]
     return {place.name: _synapses(place) for place in every}
-
-
-def check_layers(synapses: Mapping[str, Synapses], what: str, *, cure: str = "name them in exclude") -> None:
-    """Make sure that synapses are weights of linear layers and convolutions, for what reads the input of a layer.
-
-    Args:
-        synapses: by name.
-        what: is done with them, for the message.
-        cure: the end of the message.
-
-    Raises:
-        InputError: a weight of another kind; all are named.
-    """
-    if others := [f"{n} ({type(entry.module).__name__})" for n, entry in synapses.items() if not entry.of_layer]:
-        raise InputError(f"{what} needs weights of Linear and convolution layers, found {', '.join(others)}: {cure}")
 
 
 def _synapses(place: Place) -> Synapses:

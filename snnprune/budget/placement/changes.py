@@ -1,7 +1,7 @@
 """Changes that would make a network fit a chip, and their cost."""
 
 from collections.abc import Callable, Iterator, Sequence
-from math import ceil, prod
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -9,9 +9,10 @@ import numpy as np
 from ..chip import Chip
 from ..wiring import Wired
 from .channels import in_use
+from .fans import fan_ins, fan_outs
 from .layers import spare_channels
 from .result import Placement
-from .single import needs_of_core
+from .single import needs_of_core, parts_of
 
 # bits of a weight -> placement
 Placer = Callable[[int], Placement]
@@ -48,25 +49,19 @@ def cheapest_changes(layers: Sequence[Wired], chip: Chip, placement: Placement, 
     return tuple(change.text for change in sorted(found)[:_MOST] if change.share <= _TOO_MUCH)
 
 
-def fans(layer: Wired, *, first: bool) -> list[tuple[str, str, np.ndarray]]:
-    """Limited counts of each neuron: fan-in, and fan-out unless the inputs are those of the network."""
-    found = [("fan_in", "inputs", layer.fan_in)]
-    return found if first else [*found, ("fan_out", "targets", layer.fan_out)]
-
-
 def _caps(layers: Sequence[Wired], chip: Chip, _placement: Placement, _placer: Placer) -> Iterator[Change]:
     axons = chip.limit("core_input_axons")  # a neuron must find all of its inputs on one core
-    for name, limit in (("fan_in", chip.limit("fan_in") or axons), ("fan_out", chip.limit("fan_out"))):
+    for name, limit, fans in (
+        ("fan-in", chip.limit("fan_in") or axons, fan_ins),
+        ("fan-out", chip.limit("fan_out"), fan_outs),
+    ):
         if limit is None:
             continue
-        excess = sum(
-            int(np.maximum(counts - limit, 0).sum())
-            for index, layer in enumerate(layers)
-            for kind, _, counts in fans(layer, first=not index)
-            if kind == name
-        )
-        if excess:
-            yield _removing(layers, excess, f"cap the {name.replace('_', '-')} at {limit:,}")
+        counted = fans(layers)
+        if excess := sum(fan.beyond(limit) for fan in counted):
+            # What inputs of the network send is no fan-out of a neuron; what is pooled is counted for each neuron.
+            every = max(sum(fan.total for fan in counted), _connections(layers))
+            yield _removing(layers, excess, every, f"cap the {name} at {limit:,}")
 
 
 def _fewer_bits(_layers: Sequence[Wired], chip: Chip, placement: Placement, placer: Placer) -> Iterator[Change]:
@@ -89,14 +84,17 @@ def _fewer_neurons(layers: Sequence[Wired], chip: Chip, placement: Placement, _p
 def _fewer_channels(layers: Sequence[Wired], chip: Chip, _placement: Placement, _placer: Placer) -> Iterator[Change]:
     for layer, used, spare in zip(layers, in_use(layers)[1:], spare_channels(layers, chip), strict=True):
         if spare:
-            lost = int(np.sort(layer.fan_in[used])[:spare].sum())
+            lost = int(np.sort(layer.fan_in[used])[:spare].sum()) * prod(layer.outputs[1:])
             of_all = f"{np.count_nonzero(used):,} output channels of {layer.label} that are in use"
-            yield _removing(layers, lost, f"remove {spare:,} of the {of_all}, to halve its kernels")
+            yield _removing(
+                layers, lost, _connections(layers), f"remove {spare:,} of the {of_all}, to halve its kernels"
+            )
 
 
 def _on_one_core(layers: Sequence[Wired], chip: Chip, _placement: Placement, _placer: Placer) -> Iterator[Change]:
-    hidden = sum(layer.neurons for layer in layers[:-1])
-    into, out = np.sort(layers[0].fan_in), np.sort(layers[-1].kernels.sum((0, 2, 3)))
+    parts = parts_of(layers)
+    hidden = sum(layer.neurons for layer in parts.hidden)
+    every = _connections(layers)
     for name, value in needs_of_core(layers, chip).items():
         limit = chip.limits[name].value
         over = value - limit
@@ -109,17 +107,27 @@ def _on_one_core(layers: Sequence[Wired], chip: Chip, _placement: Placement, _pl
         elif name == "hidden_neurons":
             yield Change(over / hidden, f"remove {over:,} of {hidden:,} hidden neurons")
         elif name == "input_targets":
-            lost = int(into[: ceil(over / prod(layers[0].outputs[1:])) + int((into == 0).sum())].sum())
-            yield _removing(layers, lost, f"connect inputs to {limit:,} neurons only")
+            lost = _smallest(parts.reached(), over)
+            yield _removing(layers, lost, every, f"connect inputs to {limit:,} neurons only")
         elif name == "output_sources":
-            lost = int(out[: ceil(over / prod(layers[-1].inputs[1:])) + int((out == 0).sum())].sum())
-            yield _removing(layers, lost, f"connect outputs to {limit:,} neurons only")
+            lost = _smallest(parts.heard(), over)
+            yield _removing(layers, lost, every, f"connect outputs to {limit:,} neurons only")
         elif name == "mean_fan_out":
             targets = limit * (chip.limit("hidden_neurons") or 1)
-            lost = sum(int(layer.kernels.sum()) for layer in layers[1:]) - targets
-            yield _removing(layers, lost, f"leave {targets:,} synapses behind the first layer")
+            yield _removing(layers, parts.sent() - targets, every, f"leave {targets:,} synapses behind the first layer")
 
 
-def _removing(layers: Sequence[Wired], lost: int, text: str) -> Change:
-    share = lost / max(1, sum(int(layer.kernels.sum()) for layer in layers))
-    return Change(share, f"{text}: removes {share:.1%} of the synapses")
+def _smallest(counts: np.ndarray, number: int) -> int:
+    """Sum of the smallest counts that are not 0."""
+    return int(np.sort(counts[counts > 0])[:number].sum())
+
+
+def _connections(layers: Sequence[Wired]) -> int:
+    return sum(layer.connections for layer in layers)
+
+
+def _removing(layers: Sequence[Wired], lost: int, every: int, text: str) -> Change:
+    """A change by which connections go: each use of a weight is one, so that without shared weights they are those."""
+    share = lost / max(1, every)
+    unit = "connections" if any(prod(layer.outputs[1:]) > 1 for layer in layers) else "synapses"
+    return Change(share, f"{text}: removes {share:.1%} of the {unit}")

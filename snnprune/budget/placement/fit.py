@@ -6,8 +6,9 @@ from dataclasses import replace
 from ...errors import InputError
 from ...options import Count, checked
 from ..chip import Chip
-from ..wiring import Wired
-from .changes import cheapest_changes, fans
+from ..wiring import Wired, linked
+from .changes import cheapest_changes
+from .fans import fan_ins, fan_outs
 from .layers import beyond_layers, place_layers
 from .neurons import place_neurons
 from .result import Placement, cannot
@@ -38,6 +39,7 @@ def fit(layers: Sequence[Wired], chip: Chip, *, bits: Count | None = None) -> Pl
     width: int = allowed[-1] if bits is None else bits
     if width not in allowed:
         raise InputError(f"{chip.name} has weights of {', '.join(map(str, allowed))} bits, not of {width}")
+    layers = linked(layers)
     placement = _place(layers, chip, width)
     changes = cheapest_changes(layers, chip, placement, lambda narrow: _place(layers, chip, narrow))
     return replace(placement, changes=changes)
@@ -56,12 +58,10 @@ def _place(layers: Sequence[Wired], chip: Chip, bits: int) -> Placement:
 def _beyond_neurons(layers: Sequence[Wired], chip: Chip) -> list[str]:
     """Layers whose neurons have more inputs or targets than the chip allows."""
     broken = []
-    for index, layer in enumerate(layers):
-        for name, words, counts in fans(layer, first=not index):
-            limit = chip.limit(name)
-            if limit is not None and (most := int(counts.max())) > limit:
-                unit = "neuron" if name == "fan_in" else "input"
-                broken.append(
-                    f"{unit} {int(counts.argmax())} of {layer.label} has {most:,} {words}, the limit is {limit:,}"
-                )
+    for name, words, fans in (("fan_in", "inputs", fan_ins), ("fan_out", "targets", fan_outs)):
+        if (limit := chip.limit(name)) is None:
+            continue
+        for fan in fans(layers):
+            if (most := int(fan.counts.max(initial=0))) > limit:
+                broken.append(f"{fan.who} has {most:,} {words}, the limit is {limit:,}")
     return broken

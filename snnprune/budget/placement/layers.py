@@ -16,7 +16,9 @@ _TAKEN_OUT = ("channels without a synapse on one side are taken out of the netwo
 
 
 def beyond_layers(layers: Sequence[Wired], chip: Chip) -> list[str]:
-    """Layers with a size, kernel, stride or padding that the chip does not support."""
+    """Layers with a size, kernel, stride or padding that the chip does not support; none where it is no such chip."""
+    if chip.placement == "layers" and (forks := beyond_chains(layers, chip)):
+        return forks
     broken = []
     used = channels_in_use(layers)
     for index, layer in enumerate(layers):
@@ -41,6 +43,24 @@ def beyond_layers(layers: Sequence[Wired], chip: Chip) -> list[str]:
                 broken.append(
                     f"{layer.label} has {odd[0]} as {LIMITS[name].meaning}, allowed are {', '.join(map(str, allowed))}"
                 )
+    return broken
+
+
+def beyond_chains(layers: Sequence[Wired], chip: Chip) -> list[str]:
+    """What makes a network more than a chain, in which each layer reads the one before it and no other."""
+    broken = []
+    for index, layer in enumerate(layers):
+        before = layers[index - 1].population if index else ""
+        names = list(dict.fromkeys(source.population for source in layer.sources)) or [before]
+        if len(layer.sources) > 1:
+            reads = f"reads {', '.join(names)} through {len(layer.sources)} connections"
+        elif layer.sources and layer.sources[0].parameter is None:
+            reads = f"reads {names[0]} without weights"
+        elif index and names != [before]:
+            reads = f"reads {names[0]} and not {before}, the layer before it"
+        else:
+            continue
+        broken.append(f"{layer.label} {reads}: the placement on {chip.name} is a chain, each layer after one other")
     return broken
 
 

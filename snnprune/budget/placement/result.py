@@ -1,11 +1,12 @@
 """Result of a placement."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ...text import html_table
 from ..chip import Chip
+from ..wiring import Wired
 from .tiles import Tile
 
 Verdict = Literal["fits", "needs-more-chips", "cannot"]
@@ -75,3 +76,17 @@ def counted(chip: Chip, cores: int, *, synapses: int = 0, memory: int = 0) -> di
     if chips == 1:
         return {"verdict": "fits", "reasons": (f"takes {', '.join(parts)}",), **counts}
     return {"verdict": "needs-more-chips", "reasons": (f"takes {chips} chips: {', '.join(parts)} of one",), **counts}
+
+
+def assumptions(layers: Sequence[Wired]) -> tuple[str, ...]:
+    """What the placement of these layers takes for granted."""
+    found = [
+        "pooling costs nothing: a neuron sends to the axon of each input that it is pooled into",
+        "each projection has axons of its own: a neuron that two of them read sends to both",
+    ]
+    if virtual := [layer.label for layer in layers if layer.virtual]:
+        found.append(f"sums that no neuron reads are units of their own, as neurons are: {', '.join(virtual)}")
+    if delays := {source.delay for layer in layers for source in layer.sources if source.delay}:
+        steps = "one time step" if delays == {1} else f"{', '.join(map(str, sorted(delays)))} time steps"
+        found.append(f"the chip keeps the delays of {steps} of recurrent connections: no file has a limit for them")
+    return tuple(found)

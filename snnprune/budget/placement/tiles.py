@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import cached_property
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
@@ -62,15 +63,26 @@ class Sheet:
         self.chip = chip
         self.bits = bits
         self.targets = targets
-        reach = chip.limit("target_cores")
         # A neuron that must reach more cores than the chip allows is copied, with all of its inputs.
-        self.copies = np.ones_like(targets) if reach is None else np.maximum(1, -(-targets // reach))
+        self.copies = self._copies(targets)
         self._copied = bool((self.copies > 1).any())
         per_channel = layer.kernels.sum((2, 3), dtype=np.int32) * self.copies.max((1, 2))[:, None].astype(np.int32)
         self._lists = _before(per_channel)
         # Sums of the patches of one block size; loads are computed block by block, so the last size is kept.
         self._block: tuple[int, int] | None = None
         self._neurons = self._outputs = self._lists
+
+    def _copies(self, targets: np.ndarray) -> np.ndarray:
+        reach = self.chip.limit("target_cores")
+        return np.ones_like(targets) if reach is None else np.maximum(1, -(-targets // reach))
+
+    def sending(self, targets: np.ndarray, tiles: Sequence[Tile]) -> list[Tile] | None:
+        """The tiles with other numbers of cores that each neuron sends to; None where they break a limit."""
+        if bool((self._copies(targets) != self.copies).any()):
+            return None
+        self.targets, self._block = targets, None
+        found = [self._tile(tile.first, tile.last, tile.block, tile.patches) for tile in tiles]
+        return None if any(self.exceeded(tile.load) for tile in found) else found
 
     def load(self, first: int, last: int, block: tuple[int, int], *, beside: int = 0) -> Load:
         """Load of channels `first:last` on the fullest patch, sharing the core with `beside` other neurons."""
@@ -131,6 +143,38 @@ class Sheet:
                 best = tiles
         return best or broken
 
+    def balanced(self, tiles: Sequence[Tile]) -> list[Tile]:
+        """As many tiles with more equal numbers of connections; the same ones where these would break a limit."""
+        count, patches, sums = len(tiles), tiles[0].patches, self._sums
+        height, width = (
+            -(-side // -(-side // size)) for side, size in zip(self.layer.outputs[1:], tiles[0].block, strict=True)
+        )
+        wanted = sums[-1] * np.arange(1, count) / count
+        above = np.searchsorted(sums, wanted)
+        near = np.where(wanted - sums[above - 1] < sums[above] - wanted, above - 1, above)
+        own = [0, *(tile.last for tile in tiles)]
+        ends = [0, *near.tolist(), len(sums) - 1]
+        most, least = (max(int(sums[last] - sums[first]) for first, last in pairwise(cut)) for cut in (own, ends))
+        if least >= most or any(last <= first for first, last in pairwise(ends)):
+            ends, least = own, most
+        if least * height * width >= most * tiles[0].block[0] * tiles[0].block[1]:
+            return list(tiles)
+        found = [self._tile(first, last, (height, width), patches) for first, last in pairwise(ends)]
+        return list(tiles) if any(self.exceeded(tile.load) for tile in found) else found
+
+    def connections(self, tile: Tile) -> int:
+        """Number of connections of a tile, at most; borders ignored."""
+        return int(self._sums[tile.last] - self._sums[tile.first]) * tile.block[0] * tile.block[1]
+
+    @cached_property
+    def _sums(self) -> np.ndarray:
+        """Synapses of all channels before each, through one position."""
+        return np.concatenate([[0], np.cumsum(self.layer.kernels.sum((1, 2, 3), dtype=np.int64))])
+
+    def _tile(self, first: int, last: int, block: tuple[int, int], patches: int) -> Tile:
+        load = self.load(first, last, block)
+        return Tile(layer=self.layer.name, first=first, last=last, block=block, patches=patches, load=load)
+
     def _least(self, block: tuple[int, int]) -> int:
         """Cores that it takes at least with such patches, by the number of neurons alone."""
         neurons = len(self.layer.kernels) * block[0] * block[1]
@@ -149,8 +193,7 @@ class Sheet:
             last = self._furthest(first, rows, block, hint)
             if last == first:
                 return self.exceeded(self.load(first, first + 1, block)) or ""
-            load = self.load(first, last, block)
-            tiles.append(Tile(layer=self.layer.name, first=first, last=last, block=block, patches=patches, load=load))
+            tiles.append(self._tile(first, last, block, patches))
             first, hint = last, last - first
             if at_most is not None and len(tiles) * patches > at_most:
                 return []

@@ -114,7 +114,9 @@ def _chips(chips: Mapping[str, Mapping[str, Any]]) -> str:
         reasons = lines(chip["reasons"])
         if chip["verdict"] != "cannot" and chip.get("not_checked"):
             unchecked = escape(f"not checked: {', '.join(chip['not_checked'])}")
-            reasons = Cell(f"{reasons.html}<small class=line>{unchecked}</small>", kind="text")
+            load = chip.get("cores_load")
+            loads = f"<small class=line>{escape(load['text'])}</small>" if load else ""
+            reasons = Cell(f"{reasons.html}{loads}<small class=line>{unchecked}</small>", kind="text")
         row = [Cell(escape(name), kind="name"), Cell(verdict, rank[chip["verdict"]]), reasons, lines(chip["changes"])]
         rows.append([*row, Cell(escape(chip["zeros_free"]))])
     heads = ["chip", "verdict", "why", "what would help", "an absent synapse frees"]
