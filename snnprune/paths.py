@@ -8,13 +8,13 @@ from .connectivity import Connectivity
 from .graph.reach import reaching
 from .layout import to_rows
 from .options import checked
-from .probe import need_autograd
+from .probe import Axes, need_autograd
 from .synapses import static_geometry, synapses_named
 
 
 @checked
 def effective_connectivity(
-    network: nn.Module, connectivity: Connectivity, example: Any, *, layout: Any = None
+    network: nn.Module, connectivity: Connectivity, example: Any, *, layout: Axes = None
 ) -> Connectivity:
     """Return the synapses that can change an output of the network.
 
@@ -43,7 +43,7 @@ def effective_connectivity(
 
 @checked
 def dead_neurons(
-    network: nn.Module, connectivity: Connectivity, example: Any, *, layout: Any = None
+    network: nn.Module, connectivity: Connectivity, example: Any, *, layout: Axes = None
 ) -> dict[str, Tensor]:
     """Return for each tensor of synapses which postsynaptic units (neurons, or channels of a convolution) are dead.
 

@@ -4,13 +4,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map
 
 from .errors import InputError, shortened
+from .options import Converted
 from .synapses import Exclude, find_synapses, probing
 
 # Parameter name -> scores of its synapses.
@@ -30,6 +31,32 @@ def weights_of(network: nn.Module, exclude: Exclude) -> Scores:
 def widened(tensor: Tensor) -> Tensor:
     """Return numbers as they are in float32 or float64; narrower ones in float32, which is exact."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+# --- Axes
+
+
+def check_layout(layout: Any) -> Any:
+    """Return the axes of a network's inputs as they are given, after a check.
+
+    Args:
+        layout: "B" (samples first), "TB" (time steps, then samples), "BT", each with or without "..." behind, "" for an
+            input without samples; one for all inputs, or one for each in a tuple, a list or a dict; or None.
+
+    Raises:
+        InputError: anything else.
+    """
+    several = list(layout.values()) if isinstance(layout, Mapping) else layout
+    entries = several if isinstance(several, tuple | list) else [layout]
+    for entry in entries:
+        plain = entry.rstrip(". ") if isinstance(entry, str) else entry
+        if not (plain in ("B", "TB", "BT", "") if isinstance(plain, str) else entry is None and entries == [None]):
+            raise InputError(f"layout must be 'B', 'TB' or 'BT', or one for each input, found {shortened(entry)}")
+    return layout
+
+
+# The axes of a network's inputs, as an option.
+Axes = Annotated[Any, Converted(check_layout)]
 
 
 # --- Batches
@@ -162,6 +189,14 @@ def _checked_labels(inputs: Tensor, labels: Any) -> Tensor:
 # --- Inputs
 
 
+# A factor that changes every number but 0.
+_OTHER = 0.7
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf.is_floating_point()
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What a network is called with: positional arguments, and keywords."""
@@ -197,6 +232,15 @@ class Inputs:
             return leaf.index_select(axis, chosen)
 
         args, kwargs = tree_map(cut, (self.args, dict(self.kwargs)))
+        return Inputs(args, kwargs)
+
+    def changed(self) -> "Inputs":
+        """Return inputs of the same shapes with other values: each tensor turned by one element."""
+
+        def turned(leaf: Any) -> Any:
+            return leaf.flatten().roll(1).view(leaf.shape) * _OTHER if _is_number(leaf) else leaf
+
+        args, kwargs = tree_map(turned, (self.args, dict(self.kwargs)))
         return Inputs(args, kwargs)
 
     def sizes(self, axes: Sequence[int | None]) -> list[int]:

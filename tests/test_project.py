@@ -98,7 +98,7 @@ def test_lint_and_types(command):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-ROOMS = ("methods", "criteria", "allocation", "budget", "export", "report", "training", "runs")
+ROOMS = ("methods", "criteria", "allocation", "budget", "export", "graph", "report", "training", "runs")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from ..connectivity import Connectivity
 from ..errors import InputError
 from ..graph import geometry
 from ..options import Converted, Fraction, check, checked
-from ..probe import Batch, Batches, each_batch, inputs_of
+from ..probe import Axes, Batch, Batches, each_batch, inputs_of
 from ..synapses import Exclude, Include, entries_of
 from .assessment import Assessment
 from .chip import CHIPS, Chip, find_chip
@@ -47,7 +47,7 @@ def assess(
     static: Static = "once",
     exclude: Exclude = (),
     include: Include = (),
-    layout: Any = None,
+    layout: Axes = None,
     run: Mapping[str, Any] | None = None,
 ) -> Assessment:
     """Count the operations of a network on real inputs, and place it on chips.

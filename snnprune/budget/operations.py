@@ -1,22 +1,34 @@
 """Synaptic operations: spikes times existing synapses, counted on real inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..connectivity import Connectivity
-from ..errors import InputError
+from ..errors import InputError, shortened
 from ..graph.uses import Seen, Watched
 from ..options import Converted, checked
-from ..probe import Batches, each_batch, need_autograd
+from ..probe import Axes, Batches, each_batch, need_autograd
 from ..synapses import Exclude, find_synapses
 from ..text import aligned, html_table
 from .counting import Counter, LayerOperations
 
 Static = Literal["once", "each-step"]
+
+
+def _check_lengths(lengths: Any) -> Any:
+    if lengths is None:
+        return None
+    if isinstance(lengths, Iterable) and not isinstance(lengths, str | bytes | Mapping | Tensor | np.ndarray):
+        return lengths
+    raise InputError(f"lengths must be a list with the lengths of each batch, found {shortened(lengths)}")
+
+
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.uint8)
 # Batches that are read one by one, so that they need not be in memory together.
 Stream = Annotated[Batches, Converted(each_batch)]
 
@@ -90,8 +102,8 @@ def count_operations(
     connectivity: Connectivity | None = None,
     static: Static = "once",
     exclude: Exclude = (),
-    layout: Any = None,
-    lengths: Any = None,
+    layout: Axes = None,
+    lengths: Annotated[Any, Converted(_check_lengths)] = None,
 ) -> Operations:
     """Run a network on real inputs and count the operations of its existing synapses.
 
@@ -153,12 +165,18 @@ def count_operations(
     )
 
 
-def _kept(remaining: Any, timesteps: int) -> Tensor:
+def _kept(remaining: Iterator[Any], timesteps: int) -> Tensor:
     """Return which steps of each sample of the next batch count, float64 [T, B]."""
     found = next(remaining, None)
     if found is None:
         raise InputError("lengths must be given for each batch, found fewer of them than batches")
-    sizes = torch.as_tensor(found).cpu()
-    if sizes.dim() != 1 or sizes.is_floating_point() or int(sizes.min()) < 1 or int(sizes.max()) > timesteps:
-        raise InputError(f"lengths must be whole numbers [B] from 1 to {timesteps}, found {sizes.tolist()!r:.60}")
+    try:
+        sizes = torch.as_tensor(found, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        sizes = torch.empty(0, device="cpu")
+    whole = (
+        sizes.dim() == 1 and sizes.numel() > 0 and sizes.dtype in (torch.int64, torch.int32, torch.int16, torch.uint8)
+    )
+    if not whole or int(sizes.min()) < 1 or int(sizes.max()) > timesteps:
+        raise InputError(f"lengths must be whole numbers [B] from 1 to {timesteps}, found {shortened(found)}")
     return (torch.arange(timesteps, device="cpu")[:, None] < sizes).double()

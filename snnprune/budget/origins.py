@@ -73,8 +73,8 @@ class _Units(Domain):
         name = self.units[index]
         own, first, size = self.populations[name].shape, self.starts[name], self.populations[name].size
         if tuple(shape[len(shape) - len(own) :]) != tuple(own):  # in another order: any of them
-            return torch.full(shape, first), torch.full(shape, first + size - 1)
-        numbers = torch.arange(first, first + size).view(own).expand(shape)
+            return _filled(shape, first), _filled(shape, first + size - 1)
+        numbers = torch.arange(first, first + size, device="cpu").view(own).expand(shape)
         return numbers.clone(), numbers.clone()
 
     def union(self, parts: Sequence[Shadow], shape: torch.Size) -> Shadow:
@@ -110,11 +110,11 @@ class _Units(Domain):
         name, use = self.makers[id(step)]
         first, size = self.starts[name], self.populations[name].size
         if "convolution" in step.name:
-            numbers = torch.arange(first, first + size).view(1, *shape[1:]).expand(shape)
+            numbers = torch.arange(first, first + size, device="cpu").view(1, *shape[1:]).expand(shape)
             return numbers.clone(), numbers.clone()
         axis = -2 if use.weights == 0 and len(shape) > 1 else -1
         each = size // shape[axis]
-        low = first + each * torch.arange(shape[axis])
+        low = first + each * torch.arange(shape[axis], device="cpu")
         at = self._positions(use, each)
         if at is None or at.numel() * shape[axis] != shape.numel():
             low = (low if axis == -1 else low[:, None]).expand(shape)
@@ -129,8 +129,8 @@ class _Units(Domain):
             return None
         steps = use.rows.steps
         order = torch.argsort(steps.flatten(), stable=True)
-        at = torch.empty(steps.numel(), dtype=torch.int64)
-        at[order] = torch.arange(steps.numel()) % each
+        at = torch.empty(steps.numel(), dtype=torch.int64, device="cpu")
+        at[order] = torch.arange(steps.numel(), device="cpu") % each
         samples = self.samples if use.rows.sampled else 1
         return at.view(steps.shape[0], 1, -1).expand(-1, samples, -1).flatten()
 
@@ -139,7 +139,7 @@ class _Units(Domain):
 
 
 def _nothing(shape: Sequence[int]) -> Shadow:
-    return torch.full(tuple(shape), _NONE), torch.zeros(tuple(shape), dtype=torch.int64)
+    return _filled(tuple(shape), _NONE), _filled(tuple(shape), 0)
 
 
 def origins(found: Recorded, only: str | None = None) -> dict[str, Origin]:
@@ -185,8 +185,8 @@ def _by_channel(use: Use, shadow: Shadow, domain: _Units) -> Shadow:
     at = domain._positions(use, each)
     assert at is not None
     shape, index = (each, low.shape[1]), at[:, None].expand(-1, low.shape[1])
-    low = torch.full(shape, _NONE).scatter_reduce(0, index, low, "amin")
-    return low.T, torch.zeros(shape, dtype=torch.int64).scatter_reduce(0, index, high, "amax").T
+    low = _filled(shape, _NONE).scatter_reduce(0, index, low, "amin")
+    return low.T, _filled(shape, 0).scatter_reduce(0, index, high, "amax").T
 
 
 def _origin(parts: Sequence[Shadow], domain: _Units) -> Origin:
@@ -198,3 +198,7 @@ def _origin(parts: Sequence[Shadow], domain: _Units) -> Origin:
     population = np.where(most == 0, -1, np.where(first == last, first, -2))
     offset = starts[np.clip(population, 0, None)][:, None]
     return Origin(population, low - offset, high - offset)
+
+
+def _filled(shape: Sequence[int], value: int) -> Tensor:
+    return torch.full(tuple(shape), value, dtype=torch.int64, device="cpu")  # whatever the default is

@@ -12,6 +12,7 @@ from ..connectivity import Connectivity
 from ..errors import InputError
 from ..graph.record import recorded_graph
 from ..options import checked
+from ..probe import Axes
 from ..synapses import Exclude, find_synapses, unpruned
 
 
@@ -175,7 +176,7 @@ def wire(
     *,
     connectivity: Connectivity | None = None,
     exclude: Exclude = (),
-    layout: Any = None,
+    layout: Axes = None,
 ) -> list[Wired]:
     """The populations of a network that synapses lead to, in the order in which they are computed.
 

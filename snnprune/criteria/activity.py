@@ -1,14 +1,13 @@
 """Sums, for each weight, over the presynaptic activity of all samples, time steps and positions."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import SilentLayers
 from ..graph.uses import Seen, Watched
-from ..probe import CURE, each_batch, need_autograd, weights_of, widened
+from ..probe import CURE, Axes, each_batch, need_autograd, weights_of, widened
 from ..synapses import Exclude, find_synapses
 from .registry import Batches, Scores
 
@@ -17,7 +16,7 @@ Visit = Callable[[str, Seen, Tensor], None]
 
 
 def visit_layers(
-    network: nn.Module, batches: Batches, visit: Visit, *, exclude: Exclude, layout: Any = None, mixed: bool = True
+    network: nn.Module, batches: Batches, visit: Visit, *, exclude: Exclude, layout: Axes = None, mixed: bool = True
 ) -> None:
     """Run a network on batches, without gradients and in evaluation mode, and call `visit` at each use of its synapses.
 
@@ -66,7 +65,7 @@ def input_sums(
     batches: Batches,
     *transforms: Callable[[Tensor], Tensor],
     exclude: Exclude,
-    layout: Any = None,
+    layout: Axes = None,
 ) -> list[Scores]:
     """Return for each weight the sum of a function of its input, over all its uses on all batches.
 

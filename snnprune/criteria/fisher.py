@@ -1,11 +1,10 @@
 """Second-order saliency with the diagonal of the empirical Fisher information."""
 
-from typing import Any
-
 from torch import nn
 
 from ..losses import Loss, mse
 from ..options import checked
+from ..probe import Axes
 from ..synapses import Exclude
 from .gradients import mean_over_batches
 from .registry import Batches, Scores, register
@@ -14,7 +13,7 @@ from .registry import Batches, Scores, register
 @register("fisher", needs="labels")
 @checked
 def fisher(
-    network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: Exclude = (), layout: Any = None
+    network: nn.Module, batches: Batches, *, loss: Loss = mse, exclude: Exclude = (), layout: Axes = None
 ) -> Scores:
     r"""Fisher: :math:`\frac{1}{2} w^2 F`, with :math:`F = \frac{1}{N} \sum_n g_n^2` over single samples.
 

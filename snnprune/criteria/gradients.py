@@ -13,6 +13,7 @@ from ..graph.uses import Seen
 from ..losses import Loss
 from ..probe import (
     CURE,
+    Axes,
     Inputs,
     batches_of,
     check_classes,
@@ -39,7 +40,7 @@ def visit_gradients(
     exclude: Exclude,
     one_by_one: bool = False,
     differentiable: bool = False,
-    layout: Any = None,
+    layout: Axes = None,
 ) -> None:
     """Call `visit` with the gradient of the loss of each batch by each tensor of synapses, through all time steps.
 
@@ -103,7 +104,7 @@ def mean_over_batches(
     *,
     exclude: Exclude,
     one_by_one: bool = False,
-    layout: Any = None,
+    layout: Axes = None,
 ) -> Scores:
     """Return the mean over batches, or over samples with `one_by_one`, of a function of weight and gradient.
 

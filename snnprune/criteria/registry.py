@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import InputError, shortened
 from ..losses import Loss, mse
 from ..options import checked
-from ..probe import Batch, Batches, Scores, batches_of, widened
+from ..probe import Axes, Batch, Batches, Scores, batches_of, widened
 from ..registry import Registry
 from ..shapes import check_shapes, shapes_of
 from ..synapses import Exclude, Include, entries_of, find_synapses
@@ -82,7 +82,7 @@ def score(
     loss: Loss = mse,
     exclude: Exclude = (),
     include: Include = (),
-    layout: Any = None,
+    layout: Axes = None,
     **options: Any,
 ) -> Scores:
     """Score a network's synapses by a criterion.

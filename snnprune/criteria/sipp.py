@@ -1,13 +1,11 @@
 """SiPP: scores by empirical sensitivity, the share of a synapse in the drive of its neuron."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from ..graph.uses import Seen
 from ..options import checked
-from ..probe import weights_of, widened
+from ..probe import Axes, weights_of, widened
 from ..synapses import Exclude
 from .activity import per_weight, visit_layers
 from .registry import Batches, Scores, register
@@ -18,7 +16,7 @@ SILENT = 1e-30
 
 @register("sipp", needs="inputs")
 @checked
-def sipp(network: nn.Module, batches: Batches, *, exclude: Exclude = (), layout: Any = None) -> Scores:
+def sipp(network: nn.Module, batches: Batches, *, exclude: Exclude = (), layout: Axes = None) -> Scores:
     r"""SiPP: the largest share, over samples, of a synapse in the drive of its neuron.
 
     .. math:: s_{ij} = \max_n\; mean_p \frac{w_{ij} a_j}{\sum_k w_{ik} a_k}

@@ -10,7 +10,7 @@ from ..graph.record import recorded_graph
 from ..graph.tape import Ref, Step, Tape
 from ..layout import from_rows, to_rows
 from ..options import checked
-from ..probe import batches_of, first_batch, weights_of, widened
+from ..probe import Axes, batches_of, first_batch, weights_of, widened
 from ..synapses import Exclude, Synapses, find_synapses, static_geometry
 from .activity import input_sums
 from .registry import Batches, Scores, register
@@ -18,7 +18,7 @@ from .registry import Batches, Scores, register
 
 @register("spike-flip", needs="inputs")
 @checked
-def spike_flip(network: nn.Module, batches: Batches, *, exclude: Exclude = (), layout: Any = None) -> Scores:
+def spike_flip(network: nn.Module, batches: Batches, *, exclude: Exclude = (), layout: Axes = None) -> Scores:
     r"""Spike-flip: :math:`E[|x_j|] \cdot |w_{ij}| \cdot |\gamma_i| / \sqrt{\sigma_i^2 + \epsilon}`.
 
     The mean change of a membrane potential when the synapse is removed: its presynaptic activity times its weight, with

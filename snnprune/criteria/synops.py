@@ -1,12 +1,10 @@
 """Synaptic operations: scores by weight per spike that a synapse carries."""
 
-from typing import Any
-
 import torch
 from torch import nn
 
 from ..options import checked
-from ..probe import weights_of
+from ..probe import Axes, weights_of
 from ..synapses import Exclude
 from .activity import input_sums
 from .registry import Batches, Scores, register
@@ -14,7 +12,7 @@ from .registry import Batches, Scores, register
 
 @register("synops", needs="inputs")
 @checked
-def synops(network: nn.Module, batches: Batches, *, exclude: Exclude = (), layout: Any = None) -> Scores:
+def synops(network: nn.Module, batches: Batches, *, exclude: Exclude = (), layout: Axes = None) -> Scores:
     r"""Synaptic-operation cost: :math:`|w_{ij}| / n_j`, with :math:`n_j` the spikes that the synapse carries.
 
     A spike costs one operation at every synapse that it reaches, for a convolution at every position. Synapses with

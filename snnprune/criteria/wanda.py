@@ -1,12 +1,10 @@
 """Wanda: scores by weight times activity."""
 
-from typing import Any
-
 import torch
 from torch import nn
 
 from ..options import checked
-from ..probe import weights_of
+from ..probe import Axes, weights_of
 from ..synapses import Exclude
 from .activity import input_sums
 from .registry import Batches, Scores, register
@@ -14,7 +12,7 @@ from .registry import Batches, Scores, register
 
 @register("wanda", needs="inputs")
 @checked
-def wanda(network: nn.Module, batches: Batches, *, exclude: Exclude = (), layout: Any = None) -> Scores:
+def wanda(network: nn.Module, batches: Batches, *, exclude: Exclude = (), layout: Axes = None) -> Scores:
     r"""Wanda: :math:`|w_{ij}| \cdot \lVert x_j \rVert_2`, the norm over all samples, time steps and positions.
 
     Sun et al.: "A Simple and Effective Pruning Approach for Large Language Models", ICLR 2024, equation 1. The paper

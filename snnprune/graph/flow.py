@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..probe import Inputs, split_batch
 from ..synapses import unwrapped
-from .layouts import recorded
+from .layouts import check_strangers, recorded
 from .reach import linear_map, one_sample, pooled
 from .replay import Domain, Shadow, replay
 from .stamps import is_causal, is_multi
@@ -83,7 +83,9 @@ def flow(network: nn.Module, weights: Mapping[str, Tensor], example: Any, *, lay
         layout: of the inputs; None: found where that is possible, to look at one sample.
     """
     network = unwrapped(network)
-    tape = recorded(network, one_sample(network, Inputs.of(split_batch(example)[0]), layout))
+    inputs = one_sample(network, Inputs.of(split_batch(example)[0]), layout)
+    tape = recorded(network, inputs)
+    check_strangers(network, inputs, tape)
     leaves = {name: weight.detach().cpu().clone().requires_grad_() for name, weight in weights.items()}
     dtype = next(iter(leaves.values())).dtype
     with torch.enable_grad(), torch.autograd.graph.allow_mutation_on_saved_tensors():

@@ -17,6 +17,7 @@ from .tape import Step, Tape, record_tape
 # Number of samples in the runs that find out what depends on what.
 SAMPLES = 2
 NAMES = ("B", "TB", "BT")
+LEFT = "values leave torch in {}, through NumPy or the like, and cannot be followed: use torch there"
 # (layout, tape) -> what visits each step of a replay with the shadows of its inputs.
 Follow = Callable[["Layout", Tape], Callable[[Step, list[Shadow]], None]]
 
@@ -181,7 +182,8 @@ def _misfit(tape: Tape, layout: Layout, follow: Follow | None, *, asked: bool = 
     if any(bool((sample == -2).any()) for sample in samples):
         return f"samples mix in {_mixing(tape, shadows)}, so their axis cannot be found"
     if not any(bool((sample >= 0).any()) for sample in samples):
-        return "no output depends on a sample"
+        lost = next(iter(tape.strangers.values()), None)
+        return "no output depends on a sample" if lost is None else LEFT.format(lost or "the network")
     if layout.names()[0] == "BT" and not (times.seen or asked):
         return "no neuron shows an axis of time"
     wrong = times.wrong if layout.names()[0] == "BT" else ""  # attention may look ahead in [T, B, ...]
@@ -250,3 +252,28 @@ def recorded(network: nn.Module, inputs: Inputs, **options: Any) -> Tape:
     where: list[str] = []
     with takes_inputs(network, inputs, where):
         return record_tape(network, inputs.args, inputs.kwargs, failed=where, **options)
+
+
+def cut_for(inputs: Inputs, layout: Layout) -> Inputs:
+    """Return the inputs of the runs that find out what depends on what: of `SAMPLES` samples, where there are any."""
+    return inputs.taken(layout.samples, SAMPLES) if any(axis is not None for axis in layout.samples) else inputs
+
+
+def check_strangers(network: nn.Module, inputs: Inputs, tape: Tape) -> None:
+    """Make sure that tensors that come from nowhere are constants, and no values that left torch in between.
+
+    Args:
+        network: without wrappers.
+        inputs: of the run that was recorded.
+        tape: of that run.
+
+    Raises:
+        InputError: one of them changes with the inputs; the module is named.
+    """
+    if not tape.strangers:
+        return
+    again = recorded(network, inputs.changed())
+    for (index, module), other in zip(tape.strangers.items(), again.strangers, strict=False):
+        first, second = tape.outside[index], again.outside[other]
+        if first.shape != second.shape or not bool(((first == second) | (first != first)).all()):
+            raise InputError(LEFT.format(module or "the network"))

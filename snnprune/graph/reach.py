@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..probe import Inputs, split_batch
 from ..synapses import unwrapped
-from .layouts import find_layout, recorded
+from .layouts import check_strangers, find_layout, recorded
 from .operators import arguments_of
 from .replay import Domain, Shadow, largest, replay
 from .stamps import is_causal, is_multi
@@ -185,6 +185,7 @@ def reaching(network: nn.Module, masks: Mapping[str, Tensor], example: Any, layo
         replaced = {name: learned[name].detach() * mask.to(learned[name].device) for name, mask in masks.items()}
     tape = recorded(network, inputs, replaced=replaced, keep_not_zero=True)
     del replaced
+    check_strangers(network, inputs, tape)
     leaves = {name: mask.float().cpu().requires_grad_() for name, mask in masks.items()}
     with torch.enable_grad(), torch.autograd.graph.allow_mutation_on_saved_tensors():
         shadows = replay(tape, Reach(tape, leaves))

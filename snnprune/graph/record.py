@@ -11,10 +11,10 @@ from torch.utils._pytree import tree_map
 
 from ..errors import InputError
 from ..options import checked
-from ..probe import Inputs, split_batch
+from ..probe import Axes, Inputs, split_batch
 from ..synapses import Exclude, find_synapses, unwrapped
 from .graph import Graph, Operation, Population, Projection
-from .layouts import Layout, find_layout
+from .layouts import Layout, check_strangers, cut_for, find_layout
 from .operators import ACTIVATIONS, COMPARISONS, arguments_of, names_of, plain_name
 from .replay import Shadow, operands_of
 from .stamps import is_multi, latest, stamp_of
@@ -99,7 +99,7 @@ class Recorded:
 
 
 @checked
-def record(network: nn.Module, example: Any, layout: Any = None, *, exclude: Exclude = ()) -> Graph:
+def record(network: nn.Module, example: Any, layout: Axes = None, *, exclude: Exclude = ()) -> Graph:
     """Run a network on an example, and return its graph.
 
     Args:
@@ -120,7 +120,7 @@ def record(network: nn.Module, example: Any, layout: Any = None, *, exclude: Exc
 def recorded_graph(
     network: nn.Module,
     example: Any,
-    layout: Any = None,
+    layout: Axes = None,
     *,
     names: Collection[str] | None = None,
     mixed: bool = False,
@@ -152,6 +152,7 @@ def recorded_graph(
         return builders[-1].visit
 
     found, tape = find_layout(network, inputs, layout, labels=_count(labels), mixed=mixed, follow=follow)
+    check_strangers(network, cut_for(inputs, found), tape)
     return Recorded(builders[-1].graph(), inputs, found, tape, tuple(builders[-1].uses), builders[-1].units)
 
 

@@ -8,14 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..options import checked
+from ..probe import Axes
 from ..synapses import Exclude, Geometry, Include
 from ..synapses import geometry as static
 from .graph import Projection
 from .record import Recorded, Use, recorded_graph
 
 
+@checked
 def geometry(
-    network: nn.Module, example: Any = None, *, exclude: Exclude = (), include: Include = (), layout: Any = None
+    network: nn.Module, example: Any = None, *, exclude: Exclude = (), include: Include = (), layout: Axes = None
 ) -> dict[str, Geometry]:
     """Return the geometry of every tensor of synapses.
 
@@ -36,7 +39,7 @@ def geometry(
 
 
 def with_uses(
-    network: nn.Module, shapes: Mapping[str, Geometry], example: Any, *, layout: Any = None
+    network: nn.Module, shapes: Mapping[str, Geometry], example: Any, *, layout: Axes = None
 ) -> dict[str, Geometry]:
     """Return geometries with the number of uses of each weight, counted on an example; arguments as in `geometry`."""
     uses = uses_of(recorded_graph(network, example, layout, names=shapes, mixed=True))

@@ -76,6 +76,7 @@ class Tape:
         outside: tensors that no step made (parameters, buffers, constants, inputs), and those made by a step whose
             elements are whole numbers or truth values, by number.
         parameters: number of a tensor -> name of the parameter that it is.
+        strangers: number of a tensor -> module in which it appeared, that neither a step made nor the network held.
         inputs: numbers of the network's inputs.
         outputs: numbers of the network's outputs.
         not_zero: where each output of each step was not 0, in the order of the steps; empty unless it was asked for.
@@ -85,6 +86,7 @@ class Tape:
     shapes: dict[int, torch.Size] = field(default_factory=dict)
     outside: dict[int, Tensor] = field(default_factory=dict)
     parameters: dict[int, str] = field(default_factory=dict)
+    strangers: dict[int, str] = field(default_factory=dict)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     not_zero: dict[Step, dict[int, Tensor]] = field(default_factory=dict)
@@ -113,6 +115,8 @@ class Recorder(TorchDispatchMode):
             name for name, module in named_plain_modules(network) if isinstance(module, nn.RNNBase | nn.RNNCellBase)
         }
         self._parameters = {id(parameter): name for name, parameter in plain_parameters(network)}
+        self._stored = {_memory(parameter): name for name, parameter in plain_parameters(network)}  # weight.data
+        self._held = {id(tensor) for tensor in held_by(network)}
         replaced = replaced or {}
         self._replaced = {key: replaced[name] for key, name in self._parameters.items() if name in replaced}
 
@@ -125,8 +129,10 @@ class Recorder(TorchDispatchMode):
         self.tape.shapes[index] = tensor.shape
         if not made or not (tensor.is_floating_point() or tensor.is_complex()):
             self.tape.outside[index] = tensor
-        if id(tensor) in self._parameters:
-            self.tape.parameters[index] = self._parameters[id(tensor)]
+        if (name := self._parameters.get(id(tensor)) or self._stored.get(_memory(tensor))) is not None:
+            self.tape.parameters[index] = name
+        elif not made and tensor.is_floating_point() and tensor.numel() > 1 and id(tensor) not in self._held:
+            self.tape.strangers[index] = self.where[-1] if self.where else ""
         return index
 
     def _acting(self, leaf: Any) -> Any:
@@ -200,6 +206,21 @@ def _site() -> Site:
 
 def _recorded_call(network: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     return network(*args, **kwargs)
+
+
+def _memory(tensor: Tensor) -> tuple[Any, ...] | None:
+    """Return where a tensor lies in memory, and how; None for one without memory of its own."""
+    try:
+        return tensor.data_ptr() or id(tensor), tensor.shape, tensor.stride()
+    except RuntimeError:
+        return None
+
+
+def held_by(network: nn.Module) -> Iterator[Tensor]:
+    """Yield the tensors that a network holds: parameters, buffers, the state of neurons, and attributes."""
+    for module in network.modules():
+        values = {**module.__dict__, **module._parameters, **module._buffers, **getattr(module, "_memories", {})}
+        yield from (leaf for leaf in tree_flatten(values)[0] if isinstance(leaf, Tensor))
 
 
 def plain_parameters(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
@@ -311,6 +332,7 @@ def record_tape(
         recorder.tape.inputs = [
             recorder.number(leaf) for leaf in tree_flatten((args, dict(kwargs)))[0] if isinstance(leaf, Tensor)
         ]
+        recorder.tape.strangers.clear()
         result = _recorded_call(network, args, kwargs)
         leaves = tree_flatten(result)[0]
         recorder.tape.outputs = [recorder.number(leaf) for leaf in leaves if isinstance(leaf, Tensor)]

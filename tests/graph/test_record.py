@@ -134,6 +134,49 @@ def test_a_decision_on_a_value_is_said_and_a_count_that_finds_another_branch_is_
         count_operations(Deciding(), [torch.ones(2, 3), -torch.ones(2, 3)])
 
 
+class Partly(nn.Module):
+    """One of two paths leaves torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x) + self.fc(torch.from_numpy(x.detach().numpy() + 1))
+
+
+def test_values_that_leave_torch_are_named_and_constants_are_not():
+    class Detour(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.table = nn.Linear(3, 3), nn.Linear(3, 2), [1.0, 2.0, 3.0]
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.a(x) * torch.tensor(self.table)
+            return self.b(torch.from_numpy(y.numpy())) if self.table[0] == 0 else self.b(y)
+
+    network = Detour()
+    assert [p.name for p in record(network, torch.rand(2, 3)).projections] == ["a.weight", "b.weight"]
+    network.table[0] = 0.0
+    with pytest.raises(InputError, match="values leave torch in"):
+        record(network, torch.rand(2, 3))
+    network.b = Partly()
+    with pytest.raises(InputError, match="values leave torch in b, through NumPy"):
+        record(network, torch.rand(2, 3))
+
+
+def test_the_data_of_a_weight_is_that_weight():
+    class Bare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(x, self.a.weight.data)
+
+    assert [p.parameter for p in record(Bare(), torch.rand(2, 3)).projections] == ["a.weight"]
+
+
 # --- Axes
 
 
@@ -171,8 +214,8 @@ def test_several_inputs_have_a_layout_each():
     ("layout", "message"),
     [
         ("BT", "layout BT does not fit Sequential: samples mix in LIFNode in 1"),
-        ("XB", "layout must be 'B', 'TB' or 'BT' for .*, found 'XB'"),
-        (3, "layout must be 'B', 'TB' or 'BT' for .*, found 3"),
+        ("XB", "layout must be 'B', 'TB' or 'BT', or one for each input, found 'XB'"),
+        (3, "layout must be 'B', 'TB' or 'BT', or one for each input, found 3"),
         (("TB", "TB"), r"layout must name the axes of 1 inputs"),
     ],
 )
@@ -246,6 +289,8 @@ def test_padding_counts_as_nothing():
         ([[0, 4]], r"from 1 to 4, found \[0, 4\]"),
         ([[0.5, 4.0]], "lengths must be whole numbers"),
         ([3], "lengths must be whole numbers"),
+        (["ab"], "lengths must be whole numbers .*, found 'ab'"),
+        (4, "lengths must be a list with the lengths of each batch, found 4"),
     ],
 )
 def test_lengths_of_no_use_are_named(lengths: list, message: str):

@@ -16,7 +16,7 @@ from ...criteria import Batches, Scores
 from ...errors import InputError, SilentLayers, shortened
 from ...losses import Loss, mse
 from ...options import Count, Seed, Share, ShareOfSteps, Steps
-from ...probe import batches_of
+from ...probe import Axes, batches_of
 from ...schedules import Schedule
 from ...synapses import Exclude, Include, entries_of, geometry
 from ..base import Phase
@@ -85,7 +85,7 @@ class Pruning(Masked):
         seed: Seed = 0,
         exclude: Exclude = (),
         include: Include = (),
-        layout: Any = None,
+        layout: Axes = None,
     ) -> None:
         for name, given in {"criterion": criterion, "allocation": allocation, "schedule": schedule}.items():
             if name in self.BUILT_IN and given is not None:
