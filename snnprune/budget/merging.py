@@ -10,9 +10,11 @@ from torch import nn
 
 from ..connectivity import Connectivity
 from ..errors import InputError
+from ..graph.carried import GATE
 from ..graph.graph import Population, Projection
-from ..graph.record import GATE, Recorded, Use
+from ..graph.record import Recorded
 from ..graph.tape import plain_parameters
+from ..graph.use import Use
 from ..graph.uses import factor_of
 from ..synapses import unwrapped
 from .origins import Origin, origins

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..graph.operators import arguments_of
-from ..graph.record import Recorded, Use
+from ..graph.record import Recorded
 from ..graph.replay import Domain, Shadow, operands_of, replay, running_maximum
 from ..graph.tape import Step, Tape
+from ..graph.use import Use
 
 _NONE = 1 << 60
 _LARGEST = {

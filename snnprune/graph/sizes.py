@@ -13,7 +13,8 @@ from ..probe import Axes
 from ..synapses import Exclude, Geometry, Include
 from ..synapses import geometry as static
 from .graph import Projection
-from .record import Recorded, Use, recorded_graph
+from .record import Recorded, recorded_graph
+from .use import Use
 
 
 @checked

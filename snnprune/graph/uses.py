@@ -16,8 +16,9 @@ from ..synapses import reset_neurons, unwrapped
 from .layouts import Layout
 from .operators import CONTRACTIONS, arguments_of, base_name
 from .reach import linear_map
-from .record import Recorded, Rows, Use, recorded_graph, through
+from .record import Recorded, recorded_graph
 from .tape import observed
+from .use import Rows, Use, through
 
 # Called with a use and the real tensors of its factors: the values first, then the weights (of a product, both values).
 Visit = Callable[["Seen"], None]
