@@ -147,7 +147,7 @@ def _move(tape: Tape, step: Step, domain: Domain, shadow_of: Any) -> list[Shadow
         def component(leaf: Any, number: int = number) -> Any:
             if not isinstance(leaf, Ref):
                 return leaf
-            return tape.outside[leaf.index] if leaf.index not in tensors else shadow_of(leaf.index)[number]
+            return tape.outside[leaf.index].cpu() if leaf.index not in tensors else shadow_of(leaf.index)[number]
 
         args, kwargs = tree_map(component, (step.args, dict(step.kwargs)))
         try:

@@ -161,7 +161,7 @@ def test_values_that_leave_torch_are_named_and_constants_are_not():
     with pytest.raises(InputError, match="values leave torch in"):
         record(network, torch.rand(2, 3))
     network.table[0], network.b = 1.0, Partly()
-    with pytest.raises(InputError, match=r"values leave torch in b\.fc, through NumPy"):
+    with pytest.raises(InputError, match="values leave torch in b, through NumPy"):
         record(network, torch.rand(2, 3))
 
 
