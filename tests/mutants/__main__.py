@@ -44,14 +44,14 @@ TESTS = {
     "runs": ["tests/runs", "tests/experiments"],
     "compiling": ["tests/training/test_compiling.py"],
     "losses": ["tests/training"],
-    "probe": ["tests/criteria"],
+    "probe": ["tests/criteria", "tests/graph"],
     "text": ["tests/test_text.py", "tests/test_connectivity.py", "tests/budget"],
     "export": ["tests/export", "tests/storage/test_array_files.py"],
     "errors": ["tests/storage", "tests/options"],
     "cli": ["tests/budget/test_report.py", "tests/budget/test_chips.py"],
     "shapes": ["tests/test_shapes.py", "tests/test_connectivity.py"],
     "synapses": [f"tests/test_{name}.py" for name in ("synapses", "synapse_kinds", "acting", "unpruned")],
-    "paths": ["tests/test_paths.py", "tests/criteria"],
+    "paths": ["tests/test_paths.py", "tests/graph"],
 }
 # Tests that look at all rooms, and take a second.
 EVERYWHERE = ["tests/test_signatures.py"]
