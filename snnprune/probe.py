@@ -299,7 +299,7 @@ def takes_inputs(network: nn.Module, inputs: Inputs, where: Sequence[str] = ()) 
     """
     try:
         yield
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, InputError):
         raise
     except (RuntimeError, ValueError, IndexError, AssertionError, TypeError, AttributeError, KeyError) as error:
         first, *others = str(error).splitlines() or [type(error).__name__]

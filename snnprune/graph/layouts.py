@@ -199,8 +199,11 @@ def _check_clear(network: nn.Module, inputs: Inputs, tape: Tape, labels: int | N
     first = inputs.tensors()[0]
     if first.dim() < 3 or first.shape[1] == 1 or (labels is not None and first.shape[0] == labels != first.shape[1]):
         return
-    size = tape.shapes[tape.inputs[0]][1]
-    shadows = replay(tape, Stamps(size, {tape.inputs[0]: (1, None)}))
+    several = {index: tape.shapes[index][1] for index in tape.inputs if len(tape.shapes[index]) > 1}
+    if len(set(several.values())) > 1:
+        return  # the inputs have as many samples each
+    size = next(iter(several.values()))
+    shadows = replay(tape, Stamps(size, dict.fromkeys(several, (1, None))))
     samples = torch.cat([stamp_of(shadows[index], size).sample.flatten() for index in tape.outputs])
     if bool((samples >= 0).any()) and not bool((samples == -2).any()):
         raise InputError(

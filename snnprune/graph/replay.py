@@ -150,19 +150,23 @@ def _move(tape: Tape, step: Step, domain: Domain, shadow_of: Any) -> list[Shadow
             return tape.outside[leaf.index].cpu() if leaf.index not in tensors else shadow_of(leaf.index)[number]
 
         args, kwargs = tree_map(component, (step.args, dict(step.kwargs)))
-        try:
-            result = step.operator(*args, **kwargs)
-        except RuntimeError:
-            if (
-                (step.operator.is_view or step.name == "_unsafe_view")
-                and len(step.outputs) == 1
-                and step.outputs[0] is not None
-            ):
-                result = args[0].reshape(tape.shapes[step.outputs[0]])  # its memory lies otherwise than the original's
-            else:
-                raise
-        results.append(tree_flatten(result)[0])
+        results.append(_called(step, args, kwargs, tape))
     return [tuple(parts) for parts in zip(*results, strict=True)]
+
+
+def _called(step: Step, args: Any, kwargs: Any, tape: Tape) -> list[Tensor]:
+    """Call the operator of a move, in float32 if it takes no whole numbers."""
+    assert step.operator is not None
+    try:
+        return tree_flatten(step.operator(*args, **kwargs))[0]
+    except RuntimeError:
+        if (step.operator.is_view or step.name == "_unsafe_view") and step.outputs[0] is not None:
+            return [args[0].reshape(tape.shapes[step.outputs[0]])]  # its memory lies otherwise than the original's
+        dtype = next(leaf.dtype for leaf in tree_flatten(args)[0] if isinstance(leaf, Tensor))
+        if dtype.is_floating_point:
+            raise
+    floats = tree_map(lambda leaf: leaf.float() if isinstance(leaf, Tensor) and leaf.dtype == dtype else leaf, args)
+    return [part.to(dtype) for part in tree_flatten(step.operator(*floats, **kwargs))[0]]
 
 
 def _is_position(tape: Tape, index: int) -> bool:
@@ -272,8 +276,16 @@ def _neuron(tape: Tape, step: Step, domain: Domain, shadow_of: Any) -> list[Shad
     if shape not in (given, given[1:]):
         return None
     found = domain.neuron(step, shadow_of(inputs[0]), shape)
-    rest = [everything(domain, [found], tape.shapes[i]) for i in step.outputs[1:] if i is not None]
-    return [found, *rest]
+    return [found, *(_state(domain, found, tape.shapes[index]) for index in step.outputs[1:] if index is not None)]
+
+
+def _state(domain: Domain, found: Shadow, shape: torch.Size) -> Shadow:
+    """Return the shadow of a neuron's potential, or the like: as its output, or its last output."""
+    if shape == found[0].shape:
+        return domain.union([found], shape)
+    if found[0].dim() and shape == found[0].shape[1:]:
+        return domain.union([tuple(part[-1] for part in found)], shape)
+    return everything(domain, [found], shape)
 
 
 def _opaque(tape: Tape, step: Step, domain: Domain, shadow_of: Any) -> list[Shadow] | None:

@@ -185,7 +185,8 @@ class Recorder(TorchDispatchMode):
         refs, named = self._refs(args), self._refs(kwargs)
         with _disable_current_modes():
             result = forward(*args, **kwargs)
-        leaves, _ = tree_flatten(result)
+        memories = [value for value in getattr(module, "_memories", {}).values() if isinstance(value, Tensor)]
+        leaves = [*tree_flatten(result)[0], *memories]  # a potential may be read afterwards
         outputs = tuple(self.number(leaf, made=True) if isinstance(leaf, Tensor) else None for leaf in leaves)
         step = Step(
             "neuron", type(module).__name__, None, refs, named, outputs, (), self.where[-1], _site(), neuron=module

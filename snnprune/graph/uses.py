@@ -11,7 +11,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from ..errors import InputError
-from ..probe import Inputs, split_batch, undisturbed
+from ..probe import Inputs, split_batch, takes_inputs, undisturbed
 from ..synapses import reset_neurons, unwrapped
 from .layouts import Layout
 from .operators import CONTRACTIONS, arguments_of, base_name
@@ -253,7 +253,7 @@ class Watched:
             if (use := uses.get(id(step))) is not None:
                 visit(_seen(use, name, args, samples, number))
 
-        with torch.no_grad(), _watching(self.network, note):
+        with takes_inputs(self.network, known.inputs), torch.no_grad(), _watching(self.network, note):
             reset_neurons(self.network)
             result = self.network(*known.inputs.args, **known.inputs.kwargs)
         if count != len(expected):

@@ -35,6 +35,8 @@ def probing(
     buffers = [(buffer, buffer.clone()) for buffer in network.buffers()] if batch_statistics else []
     # The memory is set aside, not reset: a reset would overwrite its tensors in place.
     memories = [(module, module._memories) for module in modules if isinstance(module, MemoryModule)]
+    # Attributes too: a network may keep a state of its own in them.
+    attributes = [(module, dict(module.__dict__)) for module in modules]
     handles = [module.register_forward_hook(hook) for module in modules if (hook := hook_for(module))]
     kinds = {"cpu", *(parameter.device.type for parameter in network.parameters())}
     try:
@@ -55,6 +57,10 @@ def probing(
             module.training = mode
         for module, memory in memories:
             module._memories = memory
+        for module, before in attributes:
+            for name in module.__dict__.keys() - before.keys():
+                del module.__dict__[name]
+            module.__dict__.update(before)
         with torch.no_grad():
             for buffer, value in buffers:
                 buffer.copy_(value)

@@ -165,6 +165,61 @@ def test_values_that_leave_torch_are_named_and_constants_are_not():
         record(network, torch.rand(2, 3))
 
 
+def test_a_potential_that_is_read_afterwards_belongs_to_its_neuron():
+    class Reading(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.n, self.b = nn.Linear(3, 4), spikes(), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            s = self.n(self.a(x))
+            return s, {"read": self.b(self.n.v)}
+
+    graph = record(Reading(), torch.rand(2, 3))
+    assert links(graph) == [("a.weight", ("input",), "n", 0), ("b.weight", ("n",), "output1", 0)]
+
+
+def test_a_state_that_a_network_keeps_in_an_attribute_is_put_back():
+    class Keeping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.last = nn.Linear(3, 2), None
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.a(x) if self.last is None else self.a(x) + self.last
+            self.last = y
+            return y
+
+    network = Keeping()
+    counts = count_operations(network, [torch.ones(2, 3), torch.ones(5, 3)])
+    assert counts.samples == 7
+    assert network.last is None
+
+
+def test_inputs_of_different_lengths_tell_the_axis_of_the_samples():
+    class Cross(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attend = nn.MultiheadAttention(8, 2, batch_first=True, kdim=5, vdim=5)
+
+        def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+            return self.attend(query, keys, keys)[0]
+
+    graph = record(Cross(), ((torch.rand(3, 4, 8), torch.rand(3, 6, 5)), None))
+    assert graph.layout == ("B", "B")
+    assert {p.parameter for p in graph.projections if p.parameter} == {
+        f"attend.{name}" for name in ("q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight")
+    }
+
+
+@pytest.mark.parametrize(
+    "wrap", [torch.compile, nn.DataParallel, lambda network: torch.optim.swa_utils.AveragedModel(network)]
+)
+def test_wrappers_change_no_name(wrap):
+    network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert links(record(wrap(network), torch.rand(2, 3))) == links(record(network, torch.rand(2, 3)))
+
+
 def test_the_data_of_a_weight_is_that_weight():
     class Bare(nn.Module):
         def __init__(self) -> None:
