@@ -24,10 +24,11 @@ class PublicNames(griffe.Extension):
         for package in [pkg, *(entry for entry in pkg.modules.values() if not entry.is_alias)]:
             for name in map(str, package.exports or ()):
                 member = package.members.get(name)
-                if isinstance(member, griffe.Module) and name in member.members:
+                inner = member.members.get(name) if isinstance(member, griffe.Module) else None
+                if inner is not None and not isinstance(inner, griffe.Module):
                     # criteria.wanda is the function, not the module that holds it.
-                    _show_formulas(member.members[name])  # no longer a member that `on_object` would see
-                    package.members[name] = griffe.Alias(name, member.members[name], parent=package)
+                    _show_formulas(inner)  # no longer a member that `on_object` would see
+                    package.members[name] = griffe.Alias(name, inner, parent=package)
                 elif isinstance(member, griffe.Alias) and member.final_target.is_attribute:
                     _show(member.final_target)
 

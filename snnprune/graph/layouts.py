@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..errors import InputError, shortened
 from ..probe import Inputs, takes_inputs
 from .replay import Shadow, operands_of, replay
-from .stamps import Stamps, is_multi, latest, stamp_of
+from .stamps import Stamps, is_multi, latest, repeats, stamp_of
 from .tape import Step, Tape, record_tape
 
 # Number of samples in the runs that find out what depends on what.
@@ -42,7 +42,7 @@ class Layout:
 
     def stamps(self, tape: Tape) -> Stamps:
         """Return the rules that stamp a tape of `SAMPLES` samples."""
-        return Stamps(SAMPLES, dict(zip(tape.inputs, self.axes, strict=True)))
+        return Stamps(SAMPLES, dict(zip(tape.inputs, self.axes, strict=True)), times=tape.times)
 
 
 def find_layout(
@@ -169,6 +169,7 @@ def _is_free(tape: Tape) -> bool:
 
 def _misfit(tape: Tape, layout: Layout, follow: Follow | None, *, asked: bool = False) -> str:
     """Return the reason why a layout does not fit what a network does; empty if it does."""
+    tape.times = _times_of(tape, layout)
     times = _Times(layout)
     more = None if follow is None else follow(layout, tape)
 
@@ -212,6 +213,21 @@ def _check_clear(network: nn.Module, inputs: Inputs, tape: Tape, labels: int | N
         )
 
 
+def _times_of(tape: Tape, layout: Layout) -> int:
+    """Return the number of time steps for which still values are repeated, as the neurons behind show; 0 for none."""
+    neurons = [step for step in tape.steps if step.kind == "neuron" and is_multi(step) and step.inputs()]
+    shapes = [tape.shapes[step.inputs()[0]] for step in neurons]
+    sizes = {shape[0] for shape in shapes if len(shape)}
+    if len(sizes) != 1 or (size := sizes.pop()) < 2:
+        return 0
+    made = ((step, tape.shapes[index]) for step in tape.steps for index in step.outputs if index is not None)
+    if not any(repeats(step, shape, size) for step, shape in made):
+        return 0
+    check = _Times(layout, always=True)
+    replay(tape, Stamps(SAMPLES, dict(zip(tape.inputs, layout.axes, strict=True)), times=size), check.visit)
+    return 0 if check.wrong else size
+
+
 def _mixing(tape: Tape, shadows: Mapping[int, Shadow]) -> str:
     """Return the first operator that mixes samples."""
     for step in tape.steps:
@@ -224,8 +240,8 @@ def _mixing(tape: Tape, shadows: Mapping[int, Shadow]) -> str:
 class _Times:
     """Checks that neurons never read a later time step of the inputs than their own."""
 
-    def __init__(self, layout: Layout) -> None:
-        self.expected = any(time is not None for _, time in layout.axes)
+    def __init__(self, layout: Layout, *, always: bool = False) -> None:
+        self.expected = always or any(time is not None for _, time in layout.axes)
         self.seen, self.wrong = False, ""
         self._calls: dict[object, int] = {}
 

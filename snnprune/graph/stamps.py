@@ -35,11 +35,14 @@ class Stamps(Domain):
     Args:
         samples: number of samples.
         axes: number of an input on the tape -> (axis of samples, axis of time steps); None for no such axis.
+        times: number of time steps of the neurons, if still values that are repeated so often along a first axis are
+            taken for a sequence; 0 otherwise.
     """
 
-    def __init__(self, samples: int, axes: Mapping[int, tuple[int | None, int | None]]) -> None:
+    def __init__(self, samples: int, axes: Mapping[int, tuple[int | None, int | None]], *, times: int = 0) -> None:
         self.samples = samples
         self.axes = axes
+        self.times = times
         self._states: dict[object, Shadow] = {}
 
     def outside(self, tape: Tape, index: int) -> Shadow:
@@ -87,6 +90,12 @@ class Stamps(Domain):
             return self.reduce(self.union(spread, whole), step.args[6], keep=False)
         raise NotImplementedError
 
+    def finish(self, step: Step, index: int, shadow: Shadow) -> Shadow:
+        late, early, time, summed = shadow
+        if not self.times or not repeats(step, late.shape, self.times) or bool(time.any()) or bool(summed.any()):
+            return shadow
+        return late, early, time + _along(_count(1, self.times), 0, time.dim()), summed
+
     def neuron(self, step: Step, shadow: Shadow, shape: torch.Size) -> Shadow:
         late, early = shadow[:2]
         nothing = torch.zeros(shape, dtype=DTYPE, device="cpu")
@@ -103,6 +112,11 @@ class Stamps(Domain):
             time = torch.maximum(time, before[2] + 1)
         self._states[step.neuron] = late.clone(), early.clone(), time, nothing
         return self._states[step.neuron]
+
+
+def repeats(step: Step, shape: Sequence[int], times: int) -> bool:
+    """Return whether a step may repeat a value for every time step, along its first axis."""
+    return step.name in ("repeat", "expand", "stack") and len(shape) > 1 and shape[0] == times
 
 
 def is_multi(step: Step) -> bool:

@@ -79,6 +79,7 @@ class Tape:
         strangers: number of a tensor -> module in which it appeared, that neither a step made nor the network held.
         inputs: numbers of the network's inputs.
         outputs: numbers of the network's outputs.
+        times: number of time steps, where still values are repeated for them; 0 where they are not.
         not_zero: where each output of each step was not 0, in the order of the steps; empty unless it was asked for.
     """
 
@@ -89,6 +90,7 @@ class Tape:
     strangers: dict[int, str] = field(default_factory=dict)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+    times: int = 0
     not_zero: dict[Step, dict[int, Tensor]] = field(default_factory=dict)
 
 

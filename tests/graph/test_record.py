@@ -321,6 +321,33 @@ def test_weights_that_act_through_a_function_are_refused_unless_they_are_exclude
     assert [p.parameter for p in graph.projections] == [None, "b.weight"]
 
 
+@pytest.mark.parametrize("name", ["expand", "repeat", "stack"])
+def test_a_still_input_that_is_repeated_for_every_step_has_an_axis_of_time(name):
+    class Repeated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.n = nn.Linear(4, 3), neuron.LIFNode(step_mode="m")
+
+        def forward(self, x: Tensor) -> Tensor:
+            ways = {
+                "expand": lambda: x.expand(5, -1, -1),
+                "repeat": lambda: x.repeat(5, 1, 1),
+                "stack": lambda: torch.stack([x] * 5),
+            }
+            return self.n(self.a(ways[name]())).mean(0)
+
+    graph = record(Repeated(), torch.rand(2, 4))
+    assert (graph.layout, graph.timesteps, graph.projections[0].steps, graph.projections[0].positions) == (
+        ("B",),
+        5,
+        5,
+        1,
+    )
+    counts = count_operations(Repeated(), [torch.ones(2, 4)]).layers["a.weight"]
+    assert counts.per_step.tolist() == [12] * 5
+    assert not counts.static
+
+
 # --- Counts
 
 
