@@ -68,11 +68,11 @@ class Counter:
     def note(self, seen: Seen) -> None:
         """Count one call."""
         values = seen.features_last()
-        sizes = values.abs()
-        spiking = bool((sizes.square() == sizes).all())  # 0 and 1 alone are their own squares
-        self.binary = self.binary and spiking
-        self.whole = self.whole and (spiking or bool((values.round() == values).all()))
-        active = (sizes if spiking else sizes != 0).float()
+        # 0 and 1 alone are their own squares; -1, a negative spike, becomes one of them.
+        active = next((one for one in (values, values.abs()) if torch.equal(one.square(), one)), None)
+        self.binary = self.binary and active is not None
+        self.whole = self.whole and (active is not None or torch.equal(values.round(), values))
+        active = (values != 0 if active is None else active).float()
         counts = self._product(seen, active) if seen.use.parameter is None else self._counts(seen, active)
         self._calls.append((seen, counts.cpu()))
 

@@ -145,10 +145,10 @@ def count_operations(
 
     for batch in batches:
         watched.run(batch, count)
-        graph = watched.recorded(batch).graph
-        kept = None if remaining is None else _kept(remaining, graph.timesteps)
+        timesteps = watched.timesteps[-1]
+        kept = None if remaining is None else _kept(remaining, timesteps)
         for counter in (*counters.values(), *products.values()):
-            counter.close(graph.timesteps, kept)
+            counter.close(timesteps, kept)
     if remaining is not None and next(remaining, None) is not None:
         raise InputError("lengths must be given for each batch, found more of them than batches")
     if idle := [counter.name for counter in counters.values() if not counter.batches]:

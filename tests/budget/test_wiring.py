@@ -359,7 +359,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith(("sew_", "spiking_res"))) for name in CASES]
+)
 def test_every_network_is_placed_on_every_chip_or_refused_by_name(name):
     case = CASES[name]
     layout = case.layout if case.given else None
