@@ -119,8 +119,7 @@ class Recorder(TorchDispatchMode):
         self._parameters = {id(parameter): name for name, parameter in plain_parameters(network)}
         self._stored = {_memory(parameter): name for name, parameter in plain_parameters(network)}  # weight.data
         self._held = {id(tensor) for tensor in held_by(network)}
-        replaced = replaced or {}
-        self._replaced = {key: replaced[name] for key, name in self._parameters.items() if name in replaced}
+        self._replaced = dict(replaced or {})
 
     def number(self, tensor: Tensor, *, made: bool = False) -> int:
         """Return the number of a tensor, a new one if it is seen for the first time."""
@@ -138,7 +137,10 @@ class Recorder(TorchDispatchMode):
         return index
 
     def _acting(self, leaf: Any) -> Any:
-        return self._replaced.get(id(leaf), leaf) if isinstance(leaf, Tensor) else leaf
+        if not isinstance(leaf, Tensor):
+            return leaf
+        name = self._parameters.get(id(leaf)) or self._stored.get(_memory(leaf))
+        return leaf if name is None else self._replaced.get(name, leaf)
 
     def _refs(self, tree: Any) -> Any:
         return tree_map(lambda leaf: Ref(self.number(leaf)) if isinstance(leaf, Tensor) else leaf, tree)

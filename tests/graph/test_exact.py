@@ -97,3 +97,21 @@ def test_no_depth_hides_a_path():
     assert effective_connectivity(network, dense, torch.rand(1, 3)) == dense
     half = copy.deepcopy(network).half()
     assert effective_connectivity(half, dense, torch.rand(1, 3).half()) == dense
+
+
+def test_the_data_of_a_weight_is_masked_as_the_weight():
+    class Bare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.n, self.b = nn.Linear(2, 2), neuron.IFNode(), nn.Linear(2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            driven = nn.functional.linear(torch.ones_like(x) * 4, self.a.weight.data)  # the same for all inputs
+            return self.b(self.n(driven)) + x.sum(1, keepdim=True)
+
+    network = Bare()
+    network.a.weight.data.fill_(1.0)
+    masks = dict(Connectivity.dense(network))
+    masks["a.weight"][0] = False  # without its synapses this neuron does not fire any more
+    effective = effective_connectivity(network, Connectivity(masks), torch.rand(1, 2))
+    assert effective["b.weight"].tolist() == [[False, True]]
