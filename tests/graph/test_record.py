@@ -1,5 +1,6 @@
 """Graphs of small networks, written out by hand; and every input that is refused."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
@@ -427,3 +428,34 @@ def test_a_picture_is_an_svg_file(tmp_path):
         save_picture(graph, tmp_path / "graph.png")
     assert "populations" in repr(graph)
     assert "<table>" in graph._repr_html_()
+
+
+def test_a_picture_tells_kinds_of_boxes_and_arrows_apart():
+    svg = to_svg(of("recurrent_container"))
+    root = ElementTree.fromstring(svg)
+    space = "{http://www.w3.org/2000/svg}"
+    boxes = [one for one in root.iter(f"{space}rect") if one.get("rx")]
+    assert [one.get("stroke-dasharray") for one in boxes] == [None, "4 3", None, None]  # the second is virtual
+    arrows = [one for one in root.iter(f"{space}path") if one.get("marker-end")]
+    back = [one for one in arrows if "back" in (one.get("class") or "")]
+    assert len(back) == 1
+    left = min(float(one.get("x") or 0) for one in boxes)
+    labels = {one.text: one for one in root.iter(f"{space}text")}
+    label = labels["1.rc, delay 1"]
+    assert label.get("text-anchor") == "end"
+    assert 6 * len("1.rc, delay 1") <= float(label.get("x") or 0) < left
+
+
+def test_arcs_that_pass_the_same_box_are_apart():
+    root = ElementTree.fromstring(to_svg(of("spikformer_small")))
+    arcs = []
+    for one in root.iter("{http://www.w3.org/2000/svg}path"):
+        if (found := re.fullmatch(r"M(\d+) (\d+)C(\d+) .*V(\d+)C.* (\d+)", one.get("d") or "")) is not None:
+            edge, start, out, _, end = map(int, found.groups())
+            assert out > edge
+            arcs.append((out, start, end))
+    assert len(arcs) >= 6
+    for number, (out, start, end) in enumerate(arcs):
+        for other, first, last in arcs[:number]:
+            if first < end - 30 and last > start + 30:  # they pass the same rows
+                assert out != other
